@@ -1,0 +1,183 @@
+"""The command line: one verb, one function. Heavy imports happen inside the verb."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import __version__
+from benchmarks.errors import UserError
+
+__all__ = ["main"]
+
+EPILOG = """examples:
+  dgmbench table quick                          train, score and print the quick table
+  dgmbench train experiment=lucic2018_wgan_gp datamodule=fashion_mnist_small seed=3
+  dgmbench evaluate RUN protocol=fd_lenet_2k_test2k
+  dgmbench list experiments
+"""
+LISTS = ("methods", "losses", "datasets", "experiments", "tables", "protocols")
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train one experiment, or continue it, and evaluate it."""
+    from benchmarks.compose import compose
+    from benchmarks.evaluate import describe
+    from benchmarks.runs import Run
+    from benchmarks.train import train as train_run
+
+    composed = compose(arguments.overrides, arguments.config_dir)
+    record = train_run(composed, bar=not arguments.no_bar)
+    run = Run.of(composed)
+    if _is_first_process():
+        print(f"{record.status}: {run.folder}" + (f" ({record.reason})" if record.reason else ""))
+        for line in describe(record):
+            print(f"  {line}")
+    if record.status == "failed":
+        print(f"the traceback is in {run.folder / 'error.txt'}", file=sys.stderr)
+    return 1 if record.status == "failed" else 0
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Score a run's checkpoint, or images made elsewhere, under a protocol."""
+    from benchmarks.compose import compose_group
+    from benchmarks.evaluate import describe, evaluate_images, evaluate_run
+
+    settings = _settings(
+        arguments.overrides, ("protocol", "images", "datamodule", "checkpoint", "weights")
+    )
+    if "protocol" not in settings:
+        raise UserError("protocol must be given (dgmbench list protocols), e.g. protocol=NAME")
+    protocols = settings["protocol"].strip("[]").split(",")
+    for name in protocols:
+        compose_group("protocol", name)
+    if arguments.run is not None:
+        record = evaluate_run(
+            Path(arguments.run),
+            protocols,
+            settings.get("checkpoint", "last"),
+            settings.get("weights"),
+        )
+    elif "images" in settings:
+        if "datamodule" not in settings:
+            raise UserError("datamodule must be given: the data set that images are compared with")
+        data = compose_group("datamodule", settings["datamodule"])
+        record = evaluate_images(settings["images"], data, protocols)
+    else:
+        raise UserError("RUN or images=PATH must be given")
+    for line in describe(record):
+        print(line)
+    return 0
+
+
+def table(arguments: argparse.Namespace) -> int:
+    """Run what a table lacks, then print it."""
+    from benchmarks.tables.command import run_table
+
+    return run_table(
+        arguments.table, arguments.overrides, arguments.jobs, arguments.seeds, arguments.published
+    )
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show the runs of the working space, or of one table."""
+    from benchmarks.status import print_status
+
+    return print_status(arguments.table)
+
+
+def publish(arguments: argparse.Namespace) -> int:
+    """Merge a table's records into results/ and render it there and in the README."""
+    from benchmarks.publish import publish as publish_table
+
+    return publish_table(arguments.table)
+
+
+def list_(arguments: argparse.Namespace) -> int:
+    """List methods, losses, data sets, experiments, tables, protocols."""
+    from benchmarks.catalogue import print_catalogue
+
+    return print_catalogue([arguments.what] if arguments.what else list(LISTS))
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Check versions, devices, data, weights and folders; name what mends each."""
+    from benchmarks.doctor import run_doctor
+
+    return run_doctor()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; it imports nothing heavy."""
+    top = argparse.ArgumentParser(
+        prog="dgmbench",
+        description="A reproducible benchmark suite for deep generative models.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"dgmbench {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="verb", required=True)
+
+    def add(name: str, function: object) -> argparse.ArgumentParser:
+        text = (function.__doc__ or "").splitlines()[0]
+        verb = verbs.add_parser(name, help=text, description=text)
+        verb.set_defaults(function=function)
+        return verb
+
+    verb = add("train", train)
+    verb.add_argument("overrides", nargs="*", help="experiment=NAME [seed=N] [key=value ...]")
+    verb.add_argument("--config-dir", action="append", default=[], help="folder of your own configs")
+    verb.add_argument("--no-bar", action="store_true", help="no progress bar")
+    verb = add("evaluate", evaluate)
+    verb.add_argument("overrides", nargs="+", metavar="RUN | key=value", help="RUN protocol=NAME")
+    verb = add("table", table)
+    verb.add_argument("table", help="name of the table")
+    verb.add_argument("overrides", nargs="*", help="passed on to every run: trainer=... logger=...")
+    verb.add_argument("--jobs", type=int, default=None, help="runs side by side (default: cores)")
+    verb.add_argument("--seeds", type=int, default=None, help="number of seeds (default: the spec's)")
+    verb.add_argument("--published", action="store_true", help="count results/ as done, too")
+    verb = add("status", status)
+    verb.add_argument("table", nargs="?", help="name of a table (default: all runs)")
+    add("publish", publish).add_argument("table", help="name of the table")
+    add("list", list_).add_argument("what", nargs="?", choices=LISTS)
+    add("doctor", doctor)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb; mistakes of the user give one line and exit code 2."""
+    arguments = parser().parse_args(argv)
+    if arguments.verb == "evaluate":
+        first = arguments.overrides[0]
+        arguments.run = None if "=" in first else first
+        arguments.overrides = arguments.overrides[arguments.run is not None :]
+    try:
+        return arguments.function(arguments)
+    except UserError as error:
+        if _is_first_process():
+            print(f"dgmbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dgmbench: interrupted; the same command continues", file=sys.stderr)
+        return 130
+
+
+def _is_first_process() -> bool:
+    return not any(os.environ.get(k, "0") != "0" for k in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+
+
+def _settings(overrides: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    from benchmarks.errors import suggest
+
+    found = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or key not in known:
+            raise UserError(f"{key} is no setting of this verb{suggest(key, known)}")
+        found[key] = value
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

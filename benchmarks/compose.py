@@ -1,0 +1,195 @@
+"""From names and overrides to one config. Nothing here imports torch.
+
+Precedence: group files, the experiment, its `per_dataset` entry, the command line.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from benchmarks.errors import UserError, one_line, suggest, user_errors
+from benchmarks.paths import CONFIGS
+
+__all__ = ["Composed", "compose", "compose_group", "names", "with_values"]
+
+CONFIG_ERRORS = (HydraException, OmegaConfBaseException, ConfigCompositionException)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A composed run.
+
+    Attributes:
+        experiment: Name of the experiment file.
+        dataset: Name of the data set.
+        cfg: The config, interpolations unresolved, `per_dataset` applied.
+        overrides: What the command line gave.
+        config_dirs: The user's own config folders.
+    """
+
+    experiment: str
+    dataset: str
+    cfg: DictConfig
+    overrides: tuple[str, ...] = ()
+    config_dirs: tuple[str, ...] = field(default=())
+
+
+def names(group: str, config_dirs: Sequence[str] = ()) -> list[str]:
+    """Return the names of a config group, sorted."""
+    folders = [CONFIGS, *map(Path, config_dirs)]
+    return sorted({p.stem for f in folders for p in (f / group).glob("*.yaml")})
+
+
+def compose(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Composed:
+    """Compose a training run from overrides such as `experiment=NAME seed=1 model.n_critic=5`.
+
+    Raises:
+        UserError: for a name or key that does not exist, or a value that does not parse.
+    """
+    parsed = _parse(overrides)
+    _check_names(parsed, config_dirs)
+    cfg = _compose(overrides, parsed, config_dirs)
+    choices = cfg.hydra.runtime.choices
+    with open_dict(cfg):
+        del cfg["hydra"]
+    experiment = str(choices["experiment"])
+    _check_top_level(cfg, experiment)
+    with user_errors(*CONFIG_ERRORS):
+        dataset = str(cfg.datamodule.name)
+        values = {o.key_or_group: o.value() for o in parsed if _sets_a_value(o)}
+        for key in values:
+            if values[key] is not None and OmegaConf.is_missing(cfg, key):
+                raise UserError(f"{key} must be given")
+    _apply(cfg, cfg.per_dataset.get(dataset) or {}, f"per_dataset.{dataset} of {experiment}")
+    cfg = with_values(cfg, values)
+    _check_complete(cfg, experiment, dataset)
+    return Composed(experiment, dataset, cfg, tuple(overrides), tuple(config_dirs))
+
+
+def with_values(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
+    """Return a copy with dotted keys updated; every key must exist."""
+    cfg = cfg.copy()
+    with user_errors(*CONFIG_ERRORS):
+        for key, value in values.items():
+            OmegaConf.update(cfg, key, value, merge=not isinstance(value, list))
+    return cfg
+
+
+def compose_group(
+    group: str, name: str, overrides: Sequence[str] = (), config_dirs: Sequence[str] = ()
+) -> DictConfig:
+    """Compose one file of a group, alone (`protocol`, `datamodule`, ...)."""
+    if name not in names(group, config_dirs):
+        raise UserError(f"{group} {name!r} does not exist{suggest(name, names(group, config_dirs))}")
+    folders = [*map(Path, config_dirs), CONFIGS]
+    file = next(f / group / f"{name}.yaml" for f in folders if (f / group / f"{name}.yaml").exists())
+    cfg = OmegaConf.load(file)
+    assert isinstance(cfg, DictConfig)
+    OmegaConf.set_struct(cfg, True)
+    return with_values(cfg, {o.key_or_group: o.value() for o in _parse(overrides)})
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    with user_errors(*CONFIG_ERRORS):
+        return OverridesParser.create().parse_overrides(list(overrides))
+
+
+def _is_group(override: Override) -> bool:
+    return override.package is not None or (CONFIGS / override.key_or_group).is_dir()
+
+
+def _sets_a_value(override: Override) -> bool:
+    return not _is_group(override) and not override.is_delete()
+
+
+def _check_names(parsed: Sequence[Override], config_dirs: Sequence[str]) -> None:
+    """Refuse an unknown name of a group, with the nearest ones."""
+    if not any(o.key_or_group == "experiment" for o in parsed):
+        raise UserError("experiment must be given (dgmbench list experiments), e.g. experiment=NAME")
+    for override in parsed:
+        value = override.value()
+        known = names(override.key_or_group, config_dirs)
+        if _is_group(override) and isinstance(value, str) and value not in known:
+            raise UserError(
+                f"{override.key_or_group} {value!r} does not exist{suggest(value, known)}"
+            )
+
+
+def _compose(
+    overrides: Sequence[str], parsed: Sequence[Override], config_dirs: Sequence[str]
+) -> DictConfig:
+    searchpath = [f"file://{Path(d).resolve()}" for d in config_dirs]
+    extra = [f"hydra.searchpath=[{','.join(searchpath)}]"] if searchpath else []
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        try:
+            return hydra_compose("train", [*overrides, *extra], return_hydra_config=True)
+        except CONFIG_ERRORS as error:
+            groups = [str(o.input_line) for o in parsed if _is_group(o)]
+            raise _key_error(error, parsed, [*groups, *extra]) from error
+
+
+def _key_error(
+    error: Exception, parsed: Sequence[Override], groups: Sequence[str]
+) -> UserError:
+    """Find the override whose key does not exist, and the nearest key that does."""
+    try:
+        plain = hydra_compose("train", list(groups))
+    except CONFIG_ERRORS:
+        return UserError(one_line(error))
+    known = {key: key for key in _keys(plain)}
+    for override in parsed:
+        key = override.key_or_group
+        if _sets_a_value(override) and not override.is_add() and key not in known:
+            return UserError(f"{key} is not a key of this experiment{suggest(key, known)}")
+    return UserError(one_line(error))
+
+
+def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in cfg:
+        yield f"{prefix}{key}"
+        value = None if OmegaConf.is_missing(cfg, key) else cfg._get_node(key)
+        if isinstance(value, DictConfig) and not value._is_none() and not value._is_interpolation():
+            yield from _keys(value, f"{prefix}{key}.")
+
+
+def _check_top_level(cfg: DictConfig, experiment: str) -> None:
+    """An experiment's misspelt key merges silently: compare with train.yaml."""
+    train = OmegaConf.load(CONFIGS / "train.yaml")
+    assert isinstance(train, DictConfig)
+    groups = {next(iter(d)) for d in train.defaults if not isinstance(d, str)}
+    known = ({str(k) for k in train} | groups) - {"defaults", "experiment"}
+    for key in map(str, cfg):
+        if key not in known:
+            raise UserError(f"experiment {experiment}: unknown key {key}{suggest(key, known)}")
+
+
+def _apply(cfg: DictConfig, values: Any, where: str) -> None:
+    OmegaConf.set_struct(cfg, True)
+    try:
+        cfg.merge_with(values)
+    except CONFIG_ERRORS as error:
+        raise UserError(f"{where}: {one_line(error).split(' full_key')[0]}") from error
+
+
+def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:
+    for key in sorted(OmegaConf.missing_keys(cfg)):
+        raise UserError(
+            f"{key} must be given: experiment {experiment} has no value for data set {dataset}"
+        )
+    with user_errors(*CONFIG_ERRORS):
+        OmegaConf.resolve(cfg.copy())
+    if not isinstance(cfg.seed, int) or cfg.seed < 0:
+        raise UserError(f"seed must be an integer >= 0, got {cfg.seed}")
+    if not isinstance(cfg.images_seen, int) or cfg.images_seen < 0:
+        raise UserError(f"images_seen must be an integer >= 0, got {cfg.images_seen}")

@@ -1,0 +1,60 @@
+"""What a record says of the code and the machine."""
+
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from benchmarks import __version__
+from benchmarks.paths import ROOT
+
+__all__ = ["code_state", "device_name", "library_versions", "peak_memory_bytes"]
+
+LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "hydra-core", "wandb")
+
+
+def code_state() -> dict[str, Any]:
+    """Return version, git commit and whether the tree is dirty; null outside a checkout."""
+    commit = _git("rev-parse", "HEAD")
+    dirty = None if commit is None else bool(_git("status", "--porcelain", "-uno"))
+    return {"version": __version__, "git_commit": commit, "dirty": dirty}
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of python and the libraries that matter."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def device_name(device: Any) -> str:
+    """Return the model name of a torch device, without host names."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()})"
+
+
+def peak_memory_bytes() -> int:
+    """Return this process's largest resident set so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _git(*arguments: str) -> str | None:
+    if not (ROOT / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,36 @@
+"""Mistakes of the user: one line, exit code 2, no traceback."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["UserError", "one_line", "suggest", "user_errors"]
+
+
+class UserError(Exception):
+    """What the command line prints in one line before it ends with code 2."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message as one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean a, b?" for the nearest known names, else the whole list."""
+    options = sorted(known)
+    near = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; known: {', '.join(options)}" if options else ""
+
+
+@contextmanager
+def user_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of these kinds into a `UserError` of one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except kinds as error:
+        raise UserError(one_line(error)) from error

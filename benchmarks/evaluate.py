@@ -1,0 +1,224 @@
+"""A run's checkpoint, or images made elsewhere -> metrics under a named protocol -> a record."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from benchmarks.compose import compose_group
+from benchmarks.environment import code_state, library_versions
+from benchmarks.errors import UserError, user_errors
+from benchmarks.identity import LENGTH, config_hash, fingerprint
+from benchmarks.instantiate import instantiate
+from benchmarks.paths import cache_dir, check_writable, outputs_dir
+from benchmarks.protocols import (
+    ImageSource,
+    ModelSource,
+    SampleProtocol,
+    TensorSource,
+    protocol_fingerprint,
+)
+from benchmarks.records import Evaluation, Record
+from benchmarks.runs import Run
+from datamodules.base import DataModule
+from lit_models.base import LitGenerativeModel
+from lit_models.callbacks.checkpoints import CheckpointError, find_checkpoint, load_checkpoint
+
+__all__ = ["describe", "evaluate", "evaluate_images", "evaluate_run", "load_model"]
+
+SPLITS = ("train", "validation", "test")
+
+
+def evaluate(
+    source: ImageSource,
+    datamodule: DataModule,
+    name: str,
+    checkpoint: str,
+    images_seen: int,
+    weights: str = "raw",
+    config_dirs: Sequence[str] = (),
+) -> Evaluation:
+    """Score a source under a protocol; every process of a group must call this.
+
+    Args:
+        source: Of samples.
+        datamodule: Set up.
+        name: Of the protocol.
+        checkpoint: What is scored, as recorded.
+        images_seen: Of the checkpoint.
+        weights: "raw" or "ema", as recorded.
+        config_dirs: The user's own config folders.
+    """
+    cfg = compose_group("protocol", name, config_dirs=config_dirs)
+    protocol = instantiate(cfg, f"protocol {name}")
+    cache = None
+    if isinstance(protocol, SampleProtocol):
+        key = protocol.real_key(cfg, str(datamodule.found_fingerprint))
+        cache = cache_dir() / "real_statistics" / f"{key}.safetensors"
+    began = time.monotonic()
+    metrics = protocol.run(source, datamodule, cache, label=name)
+    return Evaluation(
+        protocol=name,
+        fingerprint=protocol_fingerprint(cfg),
+        checkpoint=checkpoint,
+        weights=weights,
+        images_seen=images_seen,
+        metrics=dict(metrics),
+        attributes=protocol.attributes(source),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def evaluate_run(
+    folder: Path, protocols: Sequence[str], checkpoint: str = "last", weights: str | None = None
+) -> Record:
+    """Score a checkpoint of a run and append to its record; nothing is trained.
+
+    Args:
+        folder: The run's folder.
+        protocols: Names.
+        checkpoint: "last", or the images_seen of a snapshot.
+        weights: "raw" or "ema"; None for the experiment's.
+
+    Raises:
+        UserError: if the folder is no run, or the checkpoint does not fit.
+    """
+    run = Run(folder)
+    with user_errors(ValueError):
+        record = run.record()
+    if record is None or not run.config_path.exists():
+        raise UserError(f"RUN must be a run's folder (with record.json and config.yaml), got {folder}")
+    cfg = OmegaConf.load(run.config_path)
+    assert isinstance(cfg, DictConfig)
+    torch.set_num_threads(cfg.threads)
+    with user_errors(ValueError, OSError):
+        datamodule = instantiate(cfg.datamodule, "datamodule")
+        datamodule.setup()
+        model, images_seen = load_model(cfg, run, checkpoint)
+        model.weights = weights or cfg.weights
+        for name in protocols:
+            result = evaluate(
+                ModelSource(model), datamodule, name, checkpoint, images_seen, model.weights
+            )
+            record.add(result)
+            record.write(run.record_path)
+    return record
+
+
+def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativeModel, int]:
+    """Return the model of a checkpoint, and its images_seen.
+
+    Raises:
+        CheckpointError: if there is none, or it does not belong to this config.
+    """
+    key = config_hash(cfg)
+    if checkpoint == "last":
+        path = find_checkpoint(run.checkpoints, key)
+    else:
+        path = run.checkpoints / f"snapshot-{checkpoint}.pt"
+    if path is None or not path.exists():
+        raise CheckpointError(f"checkpoint {checkpoint!r} does not exist in {run.checkpoints}")
+    state = load_checkpoint(path, key)
+    model = instantiate(cfg.model, "model")
+    model.load_state_dict(state["state_dict"])
+    return model.eval(), state["images_seen"]
+
+
+def evaluate_images(images: str, composed_data: DictConfig, protocols: Sequence[str]) -> Record:
+    """Score a split of the data, a folder of images, or an npz under protocols.
+
+    The record stands in outputs/images/<dataset>/<id>/.
+
+    Args:
+        images: "train", "validation", "test", a folder of PNGs, or an npz with `images`
+            (uint8, NHW or NHWC).
+        composed_data: The data set to compare with.
+        protocols: Names.
+    """
+    with user_errors(ValueError, OSError):
+        datamodule = instantiate(composed_data, "datamodule")
+        datamodule.setup()
+        pixels, levels, name = _images(images, datamodule)
+        source = TensorSource(pixels, levels, seed=0)
+        digest = fingerprint([name, datamodule.found_fingerprint, _digest(pixels)])[:LENGTH]
+        run = Run(outputs_dir() / "images" / datamodule.name / f"{digest}-r1-s0")
+        check_writable(run.folder)
+        record = run.record() or Record(
+            experiment="images",
+            dataset=datamodule.name,
+            run_id=run.id,
+            seed=0,
+            status="finished",
+            method=f"images: {name}",
+            config={"images": name},
+            code=code_state(),
+            data_fingerprint=datamodule.found_fingerprint,
+            versions=library_versions(),
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        for protocol in protocols:
+            record.add(evaluate(source, datamodule, protocol, "images", 0))
+    record.ended = datetime.now(UTC).isoformat(timespec="seconds")
+    record.write(run.record_path)
+    return record
+
+
+def _images(images: str, datamodule: DataModule) -> tuple[Tensor, int, str]:
+    """Return levels (N, C, H, W), their number, and a name without a path."""
+    if images in SPLITS:
+        assert datamodule.num_levels is not None
+        return datamodule.split(images)[0], datamodule.num_levels, images
+    path = Path(images).expanduser()
+    if path.is_dir():
+        return _read_folder(path), 256, path.name
+    if path.suffix == ".npz" and path.is_file():
+        with np.load(path, allow_pickle=False) as file:
+            if "images" not in file:
+                raise ValueError(f"{path} must hold `images`, got {', '.join(file.files)}")
+            array = file["images"]
+        return _levels(array, path), 256, path.name
+    raise UserError(
+        f"images must be one of {', '.join(SPLITS)}, a folder of PNGs, or an npz, got {images!r}"
+    )
+
+
+def _read_folder(folder: Path) -> Tensor:
+    from PIL import Image
+
+    files = sorted(folder.glob("*.png"))
+    if not files:
+        raise UserError(f"images: {folder} holds no PNG files")
+    arrays = [np.asarray(Image.open(f)) for f in files]
+    if len({a.shape for a in arrays}) > 1:
+        raise UserError(f"images: the PNG files of {folder} differ in shape")
+    return _levels(np.stack(arrays), folder)
+
+
+def _levels(array: np.ndarray, path: Path) -> Tensor:
+    if array.dtype != np.uint8 or array.ndim not in (3, 4):
+        raise ValueError(
+            f"{path} must hold uint8 (N, H, W) or (N, H, W, C), got {array.dtype} {array.shape}"
+        )
+    array = array[..., None] if array.ndim == 3 else array
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
+
+
+def _digest(pixels: Tensor) -> str:
+    return hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
+
+
+def describe(record: Record) -> list[str]:
+    """Return one line per evaluation, for the terminal."""
+    lines = []
+    for e in record.evaluations:
+        values = ", ".join(
+            f"{k} {v:.4g}" if v is not None else f"{k} null" for k, v in e.metrics.items()
+        )
+        lines.append(f"{e.protocol} [{e.checkpoint}, {e.weights}]: {values}")
+    return lines

@@ -1,0 +1,1 @@
+"""Feature extractors with pinned weights."""

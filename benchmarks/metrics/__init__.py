@@ -1,0 +1,1 @@
+"""Metrics, each a torchmetrics.Metric over features, samples or log-likelihoods."""

@@ -1,0 +1,63 @@
+"""Inception-type score from any classifier."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from benchmarks.features.base import Features
+
+__all__ = ["ClassifierScore"]
+
+
+class ClassifierScore(Metric):
+    r"""exp of the mean KL of p(y|x) to the marginal p(y), averaged over consecutive splits.
+
+    Salimans et al., 2016, https://arxiv.org/abs/1606.03498, Sec. 4. Between 1 and the number of
+    classes. Splits go by the samples' global index, so the score does not depend on the number of
+    processes.
+
+    Args:
+        num_classes: Number of classes.
+        num_samples: Number of samples in all.
+        num_splits: Number of splits.
+
+    Raises:
+        ValueError: if there are fewer samples than splits; from compute, if samples are missing.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+
+    def __init__(self, num_classes: int, num_samples: int, num_splits: int) -> None:
+        super().__init__()
+        if not 1 <= num_splits <= num_samples:
+            raise ValueError(f"num_splits must be in 1 .. {num_samples}, got {num_splits}")
+        self.num_samples, self.num_splits = num_samples, num_splits
+        marginal = torch.zeros(num_splits, num_classes, dtype=torch.float64)
+        entropy = torch.zeros(num_splits, dtype=torch.float64)
+        count = torch.zeros(num_splits, dtype=torch.float64)
+        self.add_state("marginal", marginal, dist_reduce_fx="sum")
+        self.add_state("negative_entropy", entropy, dist_reduce_fx="sum")
+        self.add_state("count", count, dist_reduce_fx="sum")
+
+    def update(self, features: Features, index: Tensor, real: bool = False) -> None:
+        """Add logits (B, K) of the samples with these global indices (B,); real ones are ignored."""
+        if real:
+            return
+        if features.logits is None:
+            raise ValueError("a classifier score needs logits; this extractor gives none")
+        log_p = features.logits.double().log_softmax(1)
+        p = log_p.exp()
+        split = index.to(p.device) * self.num_splits // self.num_samples
+        self.marginal.index_add_(0, split, p)
+        self.negative_entropy.index_add_(0, split, (p * log_p).sum(1))
+        self.count.index_add_(0, split, torch.ones_like(p[:, 0]))
+
+    def compute(self) -> Tensor:
+        """Return the score, a float64 scalar."""
+        found = int(self.count.sum())
+        if found != self.num_samples:
+            raise ValueError(f"classifier score needs {self.num_samples} samples, got {found}")
+        marginal = self.marginal / self.count[:, None]
+        marginal_entropy = -torch.special.xlogy(marginal, marginal).sum(1)
+        return (self.negative_entropy / self.count + marginal_entropy).exp().mean()

@@ -1,0 +1,84 @@
+"""Fréchet distance between two sets of features."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from benchmarks.features.base import Features
+
+__all__ = ["FrechetDistance", "frechet_distance"]
+
+
+def frechet_distance(mu_1: Tensor, cov_1: Tensor, mu_2: Tensor, cov_2: Tensor) -> Tensor:
+    r"""Return the squared Fréchet distance of two Gaussians, a float64 scalar.
+
+    Heusel et al., 2017, https://arxiv.org/abs/1706.08500, Eq. 6:
+
+    .. math:: \|\mu_1 - \mu_2\|^2 + tr(C_1 + C_2 - 2 (C_1^{1/2} C_2 C_1^{1/2})^{1/2})
+
+    The root's trace is taken from eigenvalues of symmetric matrices only.
+    """
+    values, vectors = torch.linalg.eigh(cov_1)
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    inner = root @ cov_2 @ root
+    trace_root = torch.linalg.eigvalsh((inner + inner.T) / 2).clamp(min=0).sqrt().sum()
+    return (mu_1 - mu_2).square().sum() + cov_1.trace() + cov_2.trace() - 2 * trace_root
+
+
+class FrechetDistance(Metric):
+    """Fréchet distance of generated to real features; sums in float64, covariance over n - 1.
+
+    Exact over any number of processes: the states are sums.
+
+    Args:
+        num_features: Dimension of the features.
+
+    Raises:
+        ValueError: from compute, with no more real or generated features than dimensions (the
+            covariance would be singular and the distance badly biased).
+    """
+
+    full_state_update = False
+    higher_is_better = False
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+        for side in ("real", "fake"):
+            zeros = torch.zeros(num_features, dtype=torch.float64)
+            square = torch.zeros(num_features, num_features, dtype=torch.float64)
+            self.add_state(f"{side}_sum", zeros, dist_reduce_fx="sum")
+            self.add_state(f"{side}_outer", square, dist_reduce_fx="sum")
+            self.add_state(f"{side}_count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, features: Features, index: Tensor, real: bool = False) -> None:
+        """Add features (B, D); where they stand among all samples does not matter."""
+        x = features.pooled.double()
+        if x.shape[1] != self.num_features:
+            raise ValueError(f"features must have {self.num_features} dimensions, got {x.shape[1]}")
+        side = "real" if real else "fake"
+        for name, value in (("sum", x.sum(0)), ("outer", x.T @ x), ("count", len(x))):
+            setattr(self, f"{side}_{name}", getattr(self, f"{side}_{name}") + value)
+
+    def compute(self) -> Tensor:
+        """Return the distance, a float64 scalar."""
+        return frechet_distance(*self._moments("real"), *self._moments("fake"))
+
+    def real_state(self) -> dict[str, Tensor]:
+        """Return the sums over real features, to be kept."""
+        return {f"real_{n}": getattr(self, f"real_{n}") for n in ("sum", "outer", "count")}
+
+    def load_real_state(self, state: dict[str, Tensor]) -> None:
+        """Put back what `real_state` returned, on one process only."""
+        for name, value in state.items():
+            setattr(self, name, value.to(self.device))
+
+    def _moments(self, side: str) -> tuple[Tensor, Tensor]:
+        total, outer = getattr(self, f"{side}_sum"), getattr(self, f"{side}_outer")
+        count = int(getattr(self, f"{side}_count"))
+        if count <= self.num_features:
+            raise ValueError(
+                f"Frechet distance needs more than {self.num_features} {side} samples, got {count}"
+            )
+        mean = total / count
+        return mean, (outer - count * torch.outer(mean, mean)) / (count - 1)

@@ -1,0 +1,227 @@
+"""What a score means. A protocol is a config file; its fingerprint hashes the measurement."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import safetensors.torch
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from torchmetrics import Metric
+from tqdm import tqdm
+
+from benchmarks.features.base import Features
+from benchmarks.identity import fingerprint
+from datamodules.base import DataModule
+from lit_models.base import LitGenerativeModel
+from lit_models.callbacks.sample_grids import sampling
+from lit_models.distributed import world
+from lit_models.images import round_to_uint8
+from lit_models.noise import fold_seed
+
+__all__ = [
+    "ImageSource",
+    "LikelihoodProtocol",
+    "ModelSource",
+    "SampleProtocol",
+    "TensorSource",
+]
+
+Extractor = Callable[[Tensor], Features]
+
+
+class ImageSource(Protocol):
+    """Where the images that are scored come from."""
+
+    def __call__(self, index: range, generator: torch.Generator) -> Tensor:
+        """Return images `index`, (B, C, H, W), floats in [0, 255]."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Samples of a model."""
+
+    model: LitGenerativeModel
+
+    def __call__(self, index: range, generator: torch.Generator) -> Tensor:
+        with sampling(self.model):
+            return self.model.to_images(self.model.sample(len(index), generator))
+
+
+class TensorSource:
+    """Images that exist already (a split, a folder), in an order drawn by a seed.
+
+    Args:
+        images: Levels (N, C, H, W).
+        num_levels: Number of levels.
+        seed: Of the order.
+    """
+
+    def __init__(self, images: Tensor, num_levels: int, seed: int) -> None:
+        self.order = torch.from_numpy(np.random.default_rng(seed).permutation(len(images)))
+        self.images, self.scale = images, 255 / (num_levels - 1)
+
+    def __call__(self, index: range, generator: torch.Generator) -> Tensor:
+        if index.stop > len(self.images):
+            raise ValueError(
+                f"the protocol needs at least {index.stop} images, got {len(self.images)}"
+            )
+        return self.images[self.order[index.start : index.stop]].float() * self.scale
+
+
+@dataclass(frozen=True)
+class SampleProtocol:
+    """Samples against real images, through an extractor.
+
+    Sampling is in chunks: chunk i has a generator seeded by (seed, i), and processes take chunks
+    in turn, so that a score depends neither on the batch size nor on the number of processes.
+
+    Attributes:
+        extractor: Maps floats in [0, 255] to features.
+        metrics: By the name of their value.
+        real_split: Split of the real images.
+        num_real: Their number, the first ones in an order drawn by the seed.
+        num_samples: Number of samples.
+        round_to_uint8: Whether samples are rounded to levels first.
+        seed: Of the samples.
+        chunk_size: Samples per chunk.
+    """
+
+    extractor: Extractor
+    metrics: Mapping[str, Metric]
+    real_split: str
+    num_real: int
+    num_samples: int
+    round_to_uint8: bool
+    seed: int
+    chunk_size: int
+
+    def run(
+        self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str
+    ) -> dict[str, float]:
+        """Score the source against the data.
+
+        Raises:
+            ValueError: with too few images, or samples that are not finite.
+        """
+        rank, world_size = world()
+        if rank == 0:
+            self._add_real(datamodule, cache)
+        chunks = list(enumerate(_chunks(self.num_samples, self.chunk_size)))
+        for i, index in tqdm(
+            chunks[rank::world_size], desc=label, unit="chunk", disable=rank > 0, leave=False
+        ):
+            generator = torch.Generator().manual_seed(fold_seed(self.seed, i))
+            images = source(index, generator)
+            if not bool(images.isfinite().all()):
+                raise ValueError("samples are not finite")
+            if self.round_to_uint8:
+                images = round_to_uint8(images).float()
+            self._update(images, index, real=False)
+        return {name: float(metric.compute()) for name, metric in self.metrics.items()}
+
+    def attributes(self, source: ImageSource) -> dict[str, Any]:
+        """Return what the row prints beside the score: nothing."""
+        return {}
+
+    def real_key(self, cfg: DictConfig, data_fingerprint: str) -> str:
+        """Return the key under which the real statistics of this protocol are kept."""
+        keys = ("extractor", "metrics", "real_split", "num_real", "seed")
+        values = OmegaConf.to_container(cfg, resolve=True)
+        assert isinstance(values, dict)
+        return fingerprint([{k: values[k] for k in keys}, data_fingerprint])
+
+    def _update(self, images: Tensor, index: range, real: bool) -> None:
+        features = self.extractor(images)
+        positions = torch.arange(index.start, index.stop)
+        for metric in self.metrics.values():
+            metric.update(features, positions, real=real)
+
+    def _add_real(self, datamodule: DataModule, cache: Path | None) -> None:
+        """Feed the real images, or what an earlier run kept of them."""
+        keeping = {n: m for n, m in self.metrics.items() if hasattr(m, "real_state")}
+        if cache is not None and cache.exists():
+            state = safetensors.torch.load_file(cache)
+            for name, metric in keeping.items():
+                prefix = f"{name}/"
+                own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+                metric.load_real_state(own)
+            return
+        assert datamodule.num_levels is not None
+        images, _ = datamodule.split(self.real_split)
+        real = TensorSource(images, datamodule.num_levels, self.seed)
+        for index in _chunks(self.num_real, self.chunk_size):
+            self._update(real(index, torch.Generator()), index, real=True)
+        if cache is not None:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            part = cache.with_suffix(f".{id(self)}.part")
+            safetensors.torch.save_file(
+                {f"{n}/{k}": v for n, m in keeping.items() for k, v in m.real_state().items()}, part
+            )
+            part.replace(cache)
+
+
+@dataclass(frozen=True)
+class LikelihoodProtocol:
+    """Log-likelihood of a split.
+
+    Attributes:
+        metrics: By the name of their value; each takes (log-likelihoods in nats, dimensions).
+        split: Split of the images.
+        num_importance_samples: K of the bound; without effect on exact likelihoods.
+        seed: Of a bound's noise.
+        chunk_size: Images per chunk.
+    """
+
+    metrics: Mapping[str, Metric]
+    split: str
+    num_importance_samples: int
+    seed: int
+    chunk_size: int
+
+    def run(
+        self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str
+    ) -> dict[str, float]:
+        """Score a model.
+
+        Raises:
+            ValueError: if the source is no model with a likelihood.
+        """
+        if not isinstance(source, ModelSource) or source.model.likelihood_kind is None:
+            raise ValueError("this protocol needs a model with a likelihood")
+        model, (rank, world_size) = source.model, world()
+        x, _ = datamodule.split(self.split)
+        chunks = list(enumerate(_chunks(len(x), self.chunk_size)))
+        for i, index in tqdm(
+            chunks[rank::world_size], desc=label, unit="chunk", disable=rank > 0, leave=False
+        ):
+            generator = torch.Generator().manual_seed(fold_seed(self.seed, i))
+            part = x[index.start : index.stop].to(model.device)
+            with sampling(model):
+                encoded = model.data_range.encode(part, model.dtype)
+                nats = model.log_likelihood(encoded, generator, self.num_importance_samples)
+            for metric in self.metrics.values():
+                metric.update(nats.cpu(), datamodule.num_dims)
+        return {name: float(metric.compute()) for name, metric in self.metrics.items()}
+
+    def attributes(self, source: ImageSource) -> dict[str, Any]:
+        """Return what the row prints: the kind of likelihood and its samples."""
+        assert isinstance(source, ModelSource)
+        kind = source.model.likelihood_kind
+        if kind == "exact":
+            return {"likelihood": kind}
+        kind = "iwae" if self.num_importance_samples > 1 else kind
+        return {"likelihood": kind, "importance_samples": self.num_importance_samples}
+
+
+def protocol_fingerprint(cfg: DictConfig) -> str:
+    """Return the SHA-256 of what a protocol measures."""
+    return fingerprint(OmegaConf.to_container(cfg, resolve=True))
+
+
+def _chunks(total: int, size: int) -> list[range]:
+    return [range(i * size, min((i + 1) * size, total)) for i in range(math.ceil(total / size))]

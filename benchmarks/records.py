@@ -1,0 +1,162 @@
+"""The record of a run: one JSON file, written whole or not at all."""
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+__all__ = ["SCHEMA_VERSION", "STATUSES", "Evaluation", "Record", "read_record", "write_atomically"]
+
+SCHEMA_VERSION = 1
+STATUSES = ("finished", "diverged", "failed", "interrupted")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One measurement of one checkpoint.
+
+    Attributes:
+        protocol: Its name.
+        fingerprint: SHA-256 of what it measures.
+        checkpoint: "last", "initial", a number of images, or "images" for a folder or split.
+        weights: "raw" or "ema".
+        images_seen: Of the checkpoint.
+        metrics: Values by name; a value that is not finite is null.
+        attributes: What the row prints beside it (kind of likelihood, importance samples).
+        seconds: Duration.
+    """
+
+    protocol: str
+    fingerprint: str
+    checkpoint: str
+    weights: str
+    images_seen: int
+    metrics: dict[str, float | None]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What a newer evaluation replaces."""
+        return (self.fingerprint, self.checkpoint, self.weights)
+
+
+@dataclass
+class Record:
+    """What is kept of a run. Fields are those of the file.
+
+    Attributes:
+        status: One of `STATUSES`.
+        reason: Why, unless finished.
+        config: The values that enter the run id, and the sampling settings.
+        code: Version, git commit, whether the tree was dirty.
+        counters: images_seen, budget_images, updates.
+        cost: seconds, images_per_second, device, threads, peak_memory_bytes.
+        versions: Of python and the libraries.
+        started: ISO time, UTC.
+        ended: ISO time, UTC.
+    """
+
+    experiment: str
+    dataset: str
+    run_id: str
+    seed: int
+    status: str
+    reason: str | None = None
+    method: str = ""
+    row: str | None = None
+    deviations: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    code: dict[str, Any] = field(default_factory=dict)
+    data_fingerprint: str | None = None
+    data_pinned: bool = False
+    counters: dict[str, int] = field(default_factory=dict)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    cost: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    started: str | None = None
+    ended: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {self.status!r}")
+
+    def add(self, evaluation: Evaluation) -> None:
+        """Append an evaluation; one of the same measurement and checkpoint is replaced."""
+        kept = [e for e in self.evaluations if e.key != evaluation.key]
+        self.evaluations = [*kept, evaluation]
+
+    def evaluation(
+        self, fingerprint: str, checkpoint: str = "last", weights: str | None = None
+    ) -> Evaluation | None:
+        """Return the evaluation of a measurement, if it is there."""
+        for found in self.evaluations:
+            if found.fingerprint == fingerprint and found.checkpoint == checkpoint:
+                if weights in (None, found.weights):
+                    return found
+        return None
+
+    def to_json(self) -> str:
+        """Return the file's text."""
+        return json.dumps(_finite(asdict(self)), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Record":
+        """Read a file's text.
+
+        Raises:
+            ValueError: if it is no record of this schema.
+        """
+        try:
+            values = json.loads(text)
+            version = values["schema_version"]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"not a record: {error}") from None
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"schema_version must be {SCHEMA_VERSION}, got {version}")
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f"not a record: unknown keys {sorted(unknown)}")
+        values["evaluations"] = [Evaluation(**e) for e in values["evaluations"]]
+        return cls(**values)
+
+    def write(self, path: Path) -> None:
+        """Write the file at once: a reader sees the old one or the new one."""
+        write_atomically(path, self.to_json())
+
+
+def read_record(path: Path) -> Record | None:
+    """Return the record of a file, or None where there is none.
+
+    Raises:
+        ValueError: naming the file, if it is no record.
+    """
+    try:
+        return Record.from_json(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file by a temporary one and a rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(text)
+    part.replace(path)
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON does not know by null."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,90 @@
+"""Weights & Biases: one run per run id, on the first process, offline where there is no key."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+__all__ = ["ImagesSeenWandbLogger", "has_key", "wandb_logger"]
+
+
+def has_key() -> bool:
+    """Return whether a key is set, in the environment or by `wandb login`."""
+    import netrc
+
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (FileNotFoundError, netrc.NetrcParseError):
+        return False
+
+
+class ImagesSeenWandbLogger(WandbLogger):
+    """Lightning's logger with images_seen as the x axis of everything."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.experiment.log({**metrics, "images_seen": step})
+
+    @rank_zero_only
+    def log_image(
+        self, key: str, images: Sequence[np.ndarray], step: int | None = None, **kwargs: Any
+    ) -> None:
+        import wandb
+
+        pictures = [wandb.Image(image) for image in images]
+        self.experiment.log({key: pictures, "images_seen": step})
+
+    @rank_zero_only
+    def summarize(self, values: Mapping[str, Any]) -> None:
+        """Put values into the run's summary."""
+        self.experiment.summary.update(dict(values))
+
+
+def wandb_logger(
+    folder: Path,
+    run_id: str,
+    images_seen: int,
+    project: str,
+    entity: str | None,
+    group: str | None,
+    tags: Sequence[str],
+    mode: str | None,
+) -> ImagesSeenWandbLogger:
+    """Build the logger of a run; a restart goes on under the same id.
+
+    Args:
+        folder: The run's folder for logs.
+        run_id: Id and name of the run.
+        images_seen: Where the run goes on (the server keeps the x axis, nothing is dropped).
+        project: Project.
+        entity: Team or user, or None.
+        group: Group, or None.
+        tags: Tags.
+        mode: "online", "offline", "disabled"; None for online with a key, else offline.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    logger = ImagesSeenWandbLogger(
+        name=run_id,
+        id=run_id,
+        project=project,
+        save_dir=str(folder),
+        entity=entity,
+        group=group,
+        tags=list(tags),
+        mode=mode or ("online" if has_key() else "offline"),
+        resume="allow",
+    )
+    _use_images_seen(logger)
+    return logger
+
+
+@rank_zero_only
+def _use_images_seen(logger: ImagesSeenWandbLogger) -> None:
+    logger.experiment.define_metric("images_seen")
+    logger.experiment.define_metric("*", step_metric="images_seen")

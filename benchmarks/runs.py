@@ -1,0 +1,69 @@
+"""The folder of a run: outputs/<experiment>/<dataset>/<run id>/."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from benchmarks.compose import Composed
+from benchmarks.identity import run_id
+from benchmarks.paths import outputs_dir
+from benchmarks.records import Record, read_record
+
+__all__ = ["Run"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths of one run."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, composed: Composed) -> "Run":
+        """Return the folder that a composed config trains in."""
+        return cls.named(composed.experiment, composed.dataset, composed.cfg)
+
+    @classmethod
+    def named(cls, experiment: str, dataset: str, cfg: DictConfig) -> "Run":
+        """Return the folder of an experiment on a data set with this config."""
+        return cls(outputs_dir() / experiment / dataset / run_id(cfg))
+
+    @property
+    def id(self) -> str:
+        """The run id."""
+        return self.folder.name
+
+    @property
+    def record_path(self) -> Path:
+        """The record."""
+        return self.folder / "record.json"
+
+    @property
+    def config_path(self) -> Path:
+        """The whole config."""
+        return self.folder / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints and snapshots."""
+        return self.folder / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of sample grids."""
+        return self.folder / "samples"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the loggers."""
+        return self.folder / "logs"
+
+    @property
+    def progress_path(self) -> Path:
+        """What a running run writes for others."""
+        return self.folder / "progress.json"
+
+    def record(self) -> Record | None:
+        """Return the record, or None."""
+        return read_record(self.record_path)

@@ -1,0 +1,1 @@
+"""Paper tables: specifications (data), plan and rendering."""

@@ -1,0 +1,239 @@
+"""The contract of a data set, and the stream its batches come from.
+
+Data sets yield raw data: uint8 images (B, C, H, W) with levels 0 .. num_levels - 1, or float
+vectors (B, D), each with int64 labels (B,). The model converts.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+
+__all__ = ["BatchStream", "DataModule", "ImageDataModule", "Splits", "fingerprint_of"]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Train and test arrays: images (N, C, H, W) uint8 or vectors (N, D) float32; labels int64."""
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+
+
+def fingerprint_of(splits: Splits) -> str:
+    """Return the SHA-256 of the canonical arrays, train then test."""
+    digest = hashlib.sha256()
+    for array in (splits.train, splits.train_labels, splits.test, splits.test_labels):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+class BatchStream:
+    """Endless batches, a pure function of (seed, images_seen, global index).
+
+    Every epoch is a new permutation; a batch may span two. One item holds `batches_per_step`
+    consecutive global batches, of each of which process `rank` gets its slice.
+
+    Args:
+        x: The training data, (N, ...).
+        labels: Their labels, (N,).
+        batch_size: Global batch size.
+        batches_per_step: Batches per item.
+        images_seen: Where to begin.
+        seed: Of the permutations.
+        rank: Index of this process.
+        world_size: Number of processes.
+
+    Raises:
+        ValueError: if the batch exceeds the data or does not divide among the processes.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        batches_per_step: int = 1,
+        images_seen: int = 0,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if batch_size > len(x):
+            raise ValueError(
+                f"batch_size must be <= {len(x)}, the number of training images, got {batch_size}"
+            )
+        if batch_size % world_size:
+            raise ValueError(
+                f"batch_size must be a multiple of the {world_size} processes, got {batch_size}"
+            )
+        self.x, self.labels = x, labels
+        self.images_seen, self.seed = images_seen, seed
+        share = batch_size // world_size
+        self.span = batches_per_step * batch_size
+        within = np.arange(rank * share, (rank + 1) * share)
+        self.offsets = (np.arange(batches_per_step)[:, None] * batch_size + within).ravel()
+        self.permutation = lru_cache(maxsize=2)(self._permutation)
+
+    def indices(self, images_seen: int) -> np.ndarray:
+        """Return this process's indices of the item that begins after `images_seen` images."""
+        positions = images_seen + self.offsets
+        size = len(self.x)
+        first, last = images_seen // size, (images_seen + self.span - 1) // size
+        orders = np.concatenate([self.permutation(epoch) for epoch in range(first, last + 1)])
+        return orders[positions - first * size]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        images_seen = self.images_seen
+        while True:
+            index = torch.from_numpy(self.indices(images_seen))
+            yield self.x.index_select(0, index), self.labels.index_select(0, index)
+            images_seen += self.span
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.x))
+
+
+class DataModule(LightningDataModule):
+    """A data set in memory. A subclass implements `load`.
+
+    Args:
+        name: Name of the data set, as in records and tables.
+        shape: Shape of one example, (C, H, W) or (D,); checked against the data.
+        num_levels: Levels of a pixel; None for vectors.
+        num_classes: Number of labels.
+        validation_size: Training examples set aside, drawn by a fixed seed; 0 for none.
+        fingerprint: Expected SHA-256 of the data; None is recorded as unpinned.
+
+    Attributes:
+        order_seed: Seed of the order of the batches.
+        found_fingerprint: SHA-256 of the data, once set up.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shape: Sequence[int],
+        num_levels: int | None,
+        num_classes: int,
+        validation_size: int,
+        fingerprint: str | None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.shape, self.num_levels = tuple(shape), num_levels
+        self.num_classes, self.validation_size = num_classes, validation_size
+        self.fingerprint = fingerprint
+        self.found_fingerprint: str | None = None
+        self.order_seed = 0
+
+    @property
+    def num_dims(self) -> int:
+        """Number of dimensions of one example."""
+        return math.prod(self.shape)
+
+    def load(self) -> Splits:
+        """Return the arrays."""
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load, check and split; a second call does nothing.
+
+        Raises:
+            ValueError: if shape, levels, labels, fingerprint or validation_size do not fit.
+        """
+        if self.found_fingerprint is not None:
+            return
+        splits = self.load()
+        self._check(splits)
+        found = fingerprint_of(splits)
+        if self.fingerprint not in (None, found):
+            raise ValueError(
+                f"fingerprint of {self.name} must be {self.fingerprint}, got {found}"
+            )
+        order = np.random.default_rng(0).permutation(len(splits.train))
+        cut = len(order) - self.validation_size
+        train, validation = np.sort(order[:cut]), np.sort(order[cut:])
+        self._splits = {
+            "train": _tensors(splits.train[train], splits.train_labels[train]),
+            "validation": _tensors(splits.train[validation], splits.train_labels[validation]),
+            "test": _tensors(splits.test, splits.test_labels),
+        }
+        self.found_fingerprint = found
+
+    def split(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return the raw examples and labels of "train", "validation" or "test"."""
+        if name not in self._splits:
+            raise ValueError(f"split must be one of {sorted(self._splits)}, got {name!r}")
+        return self._splits[name]
+
+    def train_dataloader(self) -> BatchStream:
+        """Return the stream that begins where the model's clock stands."""
+        model = self.trainer.lightning_module
+        return BatchStream(
+            *self.split("train"),
+            batch_size=model.batch_size,
+            batches_per_step=model.batches_per_step,
+            images_seen=model.images_seen,
+            seed=self.order_seed,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+
+    def _check(self, splits: Splits) -> None:
+        for name, array in (("train", splits.train), ("test", splits.test)):
+            if array.shape[1:] != self.shape:
+                raise ValueError(
+                    f"{name} examples must have shape {self.shape}, got {array.shape[1:]}"
+                )
+            if self.num_levels is not None and array.max(initial=0) >= self.num_levels:
+                raise ValueError(
+                    f"{name} images must have levels below {self.num_levels}, got {array.max()}"
+                )
+        for labels in (splits.train_labels, splits.test_labels):
+            if not 0 <= labels.min(initial=0) <= labels.max(initial=0) < self.num_classes:
+                raise ValueError(
+                    f"labels must be in 0 .. {self.num_classes - 1}, "
+                    f"got {labels.min()} .. {labels.max()}"
+                )
+        if not 0 <= self.validation_size < len(splits.train):
+            raise ValueError(
+                f"validation_size must be >= 0 and < {len(splits.train)}, "
+                f"got {self.validation_size}"
+            )
+
+
+class ImageDataModule(DataModule):
+    """A data set of images (C, H, W), uint8.
+
+    Args:
+        name: Name of the data set.
+        image_shape: (C, H, W); checked against the data.
+        num_levels: Levels of a pixel (256 for 8-bit images).
+        num_classes: Number of labels.
+        validation_size: Training images set aside; 0 for none.
+        fingerprint: Expected SHA-256 of the data, or None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        image_shape: Sequence[int],
+        num_levels: int,
+        num_classes: int,
+        validation_size: int,
+        fingerprint: str | None = None,
+    ) -> None:
+        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+
+
+def _tensors(x: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(labels)

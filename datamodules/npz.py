@@ -1,0 +1,81 @@
+"""Image sets from one prepared npz file."""
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.base import ImageDataModule, Splits
+
+__all__ = ["NpzImages", "read_npz"]
+
+KEYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def read_npz(path: str | Path) -> Splits:
+    """Read a prepared file: uint8 images (N, H, W) or (N, H, W, C), integer labels (N,).
+
+    Raises:
+        ValueError: if the file is absent, unreadable, or not of this form.
+    """
+    path = Path(path).expanduser()
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in KEYS}
+    except FileNotFoundError:
+        raise ValueError(f"path must name a prepared npz file, got {path}: no such file") from None
+    except KeyError as error:
+        raise ValueError(f"{path} must hold {', '.join(KEYS)}: {error.args[0]}") from None
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{path} is truncated or no npz file: {error}") from None
+    for split in ("train", "test"):
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != len(labels):
+            raise ValueError(
+                f"{path}: {split}_images must be uint8 (N, H, W) or (N, H, W, C) with N labels, "
+                f"got {images.dtype} {images.shape} and {labels.shape}"
+            )
+    return Splits(
+        _nchw(arrays["train_images"]),
+        arrays["train_labels"].astype(np.int64),
+        _nchw(arrays["test_images"]),
+        arrays["test_labels"].astype(np.int64),
+    )
+
+
+def _nchw(images: np.ndarray) -> np.ndarray:
+    if images.ndim == 3:
+        images = images[..., None]
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+class NpzImages(ImageDataModule):
+    """Any image set prepared as `<name>.npz`.
+
+    Args:
+        name: Name of the data set.
+        path: The file, with train_images, train_labels, test_images, test_labels.
+        image_shape: (C, H, W).
+        num_levels: Levels of a pixel (256 for 8-bit images).
+        num_classes: Number of labels.
+        validation_size: Training images set aside.
+        fingerprint: Expected SHA-256 of the arrays, or None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        image_shape: Sequence[int],
+        num_levels: int,
+        num_classes: int,
+        validation_size: int,
+        fingerprint: str | None = None,
+    ) -> None:
+        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        self.path = path
+
+    def load(self) -> Splits:
+        return read_npz(self.path)

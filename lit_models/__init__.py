@@ -1,0 +1,1 @@
+"""Lightning modules of deep generative models, and the networks they are built from."""

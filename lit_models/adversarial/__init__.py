@@ -1,0 +1,1 @@
+"""Models with several players on one engine: GANs and their kin."""

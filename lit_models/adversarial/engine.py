@@ -1,0 +1,134 @@
+"""The adversarial engine: several players, updated in order within one training step."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lit_models.base import LitGenerativeModel, OptimizerFactory
+from lit_models.images import DataRange
+from lit_models.schedules import Schedule
+
+__all__ = ["AdversarialModel", "Objective", "Player"]
+
+Objective = Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
+class Player:
+    """The networks one optimizer owns.
+
+    Attributes:
+        network: Every parameter in it belongs to this player.
+        optimizer: Builds the optimizer from the parameters.
+        weight_clip: After each step, clamp every parameter to [-weight_clip, weight_clip].
+    """
+
+    network: nn.Module
+    optimizer: OptimizerFactory
+    weight_clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.weight_clip is not None and self.weight_clip <= 0:
+            raise ValueError(f"weight_clip must be > 0 or null, got {self.weight_clip}")
+
+
+class AdversarialModel(LitGenerativeModel):
+    """A model of several players. A subclass names them and yields their updates.
+
+    `players()` maps names to players, in the order of their optimizers. `updates(x, labels)`
+    yields (player's name, objective) in order; the engine then freezes the other players, computes
+    the objective, runs backward, and steps. What follows a `yield` runs after that step. One
+    training step counts once in `trainer.global_step`, however many updates it has.
+
+    Args:
+        batch_size: Images per update, over all processes.
+        data_range: The range the model computes in.
+        schedule: Factor on every learning rate.
+        clip_grad_norm: Largest norm of a player's gradient, None for no clipping.
+
+    Raises:
+        ValueError: if clip_grad_norm is not positive.
+    """
+
+    def __init__(
+        self,
+        batch_size: int,
+        data_range: DataRange,
+        schedule: Schedule | None = None,
+        clip_grad_norm: float | None = None,
+    ) -> None:
+        super().__init__(batch_size, data_range, schedule)
+        if clip_grad_norm is not None and clip_grad_norm <= 0:
+            raise ValueError(f"clip_grad_norm must be > 0 or null, got {clip_grad_norm}")
+        self.automatic_optimization = False
+        self.clip_grad_norm = clip_grad_norm
+
+    def players(self) -> Mapping[str, Player]:
+        """Return the players by name."""
+        raise NotImplementedError
+
+    def updates(self, x: Tensor, labels: Tensor) -> Iterator[tuple[str, Objective]]:
+        """Yield (player's name, objective) for each update of one training step."""
+        raise NotImplementedError
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        return [p.optimizer(p.network.parameters()) for p in self.players().values()]
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        self._players = dict(self.players())
+        optimizers = self.optimizers(use_pl_optimizer=False)
+        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        self._optimizers_by_name = dict(zip(self._players, optimizers, strict=True))
+
+    def train_step(self, x: Tensor, labels: Tensor) -> None:
+        active = None
+        for name, objective in self.updates(x, labels):
+            if name != active:
+                self._freeze_all_but(name)
+                active = name
+            self._update(name, objective)
+        for player in self._players.values():
+            player.network.requires_grad_(True)
+        self._count_training_step()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        if self.clip_grad_norm is not None:  # here gradients are averaged and unscaled
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, self.clip_grad_norm)
+
+    def _update(self, name: str, objective: Objective) -> None:
+        optimizer = self._optimizers_by_name[name]
+        loss = objective()
+        optimizer.zero_grad(set_to_none=True)
+        self.manual_backward(loss)
+        # not Lightning's wrapper, whose every step would count in global_step
+        self.trainer.strategy.optimizer_step(optimizer, closure=_nothing, model=self)
+        limit = self._players[name].weight_clip
+        if limit is not None:
+            _clamp_(self._players[name].network, limit)
+        self.track(**{f"{name}_loss": loss})
+
+    def _freeze_all_but(self, name: str) -> None:
+        for other, player in self._players.items():
+            player.network.requires_grad_(other == name)
+
+    def _count_training_step(self) -> None:
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.increment_ready()
+        progress.increment_completed()
+
+
+def _nothing() -> Any:
+    return None
+
+
+@torch.no_grad()
+def _clamp_(network: nn.Module, limit: float) -> None:
+    parameters = list(network.parameters())
+    torch._foreach_clamp_min_(parameters, -limit)
+    torch._foreach_clamp_max_(parameters, limit)

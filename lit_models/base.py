@@ -1,0 +1,134 @@
+"""What every generative model of the suite can be asked, and the clock they share."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lit_models.images import DataRange
+from lit_models.noise import StepNoise, fold_seed
+from lit_models.schedules import Schedule
+
+__all__ = ["LitGenerativeModel", "OptimizerFactory"]
+
+DROPOUT = nn.modules.dropout._DropoutNd
+OptimizerFactory = Any  # Callable[[Iterable[nn.Parameter]], Optimizer], given as a hydra partial
+
+
+class LitGenerativeModel(LightningModule):
+    """Base of all models: images_seen as the clock, noise as a function of it, sampling.
+
+    A subclass implements `train_step` and `sample`; where a likelihood exists, also
+    `log_likelihood` and `likelihood_kind`.
+
+    Args:
+        batch_size: Images per update, over all processes.
+        data_range: The range the model computes in.
+        schedule: Factor on every learning rate; None for a constant rate.
+
+    Attributes:
+        images_seen: Real training images consumed so far, over all processes.
+        weights: "raw", or "ema" where a model averages its weights: what `sample` uses.
+        scalars: The latest detached training quantities, read by the monitor every N updates.
+    """
+
+    likelihood_kind: ClassVar[str | None] = None  # "exact", "elbo", "iwae" or "ais"
+    noise: StepNoise
+
+    def __init__(
+        self, batch_size: int, data_range: DataRange, schedule: Schedule | None = None
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
+        self.batch_size, self.data_range, self.schedule = batch_size, data_range, schedule
+        self.weights = "raw"
+        self.images_seen = 0
+        self.noise_seed = 0
+        self.scalars: dict[str, Tensor] = {}
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches of `batch_size` images that one training step consumes."""
+        return 1
+
+    @property
+    def images_per_step(self) -> int:
+        """Real images that one training step consumes, over all processes."""
+        return self.batches_per_step * self.batch_size
+
+    def train_step(self, x: Tensor, labels: Tensor) -> Tensor | None:
+        """Do one training step on x in the model's range; return a loss to minimise, if any."""
+        raise NotImplementedError
+
+    def sample(
+        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
+    ) -> Tensor:
+        """Draw num_samples from the model, in its own range, with this generator alone."""
+        raise NotImplementedError
+
+    def to_images(self, x: Tensor) -> Tensor:
+        """Return samples as floats in [0, 255], unrounded."""
+        return self.data_range.to_images(x)
+
+    def log_likelihood(
+        self, x: Tensor, generator: torch.Generator | None = None, num_importance_samples: int = 1
+    ) -> Tensor:
+        """Return log p(x), or a bound on it, in nats, shape (B,); x in the model's range."""
+        raise ValueError(f"{type(self).__name__} has no likelihood")
+
+    # -- training: the clock and what hangs on it ---------------------------------------------
+
+    def on_after_batch_transfer(
+        self, batch: tuple[Tensor, Tensor], dataloader_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        x, labels = batch
+        return self.data_range.encode(x, self.dtype), labels
+
+    def on_fit_start(self) -> None:
+        self.noise = StepNoise(
+            self.noise_seed, self.device, self.dtype, self.global_rank, self.trainer.world_size
+        )
+        self._draws_dropout = any(isinstance(m, DROPOUT) for m in self.modules())
+
+    def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self.noise.start(self.images_seen)
+        if self._draws_dropout:
+            self._seed_library()
+        if self.schedule is not None:
+            self._set_learning_rates(self.schedule(self.images_seen))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
+        loss = self.train_step(*batch)
+        self.images_seen += self.images_per_step
+        return loss
+
+    def track(self, **scalars: Tensor) -> None:
+        """Keep training quantities for the monitor, without a device synchronisation."""
+        self.scalars.update({f"train/{name}": value.detach() for name, value in scalars.items()})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["images_seen"] = self.images_seen
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        self.images_seen = checkpoint["images_seen"]
+
+    def _seed_library(self) -> None:
+        """Dropout draws from the library's generators: a function of (seed, images_seen, rank)."""
+        seed = fold_seed(self.noise_seed, self.images_seen, 1 + self.global_rank)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def _set_learning_rates(self, factor: float) -> None:
+        for optimizer in _as_list(self.optimizers(use_pl_optimizer=False)):
+            for group in optimizer.param_groups:
+                group.setdefault("initial_lr", group["lr"])
+                group["lr"] = group["initial_lr"] * factor
+
+
+def _as_list(optimizers: Optimizer | Iterable[Optimizer]) -> list[Optimizer]:
+    return [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers)

@@ -1,0 +1,1 @@
+"""Callbacks every run uses: checkpoints, monitoring, progress, sample grids."""

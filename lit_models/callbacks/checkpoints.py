@@ -1,0 +1,142 @@
+"""Checkpoints by images_seen: the last two to resume from, and snapshots to sample from."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+__all__ = ["CheckpointError", "Checkpoints", "find_checkpoint", "load_checkpoint"]
+
+KEPT = 2
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used."""
+
+
+def find_checkpoints(folder: Path) -> list[Path]:
+    """Return the resumable checkpoints of a folder, newest first."""
+    return sorted(folder.glob("[0-9]*.ckpt"), key=lambda p: int(p.stem), reverse=True)
+
+
+def load_checkpoint(path: Path, config_hash: str) -> dict[str, Any]:
+    """Read a checkpoint (tensors and plain values only) onto the CPU.
+
+    Raises:
+        CheckpointError: if it cannot be read, or belongs to another config.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        found = checkpoint["config_hash"]
+    except Exception as error:
+        raise CheckpointError(f"{path} is no readable checkpoint: {error}") from error
+    if found != config_hash:
+        raise CheckpointError(
+            f"{path} must come from config {config_hash}, got one of config {found}"
+        )
+    return checkpoint
+
+
+def find_checkpoint(folder: Path, config_hash: str) -> Path | None:
+    """Return the newest checkpoint that can be read, None where there is none at all.
+
+    Raises:
+        CheckpointError: if there are some and none can be used.
+    """
+    failure = None
+    for path in find_checkpoints(folder):
+        try:
+            load_checkpoint(path, config_hash)
+        except CheckpointError as error:
+            failure = failure or error
+        else:
+            return path
+    if failure is not None:
+        raise failure
+    return None
+
+
+class Checkpoints(Callback):
+    """Saves at the first update at or past every `every_images`, and keeps the last two.
+
+    Args:
+        folder: Where they lie, as `<images_seen>.ckpt`.
+        every_images: Distance of resumable checkpoints.
+        config_hash: Of the run's config; written into each file.
+        snapshot_every_images: Distance of snapshots (`snapshot-<images_seen>.pt`, weights only,
+            never removed); None for none.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        every_images: int,
+        config_hash: str,
+        snapshot_every_images: int | None = None,
+    ) -> None:
+        for name, value in (
+            ("checkpoint_every_images", every_images),
+            ("snapshot_every_images", snapshot_every_images),
+        ):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value}")
+        self.folder, self.every_images = folder, every_images
+        self.config_hash = config_hash
+        self.snapshot_every_images = snapshot_every_images
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["config_hash"] = self.config_hash
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now, step = pl_module.images_seen, pl_module.images_per_step
+        if crossed(now, step, self.every_images):
+            self.save(trainer)
+        if self.snapshot_every_images and crossed(now, step, self.snapshot_every_images):
+            self._snapshot(trainer, pl_module)
+
+    def save(self, trainer: Trainer) -> None:
+        """Save a resumable checkpoint of this moment; every process must call this."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{trainer.lightning_module.images_seen}.ckpt"
+        part = path.with_suffix(".part")
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            _flush(part)
+            part.replace(path)
+            for old in find_checkpoints(self.folder)[KEPT:]:
+                old.unlink()
+        trainer.strategy.barrier()
+
+    def _snapshot(self, trainer: Trainer, model: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"snapshot-{model.images_seen}.pt"
+        state: dict[str, Tensor] = model.state_dict()
+        part = path.with_suffix(".part")
+        torch.save(
+            {
+                "state_dict": state,
+                "images_seen": model.images_seen,
+                "config_hash": self.config_hash,
+            },
+            part,
+        )
+        part.replace(path)
+
+
+def crossed(images_seen: int, images_per_step: int, every: int) -> bool:
+    """Return whether the step that ended at `images_seen` reached or passed a multiple."""
+    return images_seen // every > (images_seen - images_per_step) // every
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

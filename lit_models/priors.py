@@ -1,0 +1,43 @@
+"""Priors over the latent code z; their draws have shape (B, dim)."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lit_models.noise import Noise
+
+__all__ = ["NormalPrior", "UniformPrior"]
+
+
+@dataclass(frozen=True)
+class NormalPrior:
+    """z ~ N(0, I).
+
+    Attributes:
+        dim: Dimension of z.
+    """
+
+    dim: int
+
+    def __call__(self, noise: Noise, num_samples: int) -> Tensor:
+        """Return (num_samples, dim) draws."""
+        return noise((num_samples, self.dim), "normal")
+
+
+@dataclass(frozen=True)
+class UniformPrior:
+    """z ~ U[low, high)^dim.
+
+    Attributes:
+        dim: Dimension of z.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+    """
+
+    dim: int
+    low: float
+    high: float
+
+    def __call__(self, noise: Noise, num_samples: int) -> Tensor:
+        """Return (num_samples, dim) draws."""
+        return self.low + (self.high - self.low) * noise((num_samples, self.dim), "uniform")
