@@ -127,15 +127,21 @@ def parser() -> argparse.ArgumentParser:
 
     verb = add("train", train)
     verb.add_argument("overrides", nargs="*", help="experiment=NAME [seed=N] [key=value ...]")
-    verb.add_argument("--config-dir", action="append", default=[], help="folder of your own configs")
+    verb.add_argument(
+        "--config-dir", action="append", default=[], help="folder of your own configs"
+    )
     verb.add_argument("--no-bar", action="store_true", help="no progress bar")
     verb = add("evaluate", evaluate)
     verb.add_argument("overrides", nargs="+", metavar="RUN | key=value", help="RUN protocol=NAME")
     verb = add("table", table)
     verb.add_argument("table", help="name of the table")
-    verb.add_argument("overrides", nargs="*", help="passed on to every run: trainer=... logger=...")
+    verb.add_argument(
+        "overrides", nargs="*", help="passed on to every run: trainer=... logger=..."
+    )
     verb.add_argument("--jobs", type=int, default=None, help="runs side by side (default: cores)")
-    verb.add_argument("--seeds", type=int, default=None, help="number of seeds (default: the spec's)")
+    verb.add_argument(
+        "--seeds", type=int, default=None, help="number of seeds (default: the spec's)"
+    )
     verb.add_argument("--published", action="store_true", help="count results/ as done, too")
     verb = add("status", status)
     verb.add_argument("table", nargs="?", help="name of a table (default: all runs)")

@@ -90,9 +90,13 @@ def compose_group(
 ) -> DictConfig:
     """Compose one file of a group, alone (`protocol`, `datamodule`, ...)."""
     if name not in names(group, config_dirs):
-        raise UserError(f"{group} {name!r} does not exist{suggest(name, names(group, config_dirs))}")
+        raise UserError(
+            f"{group} {name!r} does not exist{suggest(name, names(group, config_dirs))}"
+        )
     folders = [*map(Path, config_dirs), CONFIGS]
-    file = next(f / group / f"{name}.yaml" for f in folders if (f / group / f"{name}.yaml").exists())
+    file = next(
+        f / group / f"{name}.yaml" for f in folders if (f / group / f"{name}.yaml").exists()
+    )
     cfg = OmegaConf.load(file)
     assert isinstance(cfg, DictConfig)
     OmegaConf.set_struct(cfg, True)
@@ -115,7 +119,9 @@ def _sets_a_value(override: Override) -> bool:
 def _check_names(parsed: Sequence[Override], config_dirs: Sequence[str]) -> None:
     """Refuse an unknown name of a group, with the nearest ones."""
     if not any(o.key_or_group == "experiment" for o in parsed):
-        raise UserError("experiment must be given (dgmbench list experiments), e.g. experiment=NAME")
+        raise UserError(
+            "experiment must be given (dgmbench list experiments), e.g. experiment=NAME"
+        )
     for override in parsed:
         value = override.value()
         known = names(override.key_or_group, config_dirs)
@@ -139,9 +145,7 @@ def _compose(
             raise _key_error(error, parsed, [*groups, *extra]) from error
 
 
-def _key_error(
-    error: Exception, parsed: Sequence[Override], groups: Sequence[str]
-) -> UserError:
+def _key_error(error: Exception, parsed: Sequence[Override], groups: Sequence[str]) -> UserError:
     """Find the override whose key does not exist, and the nearest key that does."""
     try:
         plain = hydra_compose("train", list(groups))
@@ -156,10 +160,14 @@ def _key_error(
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in cfg:
+    for key in map(str, cfg):
         yield f"{prefix}{key}"
         value = None if OmegaConf.is_missing(cfg, key) else cfg._get_node(key)
-        if isinstance(value, DictConfig) and not value._is_none() and not value._is_interpolation():
+        if (
+            isinstance(value, DictConfig)
+            and not value._is_none()
+            and not value._is_interpolation()
+        ):
             yield from _keys(value, f"{prefix}{key}.")
 
 

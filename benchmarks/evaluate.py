@@ -14,7 +14,8 @@ from torch import Tensor
 from benchmarks.compose import compose_group
 from benchmarks.environment import code_state, library_versions
 from benchmarks.errors import UserError, user_errors
-from benchmarks.identity import LENGTH, config_hash, fingerprint
+from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
+from benchmarks.identity import config_hash
 from benchmarks.instantiate import instantiate
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import (
@@ -22,7 +23,6 @@ from benchmarks.protocols import (
     ModelSource,
     SampleProtocol,
     TensorSource,
-    protocol_fingerprint,
 )
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
@@ -93,7 +93,9 @@ def evaluate_run(
     with user_errors(ValueError):
         record = run.record()
     if record is None or not run.config_path.exists():
-        raise UserError(f"RUN must be a run's folder (with record.json and config.yaml), got {folder}")
+        raise UserError(
+            f"RUN must be a run's folder (with record.json and config.yaml), got {folder}"
+        )
     cfg = OmegaConf.load(run.config_path)
     assert isinstance(cfg, DictConfig)
     torch.set_num_threads(cfg.threads)
@@ -146,8 +148,9 @@ def evaluate_images(images: str, composed_data: DictConfig, protocols: Sequence[
         datamodule.setup()
         pixels, levels, name = _images(images, datamodule)
         source = TensorSource(pixels, levels, seed=0)
-        digest = fingerprint([name, datamodule.found_fingerprint, _digest(pixels)])[:LENGTH]
-        run = Run(outputs_dir() / "images" / datamodule.name / f"{digest}-r1-s0")
+        key = images if images in SPLITS else hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
+        identifier = images_run_id(key, composed_data)
+        run = Run(outputs_dir() / "images" / datamodule.name / identifier)
         check_writable(run.folder)
         record = run.record() or Record(
             experiment="images",
@@ -207,10 +210,6 @@ def _levels(array: np.ndarray, path: Path) -> Tensor:
         )
     array = array[..., None] if array.ndim == 3 else array
     return torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
-
-
-def _digest(pixels: Tensor) -> str:
-    return hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
 
 
 def describe(record: Record) -> list[str]:

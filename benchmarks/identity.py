@@ -35,9 +35,7 @@ def identity(cfg: DictConfig) -> dict[str, Any]:
     resolved = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(resolved, dict)
     values = {key: resolved[key] for key in IDENTITY_KEYS}
-    values["datamodule"] = {
-        k: v for k, v in values["datamodule"].items() if k not in NOT_IDENTITY
-    }
+    values["datamodule"] = {k: v for k, v in values["datamodule"].items() if k not in NOT_IDENTITY}
     return canonical(values)
 
 

@@ -160,7 +160,8 @@ class SampleProtocol:
             cache.parent.mkdir(parents=True, exist_ok=True)
             part = cache.with_suffix(f".{id(self)}.part")
             safetensors.torch.save_file(
-                {f"{n}/{k}": v for n, m in keeping.items() for k, v in m.real_state().items()}, part
+                {f"{n}/{k}": v for n, m in keeping.items() for k, v in m.real_state().items()},
+                part,
             )
             part.replace(cache)
 
@@ -216,11 +217,6 @@ class LikelihoodProtocol:
             return {"likelihood": kind}
         kind = "iwae" if self.num_importance_samples > 1 else kind
         return {"likelihood": kind, "importance_samples": self.num_importance_samples}
-
-
-def protocol_fingerprint(cfg: DictConfig) -> str:
-    """Return the SHA-256 of what a protocol measures."""
-    return fingerprint(OmegaConf.to_container(cfg, resolve=True))
 
 
 def _chunks(total: int, size: int) -> list[range]:

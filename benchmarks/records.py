@@ -95,9 +95,9 @@ class Record:
     ) -> Evaluation | None:
         """Return the evaluation of a measurement, if it is there."""
         for found in self.evaluations:
-            if found.fingerprint == fingerprint and found.checkpoint == checkpoint:
-                if weights in (None, found.weights):
-                    return found
+            same = found.fingerprint == fingerprint and found.checkpoint == checkpoint
+            if same and weights in (None, found.weights):
+                return found
         return None
 
     def to_json(self) -> str:

@@ -3,6 +3,7 @@
 import logging
 import traceback
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,11 +14,12 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
-from benchmarks.compose import Composed
+from benchmarks.compose import Composed, compose_group
 from benchmarks.environment import code_state, device_name, library_versions, peak_memory_bytes
 from benchmarks.errors import UserError, one_line, user_errors
 from benchmarks.evaluate import evaluate
-from benchmarks.identity import config_hash, identity
+from benchmarks.evaluation_ids import protocol_fingerprint
+from benchmarks.identity import NOT_IDENTITY, config_hash, identity
 from benchmarks.instantiate import check_signatures, instantiate
 from benchmarks.paths import check_writable
 from benchmarks.protocols import ModelSource
@@ -26,7 +28,7 @@ from benchmarks.runs import Run
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.checkpoints import Checkpoints, find_checkpoint, load_checkpoint
-from lit_models.callbacks.monitor import Diverged, Monitor
+from lit_models.callbacks.monitor import DivergedError, Monitor
 from lit_models.callbacks.progress import Progress
 from lit_models.callbacks.sample_grids import SampleGrids
 from lit_models.noise import fold_seed
@@ -75,7 +77,7 @@ def train(composed: Composed, bar: bool = True) -> Record:
         record = run.record() or _new_record(composed, run)
     if record.status == "diverged":
         return record
-    record.overrides = list(composed.overrides)
+    record.overrides = _portable(composed.overrides)
     parts = _build(composed, run, bar)
     if record.status != "finished":
         record.status, record.reason = "interrupted", "started and not ended"
@@ -83,7 +85,7 @@ def train(composed: Composed, bar: bool = True) -> Record:
         _write_config(run, composed)
     try:
         _fit_and_evaluate(composed, run, record, parts)
-    except Diverged as error:
+    except DivergedError as error:
         _end(run, record, "diverged", str(error))
     except (KeyboardInterrupt, SystemExit):
         _end(run, record, "interrupted", "interrupted by the user or a signal")
@@ -110,6 +112,8 @@ def _fit_and_evaluate(composed: Composed, run: Run, record: Record, parts: Parts
         record.cost = _cost(composed, parts)
     model.weights = cfg.weights
     for name in cfg.protocols:
+        if record.evaluation(_fingerprint(composed, name), "last", cfg.weights):
+            continue
         result = evaluate(
             ModelSource(model),
             parts.datamodule,
@@ -190,6 +194,12 @@ def _fit(composed: Composed, run: Run, parts: Parts) -> None:
         parts.checkpoints.save(trainer)
 
 
+def _fingerprint(composed: Composed, protocol: str) -> str:
+    return protocol_fingerprint(
+        compose_group("protocol", protocol, config_dirs=composed.config_dirs)
+    )
+
+
 def _quiet() -> None:
     """Keep Lightning's hints off the terminal; its errors stay."""
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
@@ -198,11 +208,24 @@ def _quiet() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
+def _portable(overrides: Sequence[str]) -> list[str]:
+    """Leave out overrides that name paths, hosts or accounts."""
+    private = ("logger", "hydra")
+    return [
+        o
+        for o in overrides
+        if o.split("=")[0].split(".")[-1] not in NOT_IDENTITY
+        and o.lstrip("+~").split("=")[0].split(".")[0] not in private
+    ]
+
+
 def _check_weights(weights: str, model: Any) -> str:
     if weights not in ("raw", "ema"):
         raise ValueError(f"weights must be raw or ema, got {weights!r}")
     if weights == "ema" and getattr(model, "ema_decay", None) is None:
-        raise ValueError("weights must be raw where the model keeps no average (ema_decay), got ema")
+        raise ValueError(
+            "weights must be raw where the model keeps no average (ema_decay), got ema"
+        )
     return weights
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -156,9 +157,7 @@ class DataModule(LightningDataModule):
         self._check(splits)
         found = fingerprint_of(splits)
         if self.fingerprint not in (None, found):
-            raise ValueError(
-                f"fingerprint of {self.name} must be {self.fingerprint}, got {found}"
-            )
+            raise ValueError(f"fingerprint of {self.name} must be {self.fingerprint}, got {found}")
         order = np.random.default_rng(0).permutation(len(splits.train))
         cut = len(order) - self.validation_size
         train, validation = np.sort(order[:cut]), np.sort(order[cut:])
@@ -177,7 +176,8 @@ class DataModule(LightningDataModule):
 
     def train_dataloader(self) -> BatchStream:
         """Return the stream that begins where the model's clock stands."""
-        model = self.trainer.lightning_module
+        assert self.trainer is not None
+        model: Any = self.trainer.lightning_module
         return BatchStream(
             *self.split("train"),
             batch_size=model.batch_size,

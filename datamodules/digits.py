@@ -1,6 +1,5 @@
 """The 8x8 handwritten digits that ship with scikit-learn."""
 
-
 import numpy as np
 
 from datamodules.base import ImageDataModule, Splits

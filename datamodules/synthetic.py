@@ -44,5 +44,5 @@ class SyntheticImages(ImageDataModule):
         return Splits(*self._draw(rng, self.train_size), *self._draw(rng, self.test_size))
 
     def _draw(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-        images = rng.integers(self.num_levels, size=(size, *self.shape), dtype=np.uint8)
-        return images, rng.integers(self.num_classes, size=size)
+        images = rng.integers(self.num_levels or 256, size=(size, *self.shape))
+        return images.astype(np.uint8), rng.integers(self.num_classes, size=size)

@@ -1,6 +1,7 @@
 """Randomness of training as a pure function of (seed, images_seen, global sample index)."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ class Noise:
         self,
         generator: torch.Generator,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: Any = torch.float32,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:

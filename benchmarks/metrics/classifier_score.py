@@ -41,7 +41,7 @@ class ClassifierScore(Metric):
         self.add_state("count", count, dist_reduce_fx="sum")
 
     def update(self, features: Features, index: Tensor, real: bool = False) -> None:
-        """Add logits (B, K) of the samples with these global indices (B,); real ones are ignored."""
+        """Add logits (B, K) of samples with global indices (B,); real images are ignored."""
         if real:
             return
         if features.logits is None:

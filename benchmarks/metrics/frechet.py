@@ -55,7 +55,9 @@ class FrechetDistance(Metric):
         """Add features (B, D); where they stand among all samples does not matter."""
         x = features.pooled.double()
         if x.shape[1] != self.num_features:
-            raise ValueError(f"features must have {self.num_features} dimensions, got {x.shape[1]}")
+            raise ValueError(
+                f"features must have {self.num_features} dimensions, got {x.shape[1]}"
+            )
         side = "real" if real else "fake"
         for name, value in (("sum", x.sum(0)), ("outer", x.T @ x), ("count", len(x))):
             setattr(self, f"{side}_{name}", getattr(self, f"{side}_{name}") + value)

@@ -1,4 +1,4 @@
-"""Discriminator penalties: functions of the discriminator itself, scalars to be added to its loss."""
+"""Discriminator penalties: functions of the discriminator itself, added to its loss."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +14,9 @@ __all__ = ["GradientPenalty", "Penalty"]
 class Penalty(Protocol):
     """What the GAN asks of a penalty."""
 
-    def __call__(self, discriminator: nn.Module, real: Tensor, fake: Tensor, noise: Noise) -> Tensor:
+    def __call__(
+        self, discriminator: nn.Module, real: Tensor, fake: Tensor, noise: Noise
+    ) -> Tensor:
         """Return the scalar added to the discriminator's loss; real and fake are (B, ...)."""
 
 
@@ -37,7 +39,9 @@ class GradientPenalty:
     target: float
     epsilon: float
 
-    def __call__(self, discriminator: nn.Module, real: Tensor, fake: Tensor, noise: Noise) -> Tensor:
+    def __call__(
+        self, discriminator: nn.Module, real: Tensor, fake: Tensor, noise: Noise
+    ) -> Tensor:
         """Return the penalty on points between real and fake, both (B, ...)."""
         u = noise((real.shape[0], *[1] * (real.dim() - 1)), "uniform")
         x_hat = torch.lerp(fake.detach(), real, u).requires_grad_()

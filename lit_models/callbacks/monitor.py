@@ -8,10 +8,10 @@ from lightning import Callback, Trainer
 
 from lit_models.distributed import any_process
 
-__all__ = ["Diverged", "Monitor"]
+__all__ = ["DivergedError", "Monitor"]
 
 
-class Diverged(RuntimeError):
+class DivergedError(RuntimeError):
     """A training quantity is NaN or infinite: a result, not a fault."""
 
 
@@ -23,7 +23,7 @@ class Monitor(Callback):
 
     Raises:
         ValueError: if every_updates < 1.
-        Diverged: from a run whose scalars are not finite, on every process.
+        DivergedError: from a run whose scalars are not finite, on every process.
     """
 
     def __init__(self, every_updates: int) -> None:
@@ -43,6 +43,6 @@ class Monitor(Callback):
         bad = sorted(n for n, v in scalars.items() if not math.isfinite(v))
         if any_process(bool(bad), pl_module.device):
             what = f"{bad[0]} = {scalars[bad[0]]}" if bad else "a loss on another process"
-            raise Diverged(f"{what} after {pl_module.images_seen} images")
+            raise DivergedError(f"{what} after {pl_module.images_seen} images")
         for logger in trainer.loggers:
             logger.log_metrics(scalars, step=pl_module.images_seen)

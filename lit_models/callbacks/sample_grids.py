@@ -1,8 +1,8 @@
 """Grids of samples: drawn from a generator of their own, so that training is untouched."""
 
 import math
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 

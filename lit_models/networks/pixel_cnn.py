@@ -29,7 +29,7 @@ def causal_mask(
 
 
 class MaskedConv2d(nn.Conv2d):
-    """Convolution that keeps size and sees earlier pixels only (van den Oord et al. 2016, Sec. 3.4).
+    """Convolution that keeps size and sees earlier pixels only (van den Oord 2016, Sec. 3.4).
 
     Args:
         in_channels: Input features, a multiple of groups.

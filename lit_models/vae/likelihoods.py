@@ -31,12 +31,16 @@ class BernoulliLikelihood:
     """
 
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
-        loss = binary_cross_entropy_with_logits(parameters, x.expand_as(parameters), reduction="none")
+        loss = binary_cross_entropy_with_logits(
+            parameters, x.expand_as(parameters), reduction="none"
+        )
         return -loss.flatten(-3).sum(-1)
 
     def check_data(self, x: Tensor) -> None:
         if not bool(((x == 0) | (x == 1)).all()):
-            raise ValueError("x must be binary (0 or 1) for a Bernoulli likelihood, got grey levels")
+            raise ValueError(
+                "x must be binary (0 or 1) for a Bernoulli likelihood, got grey levels"
+            )
 
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters.sigmoid()

@@ -1,0 +1,46 @@
+# `make table` sets everything up and runs the main job; `make test` sets everything up and tests.
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)))")
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup table test test-slow speed lint format clean
+
+help:
+	@echo "make table | test | test-slow | speed | lint | format"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (once; about 6 GB, a few minutes)"
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $(READY)
+	@echo "set up: $(BIN)/dgmbench is ready"
+
+table: $(READY)
+	@$(BIN)/dgmbench table quick --seeds 1 --jobs $(JOBS)
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow and not gpu and not slurm and not data"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m "slow and not gpu and not slurm and not data"
+
+speed: $(READY)
+	$(BIN)/python -m benchmarks.speed
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf outputs .pytest_cache .mypy_cache .ruff_cache

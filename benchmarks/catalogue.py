@@ -1,0 +1,69 @@
+"""`dgmbench list`: what there is, read from the configs."""
+
+from collections.abc import Callable, Sequence
+
+from omegaconf import DictConfig, OmegaConf
+
+from benchmarks.compose import compose, names
+from benchmarks.paths import CONFIGS
+from benchmarks.tables.spec import load_spec, table_names
+
+__all__ = ["print_catalogue"]
+
+
+def print_catalogue(kinds: Sequence[str]) -> int:
+    """Print each kind with a line per entry."""
+    for kind in kinds:
+        lines = KINDS[kind]()
+        width = max((len(name) for name, _ in lines), default=0)
+        print(f"{kind}:")
+        for name, text in lines:
+            print(f"  {name:<{width}}  {text}".rstrip())
+    return 0
+
+
+def _methods() -> list[tuple[str, str]]:
+    by_method: dict[str, list[str]] = {}
+    for name in names("experiment"):
+        by_method.setdefault(str(compose([f"experiment={name}"]).cfg.method), []).append(name)
+    return [(method, ", ".join(experiments)) for method, experiments in sorted(by_method.items())]
+
+
+def _experiments() -> list[tuple[str, str]]:
+    lines = []
+    for name in names("experiment"):
+        cfg = compose([f"experiment={name}"]).cfg
+        lines.append((name, f"{cfg.method}; for {', '.join(map(str, cfg.per_dataset))}"))
+    return lines
+
+
+def _group(group: str) -> Callable[[], list[tuple[str, str]]]:
+    return lambda: [(name, _first_comment(group, name)) for name in names(group)]
+
+
+def _losses() -> list[tuple[str, str]]:
+    lines = []
+    for name in names("loss"):
+        cfg = OmegaConf.load(CONFIGS / "loss" / f"{name}.yaml")
+        assert isinstance(cfg, DictConfig)
+        lines.append((name, str(cfg._target_).rsplit(".", 1)[-1]))
+    return lines
+
+
+def _tables() -> list[tuple[str, str]]:
+    return [(name, load_spec(name).title) for name in table_names()]
+
+
+def _first_comment(group: str, name: str) -> str:
+    first = (CONFIGS / group / f"{name}.yaml").read_text().splitlines()[0]
+    return first.removeprefix("# ") if first.startswith("#") else ""
+
+
+KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
+    "methods": _methods,
+    "losses": _losses,
+    "datasets": _group("datamodule"),
+    "experiments": _experiments,
+    "tables": _tables,
+    "protocols": _group("protocol"),
+}

@@ -1,0 +1,128 @@
+"""`dgmbench doctor`: what is here, what is not, and the command that mends it."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.errors import UserError, one_line
+from benchmarks.paths import check_writable, outputs_dir, results_dir
+
+__all__ = ["run_doctor"]
+
+INSTALL = "pip install -c constraints.txt -e ."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; `mend` is empty where all is well."""
+
+    what: str
+    found: str
+    mend: str = ""
+
+
+def run_doctor() -> int:
+    """Print all findings; return 1 where something must be mended."""
+    findings = [finding for check in CHECKS for finding in check()]
+    width = max(len(f.what) for f in findings)
+    for f in findings:
+        mark = "!!" if f.mend else "ok"
+        print(f"{mark}  {f.what:<{width}}  {f.found}" + (f"  -> {f.mend}" if f.mend else ""))
+    return 1 if any(f.mend for f in findings) else 0
+
+
+def _versions() -> Iterator[Finding]:
+    from benchmarks.environment import code_state, library_versions
+
+    code = code_state()
+    yield Finding("dgmbench", f"{code['version']}, commit {code['git_commit'] or 'unknown'}")
+    for name, version in library_versions().items():
+        yield Finding(name, version, INSTALL if version == "absent" else "")
+    try:
+        import torchvision  # noqa: F401
+    except Exception as error:
+        yield Finding("torchvision", one_line(error), f"a matching pair: {INSTALL}")
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    count = torch.cuda.device_count()
+    gpus = [torch.cuda.get_device_name(i) for i in range(count)]
+    yield Finding("GPUs", ", ".join(gpus) or "none (trainer=cpu)")
+    cores = len(os.sched_getaffinity(0))
+    yield Finding("CPU", f"{cores} cores; threads=1 per process unless set")
+
+
+def _data() -> Iterator[Finding]:
+    from omegaconf import OmegaConf
+
+    from benchmarks.compose import compose_group, names
+    from benchmarks.instantiate import instantiate
+
+    for name in names("datamodule"):
+        cfg = compose_group("datamodule", name)
+        if OmegaConf.missing_keys(cfg):
+            continue  # yours to fill in
+        try:
+            data = instantiate(cfg, f"datamodule {name}")
+            data.setup()
+        except (UserError, ValueError, OSError) as error:
+            yield Finding(f"data {name}", one_line(error), "git checkout datamodules/assets")
+            continue
+        state = "fingerprint verified" if data.fingerprint else "no pinned fingerprint"
+        yield Finding(f"data {name}", f"{len(data.split('train')[0]):,} examples, {state}")
+
+
+def _weights() -> Iterator[Finding]:
+    from benchmarks.compose import compose_group, names
+    from benchmarks.instantiate import instantiate
+
+    for name in names("protocol"):
+        cfg = compose_group("protocol", name)
+        if "extractor" not in cfg:
+            continue
+        try:
+            instantiate(cfg.extractor, f"protocol {name}.extractor")
+        except (UserError, ValueError, OSError) as error:
+            yield Finding(
+                f"weights of {name}", one_line(error), "git checkout benchmarks/features"
+            )
+            continue
+        yield Finding(f"weights of {name}", "hash verified")
+
+
+def _wandb() -> Iterator[Finding]:
+    from benchmarks.report.wandb_logger import has_key
+
+    mode = "online (a key is set)" if has_key() else "offline (no key; `wandb login` sets one)"
+    yield Finding("logger=wandb", mode)
+
+
+def _folders() -> Iterator[Finding]:
+    for what, folder, mend in (
+        ("outputs", outputs_dir(), "set DGMBENCH_OUTPUTS to a writable folder"),
+        ("results", results_dir(), "run in a writable clone"),
+        ("temporary files", Path(tempfile.gettempdir()), "set TMPDIR to a writable folder"),
+    ):
+        existed = folder.exists()
+        try:
+            check_writable(folder)
+        except UserError as error:
+            yield Finding(what, one_line(error), mend)
+            continue
+        if not existed:
+            folder.rmdir()
+        yield Finding(what, f"writable: {folder}")
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _versions,
+    _devices,
+    _data,
+    _weights,
+    _wandb,
+    _folders,
+)

@@ -1,0 +1,101 @@
+"""`dgmbench publish T`: records into results/T/, and the table there and in the README."""
+
+import re
+import shutil
+from pathlib import Path
+
+from benchmarks.errors import UserError
+from benchmarks.paths import check_writable, results_dir
+from benchmarks.records import Record, read_record
+from benchmarks.tables.command import sample_grids, write_table
+from benchmarks.tables.figure import samples_figure
+from benchmarks.tables.plan import Plan, make_plan, published_record_path
+from benchmarks.tables.render import render
+from benchmarks.tables.spec import load_spec
+
+__all__ = ["publish"]
+
+
+def publish(name: str) -> int:
+    """Merge the ended runs of a table into results/ and render it from the merged set."""
+    spec = load_spec(name)
+    plan = make_plan(spec, spec.seeds)
+    folder = results_dir() / name
+    check_writable(folder)
+    added = _merge_records(plan)
+    records = plan.records(published=True, outputs=False)
+    if not records:
+        raise UserError(f"table {name} has no ended run to publish; run: dgmbench table {name}")
+    figure = write_table(render(plan, records), folder)
+    samples_figure(_merge_grids(plan, folder / "grids"), figure)
+    stale = _stale(plan, folder / "records")
+    markdown = (folder / "table.md").read_text()
+    shown = _into_readme(name, markdown, Path("README.md"))
+    print(
+        f"{added} records added or renewed, {len(records)} current, {len(stale)} stale: {folder}"
+    )
+    for path in stale:
+        print(f"  stale: {path.name}")
+    print("README.md: table renewed" if shown else f"README.md: no `<!-- table: {name} -->` found")
+    return 0
+
+
+def _merge_records(plan: Plan) -> int:
+    """Copy records that ended and are newer than what is published; drop none."""
+    added = 0
+    for planned in plan.runs:
+        record, target = planned.run.record(), published_record_path(plan.spec.name, planned)
+        old = read_record(target)
+        if record is None or record.status == "interrupted":
+            continue
+        merged = _merged(old, record)
+        if old is None or merged.to_json() != old.to_json():
+            merged.write(target)
+            added += 1
+    return added
+
+
+def _merged(old: Record | None, new: Record) -> Record:
+    """Return the new record with the evaluations that only the old one has."""
+    if old is not None and old.status == new.status == "finished":
+        keys = {e.key for e in new.evaluations}
+        new.evaluations = [*(e for e in old.evaluations if e.key not in keys), *new.evaluations]
+    return new
+
+
+def _merge_grids(plan: Plan, folder: Path) -> list[tuple[str, Path]]:
+    """Copy each row's grid, by run id, and return those of current runs."""
+    labels = dict(sample_grids(plan))
+    found = []
+    for planned in plan.runs:
+        if planned.seed != 0:
+            continue
+        target = folder / f"{planned.experiment}-{planned.dataset}-{planned.run_id}.png"
+        if planned.row.label in labels:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(labels[planned.row.label], target)
+        if target.exists():
+            found.append((planned.row.label, target))
+    return found
+
+
+def _stale(plan: Plan, folder: Path) -> list[Path]:
+    """Return published records that the plan does not name (an earlier revision or config)."""
+    current = {published_record_path(plan.spec.name, r).name for r in plan.runs}
+    return sorted(p for p in folder.glob("*.json") if p.name not in current)
+
+
+def _into_readme(name: str, markdown: str, readme: Path) -> bool:
+    """Replace what stands between the table's marks; return whether they are there."""
+    if not readme.exists():
+        return False
+    text = readme.read_text()
+    begin, end = f"<!-- table: {name} -->", f"<!-- end of table: {name} -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(text):
+        return False
+    body = f"{begin}\n\n{markdown}\n{end}"
+    renewed = pattern.sub(lambda _: body, text)
+    if renewed != text:
+        readme.write_text(renewed)
+    return True

@@ -1,0 +1,205 @@
+"""The plan of a table: rows x columns x seeds -> run ids. It joins, and never globs a folder."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from benchmarks.compose import Composed, compose, compose_group, with_values
+from benchmarks.errors import UserError
+from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
+from benchmarks.identity import run_id
+from benchmarks.paths import outputs_dir, results_dir
+from benchmarks.records import Record, read_record
+from benchmarks.runs import Run
+from benchmarks.tables.spec import Column, Row, TableSpec
+
+__all__ = ["Plan", "PlannedRun", "make_plan", "published_record_path"]
+
+PASSED_ON = ("trainer", "logger", "threads")
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a row on a data set.
+
+    Attributes:
+        row: Its row.
+        dataset: Its data set.
+        seed: Its seed.
+        experiment: Name, or "images".
+        run_id: Expected id.
+        protocols: Names of the protocols that the table's columns need.
+        fingerprints: Their fingerprints.
+    """
+
+    row: Row
+    dataset: str
+    seed: int
+    experiment: str
+    run_id: str
+    protocols: tuple[str, ...]
+    fingerprints: tuple[str, ...]
+
+    @property
+    def run(self) -> Run:
+        """Its folder in the working space."""
+        return Run(outputs_dir() / self.experiment / self.dataset / self.run_id)
+
+    @property
+    def label(self) -> str:
+        """For progress and messages."""
+        return f"{self.row.label} s{self.seed}"
+
+    def command(self, overrides: Sequence[str]) -> list[str]:
+        """Return the verb and arguments that do this run."""
+        protocols = ",".join(self.protocols)
+        if self.row.images is not None:
+            return [
+                "evaluate",
+                f"images={self.row.images}",
+                f"datamodule={self.dataset}",
+                f"protocol={protocols}",
+            ]
+        return [
+            "train",
+            "--no-bar",
+            f"experiment={self.experiment}",
+            f"datamodule={self.dataset}",
+            f"seed={self.seed}",
+            f"protocols=[{protocols}]",
+            *overrides,
+        ]
+
+    def is_done(self, record: Record | None) -> bool:
+        """Return whether a record needs no further work: scored, or diverged."""
+        if record is None:
+            return False
+        if record.status == "diverged":
+            return True
+        checkpoint = "images" if self.row.images is not None else "last"
+        scored = all(record.evaluation(f, checkpoint) for f in self.fingerprints)
+        return record.status == "finished" and scored
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A table's runs, with the fingerprints of its columns."""
+
+    spec: TableSpec
+    runs: tuple[PlannedRun, ...]
+
+    def cell(self, row: Row, column: Column) -> list[PlannedRun]:
+        """Return the runs of one cell, by seed; none where the row is not for the data set."""
+        return [r for r in self.runs if r.row == row and r.dataset == column.dataset]
+
+    def records(self, published: bool, outputs: bool = True) -> dict[tuple[str, str, str], Record]:
+        """Return the records there are, by (experiment, dataset, run id); outputs come first."""
+        found = {}
+        for planned in self.runs:
+            paths = [published_record_path(self.spec.name, planned)] if published else []
+            paths += [planned.run.record_path] if outputs else []
+            for path in paths:
+                record = _read(path)
+                if record is not None:
+                    found[key_of(planned)] = record
+        return found
+
+
+def key_of(planned: PlannedRun) -> tuple[str, str, str]:
+    """Return what joins a plan with records."""
+    return (planned.experiment, planned.dataset, planned.run_id)
+
+
+def published_record_path(table: str, planned: PlannedRun) -> Path:
+    """Return where a record of a table is published."""
+    name = f"{planned.experiment}-{planned.dataset}-{planned.run_id}.json"
+    return results_dir() / table / "records" / name
+
+
+def make_plan(spec: TableSpec, seeds: int) -> Plan:
+    """Compose each (experiment, data set) once and derive the ids of all seeds.
+
+    Raises:
+        UserError: if seeds < 1, or a row or column does not resolve.
+    """
+    if seeds < 1:
+        raise UserError(f"seeds must be >= 1, got {seeds}")
+    runs: list[PlannedRun] = []
+    for row in spec.rows:
+        for dataset in dict.fromkeys(c.dataset for c in spec.columns):
+            protocols = _protocols(spec, dataset)
+            if row.images is not None:
+                runs += _images_run(row, dataset, protocols)
+            else:
+                runs += _training_runs(row, dataset, protocols, seeds)
+    return Plan(spec, tuple(runs))
+
+
+def check_passed_on(overrides: Iterable[str]) -> None:
+    """Refuse overrides that would change what a table's runs are."""
+    for override in overrides:
+        name = override.lstrip("+~").split("=")[0].split(".")[0]
+        if name not in PASSED_ON:
+            raise UserError(
+                f"a table passes on overrides of {', '.join(PASSED_ON)} only, got {override!r}"
+            )
+
+
+def _protocols(spec: TableSpec, dataset: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(c.protocol for c in spec.columns if c.dataset == dataset))
+
+
+def _fingerprints(protocols: Sequence[str]) -> tuple[str, ...]:
+    return tuple(protocol_fingerprint(compose_group("protocol", name)) for name in protocols)
+
+
+def _images_run(row: Row, dataset: str, protocols: tuple[str, ...]) -> list[PlannedRun]:
+    assert row.images is not None
+    data = compose_group("datamodule", dataset)
+    protocols = tuple(p for p in protocols if "extractor" in compose_group("protocol", p))
+    if not protocols:
+        return []
+    identifier = images_run_id(row.images, data)
+    return [PlannedRun(row, dataset, 0, "images", identifier, protocols, _fingerprints(protocols))]
+
+
+def _training_runs(
+    row: Row, dataset: str, protocols: tuple[str, ...], seeds: int
+) -> list[PlannedRun]:
+    assert row.experiment is not None
+    composed = _compose(row.experiment, dataset)
+    if composed is None:
+        return []
+    own = tuple(p for p in protocols if p in composed.cfg.protocols)
+    return [
+        PlannedRun(
+            row,
+            dataset,
+            seed,
+            row.experiment,
+            run_id(with_values(composed.cfg, {"seed": seed})),
+            own,
+            _fingerprints(own),
+        )
+        for seed in range(seeds)
+    ]
+
+
+@lru_cache(maxsize=256)
+def _compose(experiment: str, dataset: str) -> Composed | None:
+    """Compose a row on a data set; None where it is not for it."""
+    own = compose([f"experiment={experiment}"])
+    if dataset not in own.cfg.per_dataset:
+        return None
+    if own.dataset == dataset:
+        return own
+    return compose([f"experiment={experiment}", f"datamodule={dataset}"])
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        return read_record(path)
+    except (ValueError, json.JSONDecodeError) as error:
+        raise UserError(str(error)) from error

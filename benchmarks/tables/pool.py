@@ -1,0 +1,173 @@
+"""Runs side by side, one process each, with progress and time left."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+from benchmarks.records import Record
+from benchmarks.tables.plan import PlannedRun
+
+__all__ = ["run_all"]
+
+POLL_SECONDS = 0.5
+LINE_EVERY_SECONDS = 15.0  # where the output is no terminal
+
+
+@dataclass
+class Job:
+    """A process at work on a planned run."""
+
+    planned: PlannedRun
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since its start."""
+        return time.monotonic() - self.began
+
+    def progress(self) -> tuple[float, float | None]:
+        """Return (fraction done, seconds left) as the run itself reports."""
+        try:
+            values = json.loads(self.planned.run.progress_path.read_text())
+            done = values["images_seen"] / max(values["budget_images"], 1)
+        except (OSError, ValueError, KeyError):
+            return 0.0, None
+        return done, values["seconds_left"]
+
+
+def run_all(planned: Sequence[PlannedRun], overrides: Sequence[str], jobs: int) -> list[str]:
+    """Run all; return one line for each run that left no result.
+
+    An interrupt ends the processes; their checkpoints stay, and the same command continues.
+    """
+    waiting, running = list(planned), list[Job]()
+    failed: list[str] = []
+    durations: list[float] = []
+    display = Display(len(planned))
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(_start(waiting.pop(0), overrides))
+            for job in [j for j in running if j.process.poll() is not None]:
+                running.remove(job)
+                job.log.close()
+                durations.append(job.seconds)
+                display.ended(_outcome(job, failed))
+            display.show(running, waiting, durations, jobs)
+            time.sleep(POLL_SECONDS)
+    finally:
+        display.clear()
+        for job in running:
+            job.process.terminate()
+        for job in running:
+            job.process.wait()
+            job.log.close()
+    return failed
+
+
+def _start(planned: PlannedRun, overrides: Sequence[str]) -> Job:
+    folder = planned.run.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    planned.run.progress_path.unlink(missing_ok=True)
+    log = (folder / "run.log").open("ab")
+    command = [sys.executable, "-m", "benchmarks", *planned.command(overrides)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
+    )
+    return Job(planned, process, log)
+
+
+def _outcome(job: Job, failed: list[str]) -> str:
+    """Describe an ended run in one line; note it where it left no result."""
+    planned = job.planned
+    record = planned.run.record()
+    if not planned.is_done(record):
+        log = planned.run.folder / "run.log"
+        last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
+        why = record.reason if record is not None and record.status == "failed" else last
+        failed.append(f"{planned.label} failed: {why} ({log})")
+        return failed[-1]
+    assert record is not None
+    return f"{planned.label}: {_scores(record)} ({job.seconds:.0f} s)"
+
+
+def _scores(record: Record) -> str:
+    if record.status == "diverged":
+        return f"diverged: {record.reason}"
+    values = [
+        f"{name} {value:.4g}"
+        for evaluation in record.evaluations
+        for name, value in evaluation.metrics.items()
+        if value is not None
+    ]
+    return ", ".join(values)
+
+
+class Display:
+    """One line that is drawn again, or, where the output is no terminal, now and then a line."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self.terminal = sys.stdout.isatty()
+        self.began = self._last = time.monotonic()
+
+    def ended(self, text: str) -> None:
+        """Print a line that stays."""
+        self.done += 1
+        self.clear()
+        print(f"[{self.done}/{self.total}] {text}", flush=True)
+
+    def show(
+        self,
+        running: Sequence[Job],
+        waiting: Sequence[PlannedRun],
+        durations: Sequence[float],
+        jobs: int,
+    ) -> None:
+        """Draw the state of the running jobs and the time left in all."""
+        now = time.monotonic()
+        if not running or (not self.terminal and now - self._last < LINE_EVERY_SECONDS):
+            return
+        self._last = now
+        parts = []
+        for job in running:
+            done, left = job.progress()
+            parts.append(f"{job.planned.label} {done:.0%}" + (f" {_clock(left)}" if left else ""))
+        total = _time_left(running, len(waiting), durations, jobs)
+        text = f"[{self.done}/{self.total}] {' | '.join(parts)} | {total}"
+        if self.terminal:
+            width = os.get_terminal_size().columns - 1
+            print("\r\x1b[K" + text[:width], end="", flush=True)
+        else:
+            print(text, flush=True)
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self.terminal:
+            print("\r\x1b[K", end="", flush=True)
+
+
+def _time_left(running: Sequence[Job], waiting: int, durations: Sequence[float], jobs: int) -> str:
+    """Estimate the rest: what the running report, and their mean for those that wait."""
+    lefts = [(job, job.progress()[1]) for job in running]
+    known = [left for _, left in lefts if left is not None]
+    expected = [*durations, *(job.seconds + left for job, left in lefts if left is not None)]
+    if not expected:
+        return "time left: not known yet"
+    mean = sum(expected) / len(expected)
+    rest = sum(known) + mean * (waiting + len(lefts) - len(known))
+    return f"about {_clock(max(rest / jobs, max(known, default=0.0)))} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,94 @@
+"""What several tests need: tiny models, tiny runs, a bare Trainer."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from lightning import Trainer
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from benchmarks.compose import Composed, compose
+
+FIVE = {  # the methods of the quick table, at a size for tests
+    "ns_gan": "lucic2018_ns_gan_quick",
+    "wgan": "lucic2018_wgan_quick",
+    "wgan_gp": "lucic2018_wgan_gp_quick",
+    "vae": "lucic2018_vae_quick",
+    "pixel_cnn": "oord2016_pixelcnn_quick",
+}
+
+
+def bare_trainer(max_steps: int, **settings) -> Trainer:
+    """A Trainer without loggers, bars and files, as `train` sets it up."""
+    return Trainer(
+        **{
+            "accelerator": "cpu",
+            "devices": 1,
+            "max_steps": max_steps,
+            "max_epochs": -1,
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "use_distributed_sampler": False,
+            **settings,
+        }
+    )
+
+
+def shrink(cfg: DictConfig, batch_size: int = 8, steps: int = 4) -> DictConfig:
+    """The same run with narrow networks, small synthetic data and a few steps."""
+    cfg = cfg.copy()
+    OmegaConf.set_struct(cfg, False)
+    narrow(cfg.model)
+    cfg.model.batch_size = batch_size
+    if "image_shape" in cfg.datamodule:
+        cfg.datamodule = {
+            "_target_": "datamodules.synthetic.SyntheticImages",
+            "name": cfg.datamodule.name,
+            "image_shape": cfg.datamodule.image_shape,
+            "num_levels": cfg.datamodule.num_levels,
+            "num_classes": 10,
+            "train_size": 50,
+            "test_size": 20,
+            "seed": 0,
+            "validation_size": 0,
+        }
+    else:
+        cfg.datamodule.train_size = cfg.datamodule.test_size = 50
+    cfg.images_seen = steps * batch_size * cfg.model.get("n_critic", 1)
+    cfg.protocols = []
+    cfg.log_every_updates = 1
+    cfg.trainer = {"_target_": "lightning.Trainer", "accelerator": "cpu", "devices": 1}
+    return cfg
+
+
+def narrow(node: DictConfig) -> None:
+    """Set every width of a model's config to a few features."""
+    small = {"width": 2, "features": 4, "head_features": 4, "num_blocks": 1}
+    for key in list(node):
+        if key in small:
+            node[key] = small[key]
+        elif not OmegaConf.is_interpolation(node, key) and isinstance(node[key], DictConfig):
+            narrow(node[key])
+
+
+def tiny_run(experiment: str, overrides: Sequence[str] = (), **sizes) -> Composed:
+    """Compose an experiment and shrink it."""
+    composed = compose([f"experiment={experiment}", *overrides])
+    return Composed(composed.experiment, composed.dataset, shrink(composed.cfg, **sizes))
+
+
+def state_of(model: nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of a model's parameters and buffers."""
+    return copy.deepcopy(model.state_dict())
+
+
+def assert_same_state(a, b, rtol: float = 0, atol: float = 0) -> None:
+    """Compare two state dicts; to the bit by default."""
+    assert a.keys() == b.keys()
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=rtol, atol=atol, msg=lambda m: f"{name}: {m}")  # noqa: B023, E501
+
+

@@ -1,0 +1,72 @@
+"""Checkpoints: where they are saved, how many are kept, which is chosen, what is refused."""
+
+import pytest
+import torch
+
+from lit_models.callbacks.checkpoints import (
+    CheckpointError,
+    Checkpoints,
+    crossed,
+    find_checkpoint,
+    load_checkpoint,
+)
+from tests.helpers import bare_trainer
+from tests.lit_models.adversarial.test_gan import make, stream
+
+
+@pytest.mark.parametrize(
+    ("images_seen", "step", "every", "expected"),
+    [(64, 64, 100, False), (128, 64, 100, True), (192, 64, 100, False), (256, 64, 100, True),
+     (300, 300, 100, True), (100, 10, 100, True), (110, 10, 100, False)],
+)  # fmt: skip
+def test_crossed_is_the_first_step_at_or_past(images_seen, step, every, expected):
+    assert crossed(images_seen, step, every) is expected
+
+
+def fit(folder, steps, every=12, snapshots=None, key="abc"):
+    model = make()  # 12 images per step
+    bare_trainer(steps, callbacks=[Checkpoints(folder, every, key, snapshots)]).fit(
+        model, stream(model)
+    )
+    return model
+
+
+def test_the_last_two_are_kept_and_snapshots_all(tmp_path):
+    model = fit(tmp_path, steps=5, snapshots=24)
+    names = {p.name for p in tmp_path.iterdir()}
+    assert names == {"48.ckpt", "60.ckpt", "snapshot-24.pt", "snapshot-48.pt"}
+    snapshot = load_checkpoint(tmp_path / "snapshot-48.pt", "abc")
+    assert snapshot["images_seen"] == 48
+    assert snapshot["state_dict"].keys() == model.state_dict().keys()
+
+
+def test_the_newest_readable_one_is_chosen(tmp_path):
+    fit(tmp_path, steps=5)
+    assert find_checkpoint(tmp_path, "abc").name == "60.ckpt"
+    whole = (tmp_path / "60.ckpt").read_bytes()
+    (tmp_path / "60.ckpt").write_bytes(whole[: len(whole) // 2])
+    assert find_checkpoint(tmp_path, "abc").name == "48.ckpt"
+    (tmp_path / "48.ckpt").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="60.ckpt is no readable checkpoint"):
+        find_checkpoint(tmp_path, "abc")
+    assert find_checkpoint(tmp_path / "none", "abc") is None
+
+
+def test_one_of_another_config_is_refused(tmp_path):
+    fit(tmp_path, steps=1)
+    with pytest.raises(CheckpointError, match="must come from config other, got one of config abc"):
+        find_checkpoint(tmp_path, "other")
+
+
+def test_nothing_but_tensors_and_plain_values(tmp_path):
+    """weights_only loading succeeds, and a pickled object is not executed."""
+    fit(tmp_path, steps=1)
+    assert load_checkpoint(tmp_path / "12.ckpt", "abc")["images_seen"] == 12
+    torch.save({"config_hash": "abc", "evil": object()}, tmp_path / "24.ckpt")
+    assert find_checkpoint(tmp_path, "abc").name == "12.ckpt"
+
+
+@pytest.mark.parametrize("every", [0, -5])
+def test_refuses_a_distance_below_one(tmp_path, every):
+    with pytest.raises(ValueError, match="checkpoint_every_images must be >= 1"):
+        Checkpoints(tmp_path, every, "abc")
