@@ -29,6 +29,7 @@ from benchmarks.runs import Run
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.checkpoints import CheckpointError, find_checkpoint, load_checkpoint
+from lit_models.callbacks.sample_grids import image_grid, save_png
 
 __all__ = ["describe", "evaluate", "evaluate_images", "evaluate_run", "load_model"]
 
@@ -167,6 +168,9 @@ def evaluate_images(images: str, composed_data: DictConfig, protocols: Sequence[
         )
         for protocol in protocols:
             record.add(evaluate(source, datamodule, protocol, "images", 0))
+        grid = image_grid(source(range(min(64, len(pixels))), torch.Generator()), columns=8)
+        run.samples.mkdir(exist_ok=True)
+        save_png(grid, run.samples / "0.png")
     record.ended = datetime.now(UTC).isoformat(timespec="seconds")
     record.write(run.record_path)
     return record

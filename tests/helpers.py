@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from lightning import Trainer
@@ -89,6 +90,8 @@ def assert_same_state(a, b, rtol: float = 0, atol: float = 0) -> None:
     """Compare two state dicts; to the bit by default."""
     assert a.keys() == b.keys()
     for name in a:
-        torch.testing.assert_close(a[name], b[name], rtol=rtol, atol=atol, msg=lambda m: f"{name}: {m}")  # noqa: B023, E501
+        torch.testing.assert_close(
+            a[name], b[name], rtol=rtol, atol=atol, msg=partial("{}: {}".format, name)
+        )
 
 

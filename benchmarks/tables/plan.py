@@ -32,6 +32,7 @@ class PlannedRun:
         run_id: Expected id.
         protocols: Names of the protocols that the table's columns need.
         fingerprints: Their fingerprints.
+        images_seen: Length of the training, for the estimate of the time left.
     """
 
     row: Row
@@ -41,6 +42,7 @@ class PlannedRun:
     run_id: str
     protocols: tuple[str, ...]
     fingerprints: tuple[str, ...]
+    images_seen: int = 0
 
     @property
     def run(self) -> Run:
@@ -182,6 +184,7 @@ def _training_runs(
             run_id(with_values(composed.cfg, {"seed": seed})),
             own,
             _fingerprints(own),
+            composed.cfg.images_seen,
         )
         for seed in range(seeds)
     ]

@@ -16,6 +16,7 @@ __all__ = ["run_all"]
 
 POLL_SECONDS = 0.5
 LINE_EVERY_SECONDS = 15.0  # where the output is no terminal
+STARTUP_SECONDS = 6.0  # of a process, with its evaluation
 
 
 @dataclass
@@ -49,7 +50,7 @@ def run_all(planned: Sequence[PlannedRun], overrides: Sequence[str], jobs: int) 
     """
     waiting, running = list(planned), list[Job]()
     failed: list[str] = []
-    durations: list[float] = []
+    rates: list[float] = []  # seconds per image of ended runs
     display = Display(len(planned))
     try:
         while waiting or running:
@@ -58,9 +59,10 @@ def run_all(planned: Sequence[PlannedRun], overrides: Sequence[str], jobs: int) 
             for job in [j for j in running if j.process.poll() is not None]:
                 running.remove(job)
                 job.log.close()
-                durations.append(job.seconds)
+                if job.planned.images_seen:
+                    rates.append(job.seconds / job.planned.images_seen)
                 display.ended(_outcome(job, failed))
-            display.show(running, waiting, durations, jobs)
+            display.show(running, waiting, rates, jobs)
             time.sleep(POLL_SECONDS)
     finally:
         display.clear()
@@ -129,7 +131,7 @@ class Display:
         self,
         running: Sequence[Job],
         waiting: Sequence[PlannedRun],
-        durations: Sequence[float],
+        rates: Sequence[float],
         jobs: int,
     ) -> None:
         """Draw the state of the running jobs and the time left in all."""
@@ -141,7 +143,7 @@ class Display:
         for job in running:
             done, left = job.progress()
             parts.append(f"{job.planned.label} {done:.0%}" + (f" {_clock(left)}" if left else ""))
-        total = _time_left(running, len(waiting), durations, jobs)
+        total = _time_left(running, waiting, rates, jobs)
         text = f"[{self.done}/{self.total}] {' | '.join(parts)} | {total}"
         if self.terminal:
             width = os.get_terminal_size().columns - 1
@@ -155,16 +157,26 @@ class Display:
             print("\r\x1b[K", end="", flush=True)
 
 
-def _time_left(running: Sequence[Job], waiting: int, durations: Sequence[float], jobs: int) -> str:
-    """Estimate the rest: what the running report, and their mean for those that wait."""
+def _time_left(
+    running: Sequence[Job], waiting: Sequence[PlannedRun], rates: Sequence[float], jobs: int
+) -> str:
+    """Estimate the rest: what the running report, and the mean seconds per image for the others."""
     lefts = [(job, job.progress()[1]) for job in running]
     known = [left for _, left in lefts if left is not None]
-    expected = [*durations, *(job.seconds + left for job, left in lefts if left is not None)]
-    if not expected:
+    rates = [
+        *rates,
+        *(
+            (job.seconds + left) / job.planned.images_seen
+            for job, left in lefts
+            if left is not None and job.planned.images_seen
+        ),
+    ]
+    if not rates:
         return "time left: not known yet"
-    mean = sum(expected) / len(expected)
-    rest = sum(known) + mean * (waiting + len(lefts) - len(known))
-    return f"about {_clock(max(rest / jobs, max(known, default=0.0)))} left"
+    mean = sum(rates) / len(rates)
+    unknown = [job.planned for job, left in lefts if left is None]
+    ahead = [STARTUP_SECONDS + mean * run.images_seen for run in (*waiting, *unknown)]
+    return f"about {_clock(max(sum(known + ahead) / jobs, max(known, default=0.0)))} left"
 
 
 def _clock(seconds: float) -> str:

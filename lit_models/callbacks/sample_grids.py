@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lit_models.callbacks.checkpoints import crossed
 from lit_models.images import round_to_uint8
 
-__all__ = ["SampleGrids", "image_grid", "sampling"]
+__all__ = ["SampleGrids", "image_grid", "sampling", "save_png"]
 
 
 @contextmanager

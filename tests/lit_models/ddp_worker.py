@@ -1,0 +1,124 @@
+"""One process of the two-process tests: trains tiny models in float64 and saves what it got.
+
+Usage: ddp_worker.py OUT RANK WORLD_SIZE PORT
+"""
+
+import os
+import sys
+from pathlib import Path
+
+OUT, RANK, WORLD, PORT = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+os.environ |= {
+    "LOCAL_RANK": str(RANK),
+    "NODE_RANK": "0",
+    "WORLD_SIZE": str(WORLD),
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": PORT,
+}
+
+import torch  # noqa: E402
+
+from benchmarks.features.base import Features  # noqa: E402
+from benchmarks.instantiate import instantiate  # noqa: E402
+from benchmarks.metrics.bits_per_dim import BitsPerDim  # noqa: E402
+from benchmarks.metrics.classifier_score import ClassifierScore  # noqa: E402
+from benchmarks.metrics.frechet import FrechetDistance  # noqa: E402
+from lit_models.callbacks.monitor import DivergedError, Monitor  # noqa: E402
+from lit_models.distributed import ReplicatedStrategy, average_gradients  # noqa: E402
+from tests.helpers import FIVE, bare_trainer, tiny_run  # noqa: E402
+
+STEPS = 20
+
+
+def trainer_for(steps, **settings):
+    if WORLD == 1:
+        return bare_trainer(steps, **settings)
+    strategy = ReplicatedStrategy(process_group_backend="gloo")
+    return bare_trainer(steps, devices=WORLD, strategy=strategy, **settings)
+
+
+def build(method):
+    cfg = tiny_run(FIVE[method], batch_size=8, steps=STEPS).cfg
+    if method == "wgan_gp":
+        cfg.model.discriminator.batch_norm = True  # its double backward is the hard case
+    torch.manual_seed(RANK)  # ranks start apart: the strategy must bring them together
+    if RANK == 0:
+        torch.manual_seed(0)
+    model = instantiate(cfg.model, "model")
+    data = instantiate(cfg.datamodule, "datamodule")
+    data.setup()
+    return model, data
+
+
+def train_all():
+    for method in FIVE:
+        model, data = build(method)
+        trainer_for(STEPS, precision="64-true").fit(model, datamodule=data)
+        torch.save(model.state_dict(), OUT / f"{method}-{RANK}of{WORLD}.pt")
+
+
+def metrics():
+    """Chunks of 7 out of 50 samples: the counts do not divide."""
+    rng = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(50, 5, generator=rng), torch.randn(50, 5, generator=rng) + 1
+    logits = torch.randn(50, 4, generator=rng)
+    frechet, score = FrechetDistance(5), ClassifierScore(4, num_samples=50, num_splits=3)
+    bits = BitsPerDim()
+    for i, index in enumerate(torch.arange(50).split(7)):
+        if i % WORLD == RANK:
+            frechet.update(Features(real[index]), index, real=True)
+            frechet.update(Features(fake[index]), index)
+            score.update(Features(fake[index], logits[index]), index)
+            bits.update(logits[index, 0], num_dims=3)
+    values = [float(m.compute()) for m in (frechet, score, bits)]
+    torch.save(values, OUT / f"metrics-{RANK}of{WORLD}.pt")
+
+
+def disagreement():
+    """A parameter that only one rank uses is an error on every rank, not a silent drift."""
+    if WORLD == 1:
+        return
+    layer = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    layer.weight.grad = torch.ones_like(layer.weight)
+    if RANK == 0:
+        layer.bias.grad = torch.ones_like(layer.bias)
+    strategy = ReplicatedStrategy()
+    strategy._agreed = set()
+    try:
+        strategy._check_agreement(optimizer)
+        message = "none"
+    except RuntimeError as error:
+        message = str(error)
+    layer.bias.grad = None
+    layer.weight.grad = torch.full_like(layer.weight, float(RANK))
+    average_gradients(optimizer)
+    torch.save([message, layer.weight.grad.item()], OUT / f"disagreement-{RANK}of{WORLD}.pt")
+
+
+def divergence():
+    """NaN on one rank's check ends all ranks."""
+    model, data = build("vae")
+    monitor = Monitor(1)
+    end = monitor.on_train_batch_end
+
+    def poisoned(trainer, pl_module, *rest):
+        if RANK == 0 and trainer.global_step == 3:
+            pl_module.track(loss=torch.tensor(float("nan")))
+        end(trainer, pl_module, *rest)
+
+    monitor.on_train_batch_end = poisoned
+    try:
+        trainer_for(6, callbacks=[monitor]).fit(model, datamodule=data)
+        message = "none"
+    except DivergedError as error:
+        message = str(error)
+    torch.save(message, OUT / f"divergence-{RANK}of{WORLD}.pt")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    train_all()
+    metrics()
+    disagreement()
+    divergence()
