@@ -67,9 +67,6 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Compos
     with user_errors(*CONFIG_ERRORS):
         dataset = str(cfg.datamodule.name)
         values = {o.key_or_group: o.value() for o in parsed if _sets_a_value(o)}
-        for key in values:
-            if values[key] is not None and OmegaConf.is_missing(cfg, key):
-                raise UserError(f"{key} must be given")
     _apply(cfg, cfg.per_dataset.get(dataset) or {}, f"per_dataset.{dataset} of {experiment}")
     cfg = with_values(cfg, values)
     _check_complete(cfg, experiment, dataset)
@@ -191,12 +188,12 @@ def _apply(cfg: DictConfig, values: Any, where: str) -> None:
 
 
 def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:
-    for key in sorted(OmegaConf.missing_keys(cfg)):
-        raise UserError(
-            f"{key} must be given: experiment {experiment} has no value for data set {dataset}"
-        )
     with user_errors(*CONFIG_ERRORS):
-        OmegaConf.resolve(cfg.copy())
+        missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise UserError(
+            f"{missing[0]} must be given: experiment {experiment} has no value for {dataset}"
+        )
     if not isinstance(cfg.seed, int) or cfg.seed < 0:
         raise UserError(f"seed must be an integer >= 0, got {cfg.seed}")
     if not isinstance(cfg.images_seen, int) or cfg.images_seen < 0:

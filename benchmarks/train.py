@@ -75,7 +75,9 @@ def train(composed: Composed, bar: bool = True) -> Record:
     check_writable(run.folder)
     with user_errors(ValueError):
         record = run.record() or _new_record(composed, run)
-    if record.status == "diverged":
+    if record.status == "diverged" or (
+        record.status == "finished" and not _protocols_to_do(composed, record)
+    ):
         return record
     record.overrides = _portable(composed.overrides)
     parts = _build(composed, run, bar)
@@ -111,9 +113,7 @@ def _fit_and_evaluate(composed: Composed, run: Run, record: Record, parts: Parts
     if record.status != "finished":
         record.cost = _cost(composed, parts)
     model.weights = cfg.weights
-    for name in cfg.protocols:
-        if record.evaluation(_fingerprint(composed, name), "last", cfg.weights):
-            continue
+    for name in _protocols_to_do(composed, record):
         result = evaluate(
             ModelSource(model),
             parts.datamodule,
@@ -194,10 +194,17 @@ def _fit(composed: Composed, run: Run, parts: Parts) -> None:
         parts.checkpoints.save(trainer)
 
 
-def _fingerprint(composed: Composed, protocol: str) -> str:
-    return protocol_fingerprint(
-        compose_group("protocol", protocol, config_dirs=composed.config_dirs)
-    )
+def _protocols_to_do(composed: Composed, record: Record) -> list[str]:
+    """Return the protocols whose measurement of the last checkpoint the record lacks."""
+    groups = {
+        name: compose_group("protocol", name, config_dirs=composed.config_dirs)
+        for name in composed.cfg.protocols
+    }
+    return [
+        name
+        for name, cfg in groups.items()
+        if record.evaluation(protocol_fingerprint(cfg), "last", composed.cfg.weights) is None
+    ]
 
 
 def _quiet() -> None:

@@ -1,0 +1,174 @@
+"""Precedence, identity without torch, and errors that name the key."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.compose import compose, compose_group, with_values
+from benchmarks.errors import UserError
+from benchmarks.identity import canonical, config_hash, identity, run_id
+
+ROOT = Path(__file__).parents[2]
+E = "experiment=lucic2018_wgan_gp"
+
+
+def test_precedence_is_experiment_then_per_dataset_then_command_line():
+    assert compose([E]).cfg.images_seen == 1_000_000  # from per_dataset
+    assert compose([E]).cfg.model.n_critic == 5  # from the experiment
+    given = compose([E, "images_seen=640", "model.n_critic=2"]).cfg
+    assert (given.images_seen, given.model.n_critic) == (640, 2)
+
+
+def test_experiment_inherits_and_overrides():
+    cfg = compose(["experiment=lucic2018_wgan_gp_quick"]).cfg
+    assert cfg.model.generator.width == 16
+    assert cfg.model.penalty.epsilon == 1e-4
+    assert cfg.row is None
+    assert list(cfg.protocols) == ["fd_lenet_2k_test2k"]
+
+
+def test_groups_can_be_exchanged():
+    cfg = compose([E, "loss@model.loss=non_saturating", "trainer=cpu"]).cfg
+    assert cfg.model.loss._target_.endswith("NonSaturatingLoss")
+
+
+def test_values_of_lists_and_nulls():
+    cfg = compose([E, "model.optimizer_g.betas=[0.9,0.99]", "model.penalty=null"]).cfg
+    assert list(cfg.model.optimizer_g.betas) == [0.9, 0.99]
+    assert cfg.model.penalty is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], "experiment must be given"),
+        (["experiment=lucic2018_wgan_pg"], "did you mean lucic2018_wgan_gp"),
+        ([E, "datamodule=fashion_mnist_smal"], "did you mean fashion_mnist_small"),
+        ([E, "model=gann"], "model 'gann' does not exist; did you mean gan"),
+        ([E, "model.n_critics=5"], "model.n_critics is not a key of this experiment; did you mean"),
+        ([E, "model.n_critics=5"], "model.n_critic"),
+        ([E, "images=5"], "images is not a key"),
+        ([E, "seed=-1"], "seed must be an integer >= 0, got -1"),
+        ([E, "seed=two"], "seed must be an integer >= 0, got two"),
+        ([E, "images_seen=1e6"], "images_seen must be an integer >= 0, got 1000000.0"),
+        ([E, "datamodule=digits"], "images_seen must be given"),
+        ([E, "model.n_critic"], "model.n_critic"),
+        ([E, "datamodule=gaussian_ring", "images_seen=64"], "image_shape"),
+    ],
+)
+def test_mistakes_give_one_line(overrides, message):
+    with pytest.raises(UserError) as error:
+        compose(overrides)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def write_experiment(folder, text):
+    (folder / "experiment").mkdir()
+    header = "# @package _global_\ndefaults: [lucic2018_vae, _self_]\n"
+    (folder / "experiment" / "mine.yaml").write_text(header + text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image_seen: 5\n", "experiment mine: unknown key image_seen; did you mean images_seen?"),
+        (
+            "per_dataset: {fashion_mnist_small: {modell: {kl_weight: 2}}}\n",
+            "per_dataset.fashion_mnist_small of mine: Key 'modell' is not in struct",
+        ),
+        (
+            "per_dataset: {fashion_mnist_small: {model: {kl_wait: 2}}}\n",
+            "per_dataset.fashion_mnist_small of mine: Key 'kl_wait' is not in struct",
+        ),
+    ],
+)
+def test_misspelt_keys_inside_an_experiment(tmp_path, text, message):
+    write_experiment(tmp_path, text)
+    with pytest.raises(UserError) as error:
+        compose(["experiment=mine"], [str(tmp_path)])
+    assert message in str(error.value)
+
+
+def test_a_misspelt_model_key_inside_an_experiment(tmp_path, outputs):
+    from benchmarks.train import train
+
+    write_experiment(tmp_path, "model: {kl_wait: 2.0}\n")
+    with pytest.raises(UserError, match="model.kl_wait is no setting of VAE; did you mean kl_weig"):
+        train(compose(["experiment=mine"], [str(tmp_path)]), bar=False)
+
+
+def test_your_own_configs_come_from_outside(tmp_path):
+    write_experiment(tmp_path, "model: {kl_weight: 2.0}\n")
+    composed = compose(["experiment=mine"], [str(tmp_path)])
+    assert composed.cfg.model.kl_weight == 2.0
+    assert composed.experiment == "mine"
+
+
+# -- identity ------------------------------------------------------------------------------------
+
+
+def test_canonical_values():
+    assert canonical({"b": 1.0, "a": None, "c": [2.5, {"d": None}]}) == {"b": 1, "c": [2.5, {}]}
+
+
+SAME = [
+    ["trainer=ddp_cpu"],
+    ["threads=2"],
+    ["logger=wandb"],
+    ["protocols=[]"],
+    ["datamodule.fingerprint=null"],
+    ["weights=ema"],
+    ["log_every_updates=7"],
+    ["model.penalty.weight=10"],
+]
+OTHER = [
+    ["images_seen=64"],
+    ["model.n_critic=1"],
+    ["precision=64-true"],
+    ["datamodule.validation_size=5"],
+    ["snapshot_every_images=64"],
+    ["model.ema_decay=0.9"],
+    ["loss@model.loss=non_saturating"],
+]
+
+
+@pytest.mark.parametrize("overrides", SAME, ids=str)
+def test_what_does_not_enter_the_hash(overrides):
+    assert config_hash(compose([E, *overrides]).cfg) == config_hash(compose([E]).cfg)
+
+
+@pytest.mark.parametrize("overrides", OTHER, ids=str)
+def test_what_enters_the_hash(overrides):
+    assert config_hash(compose([E, *overrides]).cfg) != config_hash(compose([E]).cfg)
+
+
+def test_revision_and_seed_stand_in_the_id():
+    cfg = compose([E, "seed=3"]).cfg
+    assert run_id(cfg) == f"{config_hash(cfg)}-r1-s3"
+    assert "seed" not in identity(cfg)
+
+
+def test_updates_give_the_ids_of_composition():
+    """A plan composes once and updates; `train` composes everything: the same ids."""
+    for values in ({"seed": 5}, {"model.n_critic": 2}, {"model.optimizer_g.betas": [0.1, 0.2]}):
+        overrides = [f"{k}={v}".replace(" ", "") for k, v in values.items()]
+        assert run_id(with_values(compose([E]).cfg, values)) == run_id(compose([E, *overrides]).cfg)
+
+
+def test_ids_need_no_torch():
+    code = (
+        "import sys; from benchmarks.tables.plan import make_plan;"
+        "from benchmarks.tables.spec import load_spec; make_plan(load_spec('quick'), 3);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_group_file_alone():
+    cfg = compose_group("protocol", "fd_lenet_2k_test2k", ["num_samples=7"])
+    assert cfg.num_samples == 7
+    with pytest.raises(UserError, match="protocol 'fid' does not exist"):
+        compose_group("protocol", "fid")

@@ -1,0 +1,136 @@
+"""Killed and resumed = never interrupted, to the bit, for every method of the quick table."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.runs import Run
+from benchmarks.train import train
+from datamodules.base import BatchStream
+from tests.helpers import FIVE, assert_same_state, tiny_run
+
+ROOT = Path(__file__).parents[2]
+STEPS = 7
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it, nothing more is written."""
+
+
+def composed_run(method):
+    composed = tiny_run(FIVE[method], ["logger=csv"], steps=STEPS)
+    composed.cfg.checkpoint_every_images = 2 * composed.cfg.images_seen // STEPS
+    return composed
+
+
+def last_checkpoint(run):
+    path = max(run.checkpoints.glob("*.ckpt"), key=lambda p: int(p.stem))
+    return torch.load(path, weights_only=True)
+
+
+def kill_after(monkeypatch, batches):
+    plain = BatchStream.__iter__
+
+    def cut(self):
+        for i, batch in enumerate(plain(self)):
+            if i == batches:
+                raise Killed
+            yield batch
+
+    monkeypatch.setattr(BatchStream, "__iter__", cut)
+
+
+@pytest.mark.parametrize("method", FIVE)
+def test_resumed_equals_uninterrupted(method, outputs, monkeypatch):
+    composed = composed_run(method)
+    run = Run.of(composed)
+    assert train(composed, bar=False).status == "finished"
+    whole = last_checkpoint(run)
+    log = (run.logs / "metrics.csv").read_text()
+    run.folder.rename(outputs / "whole")
+
+    with monkeypatch.context() as patch:
+        kill_after(patch, 5)  # after the checkpoint of the fourth update
+        with pytest.raises(Killed):
+            train(composed, bar=False)
+    assert run.record().status == "interrupted"
+    assert last_checkpoint(run)["images_seen"] == composed.cfg.images_seen * 4 // STEPS
+
+    record = train(composed, bar=False)
+    resumed = last_checkpoint(run)
+    assert record.status == "finished"
+    assert record.counters["updates"] == STEPS
+    assert_same_state(resumed["state_dict"], whole["state_dict"])
+    assert resumed["global_step"] == whole["global_step"] == STEPS
+    for mine, theirs in zip(
+        resumed["optimizer_states"], whole["optimizer_states"], strict=True
+    ):
+        for key, state in mine["state"].items():
+            assert_same_state(state, theirs["state"][key])
+    assert (run.logs / "metrics.csv").read_text() == log
+
+
+def test_an_interrupted_save_costs_one_checkpoint_only(outputs, monkeypatch):
+    composed = composed_run("vae")
+    run = Run.of(composed)
+    with monkeypatch.context() as patch:
+        kill_after(patch, 5)
+        with pytest.raises(Killed):
+            train(composed, bar=False)
+    newest, older = sorted(run.checkpoints.glob("*.ckpt"), key=lambda p: -int(p.stem))
+    newest.write_bytes(newest.read_bytes()[:100])
+    assert older.exists()
+    assert train(composed, bar=False).status == "finished"
+
+
+def test_a_finished_run_is_not_trained_again(outputs, monkeypatch):
+    composed = composed_run("vae")
+    first = train(composed, bar=False)
+    kill_after(monkeypatch, 0)
+    second = train(composed, bar=False)
+    assert second.to_json() == first.to_json()
+
+
+@pytest.mark.slow
+def test_sigkill_of_a_real_process(outputs, tmp_path):
+    """The command itself, killed by the system and started again."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "train",
+        "--no-bar",
+        "experiment=lucic2018_ns_gan_quick",
+        "images_seen=6400",
+        "checkpoint_every_images=640",
+        "protocols=[]",
+    ]
+
+    def start(where):
+        environment = {**os.environ, "DGMBENCH_OUTPUTS": str(tmp_path / where)}
+        environment["PYTHONPATH"] = str(ROOT)
+        return subprocess.Popen(command, env=environment, cwd=tmp_path)
+
+    assert start("whole").wait() == 0
+    job = start("cut")
+    while not list(tmp_path.glob("cut/*/*/*/checkpoints/3*.ckpt")):
+        assert job.poll() is None
+        time.sleep(0.05)
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    assert start("cut").wait() == 0
+    states = [
+        torch.load(next(tmp_path.glob(f"{w}/*/*/*/checkpoints/6400.ckpt")), weights_only=True)
+        for w in ("whole", "cut")
+    ]
+    assert_same_state(states[0]["state_dict"], states[1]["state_dict"])
+    with next(tmp_path.glob("cut/*/*/*/logs/metrics.csv")).open() as file:
+        images = [int(r["images_seen"]) for r in csv.DictReader(file) if "generator" in r["name"]]
+    assert images == sorted(set(images))

@@ -1,0 +1,146 @@
+"""A run's record, its identity, and what ends it early."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.compose import compose
+from benchmarks.errors import UserError
+from benchmarks.records import Record
+from benchmarks.runs import Run
+from benchmarks.train import train
+from lit_models.vae.lit_vae import VAE
+from tests.helpers import FIVE, assert_same_state, tiny_run
+
+
+def checkpoint(run):
+    path = max(run.checkpoints.glob("*.ckpt"), key=lambda p: int(p.stem))
+    return torch.load(path, weights_only=True)
+
+
+def test_the_record_says_what_was_done(outputs):
+    composed = tiny_run(FIVE["wgan"], steps=3)
+    train(composed, bar=False)
+    run = Run.of(composed)
+    text = run.record_path.read_text()
+    record = Record.from_json(text)
+    assert run.folder == outputs / composed.experiment / "fashion_mnist_small" / record.run_id
+    assert record.status == "finished"
+    assert record.reason is None
+    assert record.counters == {"images_seen": 120, "budget_images": 120, "updates": 3}
+    assert record.config["model"]["n_critic"] == 5
+    assert record.cost["seconds"] > 0
+    assert record.cost["threads"] == 1
+    assert len(record.data_fingerprint) == 64
+    assert set(record.versions) >= {"python", "torch", "lightning"}
+    assert str(outputs) not in text
+    assert json.loads(run.progress_path.read_text())["images_seen"] == 120
+
+
+def test_a_budget_is_rounded_down_to_whole_updates(outputs):
+    composed = tiny_run(FIVE["vae"])
+    composed.cfg.images_seen = 8 * 3 + 7
+    record = train(composed, bar=False)
+    assert record.counters == {"images_seen": 24, "budget_images": 31, "updates": 3}
+
+
+def test_same_seed_same_bits_other_seed_other_bits(outputs):
+    states = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        composed = tiny_run(FIVE["ns_gan"], [f"seed={seed}"])
+        train(composed, bar=False)
+        run = Run.of(composed)
+        states[name] = checkpoint(run)["state_dict"]
+        run.folder.rename(outputs / name)
+    assert_same_state(states["a"], states["b"])
+    assert any(not torch.equal(states["a"][k], states["c"][k]) for k in states["a"])
+
+
+def test_nan_is_a_diverged_record_and_stays_one(outputs, monkeypatch):
+    plain = VAE.train_step
+    calls = []
+
+    def poisoned(self, x, labels):
+        calls.append(self.images_seen)
+        loss = plain(self, x, labels)
+        if self.images_seen >= 16:
+            self.track(loss=loss * float("nan"))
+        return loss
+
+    monkeypatch.setattr(VAE, "train_step", poisoned)
+    composed = tiny_run(FIVE["vae"], steps=6)
+    record = train(composed, bar=False)
+    assert record.status == "diverged"
+    assert record.reason == "train/loss = nan after 24 images"
+    assert Run.of(composed).record().status == "diverged"
+    before = len(calls)
+    assert train(composed, bar=False).status == "diverged"
+    assert len(calls) == before  # a diverged run is a result: it is not tried again
+
+
+def test_an_internal_error_is_a_failed_record_with_its_traceback(outputs, monkeypatch):
+    def broken(self, x, labels):
+        raise RuntimeError("out of\nluck")
+
+    composed = tiny_run(FIVE["vae"])
+    with monkeypatch.context() as patch:
+        patch.setattr(VAE, "train_step", broken)
+        record = train(composed, bar=False)
+    assert record.status == "failed"
+    assert record.reason == "RuntimeError: out of luck"
+    assert "Traceback" in (Run.of(composed).folder / "error.txt").read_text()
+    assert train(composed, bar=False).status == "finished"  # and it is tried again
+
+
+def test_evaluations_are_appended_once(outputs):
+    composed = tiny_run(FIVE["pixel_cnn"])
+    composed.cfg.protocols = ["bits_per_dim_test"]
+    record = train(composed, bar=False)
+    (evaluation,) = record.evaluations
+    assert evaluation.attributes == {"likelihood": "exact"}
+    assert evaluation.images_seen == record.counters["images_seen"]
+    again = train(composed, bar=False)
+    assert again.evaluations == record.evaluations  # seconds included: it was not repeated
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.n_critic=0"], "model: n_critic must be >= 1, got 0"),
+        (
+            ["model.batch_size=20000"],
+            "batch_size must be <= 10000, the number of training images, got 20000",
+        ),
+        (["log_every_updates=0"], "log_every_updates must be >= 1, got 0"),
+        (["weights=ema"], "weights must be raw where the model keeps no average"),
+        (["datamodule.fingerprint=abc"], "fingerprint of fashion_mnist_small must be abc, got 491d"),
+        (["datamodule=digits", "model.generator.image_shape=[1,9,9]", "images_seen=64"], "divisible"),
+    ],
+)
+def test_mistakes_are_found_before_training(outputs, overrides, message):
+    composed = compose(["experiment=lucic2018_ns_gan_quick", *overrides])
+    with pytest.raises(UserError) as error:
+        train(composed, bar=False)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_of_another_config_is_refused(outputs):
+    composed = tiny_run(FIVE["vae"])
+    other = tiny_run(FIVE["vae"])
+    other.cfg.model.kl_weight = 2.0
+    train(other, bar=False)
+    run = Run.of(composed)
+    run.checkpoints.mkdir(parents=True)
+    source = next(Run.of(other).checkpoints.glob("*.ckpt"))
+    source.rename(run.checkpoints / source.name)
+    with pytest.raises(UserError, match="must come from config"):
+        train(composed, bar=False)
+
+
+def test_an_unwritable_folder_is_found_first(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / "file" / "below"))
+    with pytest.raises(UserError, match="outputs must be a writable folder"):
+        train(tiny_run(FIVE["vae"]), bar=False)
