@@ -1,0 +1,177 @@
+"""Scores: chunks, rounding, cached real statistics, images from elsewhere, snapshots, refusals."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.compose import compose_group
+from benchmarks.errors import UserError
+from benchmarks.evaluate import evaluate_images, evaluate_run
+from benchmarks.features.base import Features
+from benchmarks.instantiate import instantiate
+from benchmarks.metrics.frechet import FrechetDistance
+from benchmarks.protocols import SampleProtocol, TensorSource
+from benchmarks.runs import Run
+from benchmarks.train import train
+from tests.helpers import FIVE, tiny_run
+
+DATA = compose_group("datamodule", "fashion_mnist_small")
+LENET = "fd_lenet_2k_test2k"
+
+
+@pytest.fixture(scope="module")
+def data():
+    module = instantiate(DATA, "data")
+    module.setup()
+    return module
+
+
+def mean_pixels(images):
+    """A stand-in extractor: means of the four quadrants."""
+    return Features(torch.nn.functional.avg_pool2d(images, 14).flatten(1))
+
+
+def protocol(**settings):
+    values = {
+        "extractor": mean_pixels,
+        "metrics": {"fd": FrechetDistance(4)},
+        "real_split": "test",
+        "num_real": 300,
+        "num_samples": 100,
+        "round_to_uint8": False,
+        "seed": 42,
+        "chunk_size": 30,
+    }
+    return SampleProtocol(**{**values, **settings})
+
+
+class Recorded:
+    """A source that remembers what it was asked for."""
+
+    def __init__(self, level=100.4):
+        self.calls, self.level = [], level
+
+    def __call__(self, index, generator):
+        noise = torch.rand(len(index), 1, 28, 28, generator=generator)
+        self.calls.append((index, noise[0, 0, 0, 0].item()))
+        return noise * 100 + self.level
+
+
+def test_chunks_have_generators_of_their_own(data):
+    source = Recorded()
+    first = protocol().run(source, data, None, "x")
+    assert [c[0] for c in source.calls] == [range(0, 30), range(30, 60), range(60, 90), range(90, 100)]
+    assert len({c[1] for c in source.calls}) == 4
+    assert protocol().run(Recorded(), data, None, "x") == first
+    assert protocol(seed=43).run(Recorded(), data, None, "x") != first
+
+
+def test_rounding_is_a_field(data):
+    seen = {}
+    for rounding in (False, True):
+
+        def extractor(images, rounding=rounding):
+            seen[rounding] = images
+            return mean_pixels(images)
+
+        protocol(extractor=extractor, round_to_uint8=rounding).run(Recorded(), data, None, "x")
+    assert torch.equal(seen[True], seen[False].round())
+    assert not torch.equal(seen[True], seen[False])
+
+
+def test_kept_real_statistics_give_the_same_score(data, tmp_path):
+    cache = tmp_path / "real" / "x.safetensors"
+    first = protocol().run(Recorded(), data, cache, "x")
+    assert cache.exists()
+    images = []
+
+    def extractor(x):
+        images.append(len(x))
+        return mean_pixels(x)
+
+    assert protocol(extractor=extractor).run(Recorded(), data, cache, "x") == first
+    assert sum(images) == 100  # no real image was looked at again
+
+
+def test_samples_that_are_not_finite_are_refused(data):
+    with pytest.raises(ValueError, match="samples are not finite"):
+        protocol().run(Recorded(level=float("nan")), data, None, "x")
+
+
+def test_an_order_of_its_own_for_images(data):
+    source = TensorSource(data.split("test")[0], 256, seed=0)
+    first = source(range(0, 10), torch.Generator())
+    assert torch.equal(source(range(2, 5), torch.Generator()), first[2:5])
+    assert not torch.equal(first, data.split("test")[0][:10].float())
+    with pytest.raises(ValueError, match="needs at least 2001 images, got 2000"):
+        source(range(2000, 2001), torch.Generator())
+
+
+# -- the verbs -----------------------------------------------------------------------------------
+
+
+def test_the_floor_and_the_identity(outputs):
+    floor = evaluate_images("train", DATA, [LENET])
+    same = evaluate_images("test", DATA, [LENET])
+    assert 0.1 < floor.evaluations[0].metrics["fd_lenet"] < 5
+    assert same.evaluations[0].metrics["fd_lenet"] == pytest.approx(0, abs=1e-6)
+    assert floor.run_id != same.run_id
+    assert list(outputs.glob("images/fashion_mnist_small/*/record.json"))
+
+
+def test_a_folder_and_an_npz_equal_the_split_they_hold(outputs, tmp_path, data):
+    pixels = data.split("test")[0].numpy()[:, 0]
+    folder = tmp_path / "made elsewhere"
+    folder.mkdir()
+    for i, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{i:05}.png")
+    np.savez(tmp_path / "made.npz", images=pixels)
+    for source in (folder, tmp_path / "made.npz"):
+        record = evaluate_images(str(source), DATA, [LENET])
+        assert record.evaluations[0].metrics["fd_lenet"] == pytest.approx(0, abs=1e-6)
+        assert str(tmp_path) not in record.to_json()
+
+
+@pytest.mark.parametrize(
+    ("count", "message"), [(0, "holds no PNG files"), (3, "needs at least 250 images, got 3")]
+)
+def test_too_few_images_are_refused(outputs, tmp_path, count, message):
+    for i in range(count):
+        Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / f"{i}.png")
+    with pytest.raises(UserError, match=message):
+        evaluate_images(str(tmp_path), DATA, [LENET])
+
+
+def test_no_such_images(outputs):
+    with pytest.raises(UserError, match="images must be one of train, validation, test, a folder"):
+        evaluate_images("nowhere", DATA, [LENET])
+
+
+def test_a_run_is_scored_without_training_and_at_a_snapshot(outputs):
+    composed = tiny_run(FIVE["pixel_cnn"])
+    composed.cfg.snapshot_every_images = 16
+    trained = train(composed, bar=False)
+    assert trained.evaluations == []
+    folder = Run.of(composed).folder
+    last = evaluate_run(folder, ["bits_per_dim_test"])
+    both = evaluate_run(folder, ["bits_per_dim_test"], checkpoint="16")
+    assert [e.checkpoint for e in both.evaluations] == ["last", "16"]
+    assert [e.images_seen for e in both.evaluations] == [32, 16]
+    assert both.evaluations[0] == last.evaluations[0]
+    assert both.evaluations[0].metrics != both.evaluations[1].metrics
+    assert both.cost == trained.cost
+    with pytest.raises(UserError, match="checkpoint '17' does not exist"):
+        evaluate_run(folder, ["bits_per_dim_test"], checkpoint="17")
+
+
+def test_a_model_without_likelihood_is_told_so(outputs):
+    composed = tiny_run(FIVE["ns_gan"])
+    train(composed, bar=False)
+    with pytest.raises(UserError, match="needs a model with a likelihood"):
+        evaluate_run(Run.of(composed).folder, ["bits_per_dim_test"])
+
+
+def test_a_folder_that_is_no_run(outputs, tmp_path):
+    with pytest.raises(UserError, match="RUN must be a run's folder"):
+        evaluate_run(tmp_path, ["bits_per_dim_test"])

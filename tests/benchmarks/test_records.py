@@ -1,0 +1,74 @@
+"""Records: round trip, whole or not at all, nothing but JSON."""
+
+import json
+
+import pytest
+
+from benchmarks.records import Evaluation, Record, read_record
+
+
+def record(**settings):
+    values = {"experiment": "e", "dataset": "d", "run_id": "x-r1-s0", "seed": 0}
+    return Record(**{**values, "status": "finished", **settings})
+
+
+def evaluation(value=1.5, fingerprint="f", checkpoint="last"):
+    return Evaluation("p", fingerprint, checkpoint, "raw", 64, {"fd": value})
+
+
+def test_round_trip(tmp_path):
+    one = record(evaluations=[evaluation()], deviations=["a"], counters={"images_seen": 64})
+    one.write(tmp_path / "deep" / "record.json")
+    assert read_record(tmp_path / "deep" / "record.json") == one
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["record.json"]
+
+
+def test_numbers_that_json_does_not_know_become_null():
+    text = record(evaluations=[evaluation(float("nan"))], cost={"x": float("inf")}).to_json()
+    values = json.loads(text)
+    assert values["evaluations"][0]["metrics"] == {"fd": None}
+    assert values["cost"] == {"x": None}
+
+
+def test_a_newer_evaluation_replaces_the_same_measurement():
+    one = record(evaluations=[evaluation(1.0), evaluation(2.0, checkpoint="64")])
+    one.add(evaluation(3.0))
+    one.add(evaluation(4.0, fingerprint="g"))
+    assert [e.metrics["fd"] for e in one.evaluations] == [2.0, 3.0, 4.0]
+    assert one.evaluation("f").metrics["fd"] == 3.0
+    assert one.evaluation("f", "64").metrics["fd"] == 2.0
+    assert one.evaluation("h") is None
+    assert one.evaluation("f", weights="ema") is None
+
+
+def test_a_crash_while_writing_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "record.json"
+    record().write(path)
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        record(status="diverged").write(path)
+    assert read_record(path).status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a record"),
+        ("[]", "not a record"),
+        ('{"schema_version": 99}', "schema_version must be 1, got 99"),
+        ('{"schema_version": 1, "evil": 1}', "unknown keys"),
+    ],
+)
+def test_what_is_no_record_is_named(tmp_path, text, message):
+    (tmp_path / "record.json").write_text(text)
+    with pytest.raises(ValueError, match=f"record.json: .*{message}"):
+        read_record(tmp_path / "record.json")
+
+
+def test_unknown_status():
+    with pytest.raises(ValueError, match="status must be one of"):
+        record(status="fine")
+
+
+def test_no_file_is_no_record(tmp_path):
+    assert read_record(tmp_path / "record.json") is None

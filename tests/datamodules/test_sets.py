@@ -1,0 +1,120 @@
+"""The data sets: pinned sizes and fingerprints, disjoint splits, honest content."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.compose import compose_group
+from benchmarks.errors import UserError
+from benchmarks.instantiate import instantiate
+from datamodules.fashion_mnist_small import ASSET
+from datamodules.gaussian_ring import ring_modes
+from datamodules.npz import read_npz
+
+
+def build(name, *overrides):
+    data = instantiate(compose_group("datamodule", name, overrides), "datamodule")
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "test", "shape"),
+    [
+        ("fashion_mnist_small", 10_000, 2_000, (1, 28, 28)),
+        ("digits", 1_500, 297, (1, 8, 8)),
+        ("gaussian_ring", 50_000, 10_000, (2,)),
+        ("synthetic", 64, 32, (1, 8, 8)),
+    ],
+)
+def test_sizes_and_types(name, train, test, shape):
+    data = build(name)
+    for split, size in (("train", train), ("test", test)):
+        x, labels = data.split(split)
+        assert x.shape == (size, *shape)
+        assert x.dtype == (torch.uint8 if len(shape) == 3 else torch.float32)
+        assert labels.shape == (size,)
+        assert labels.dtype == torch.int64
+        assert labels.unique().numel() == data.num_classes
+    assert data.shape == shape
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist_small", "digits"])
+def test_fingerprints_are_pinned_and_splits_disjoint(name):
+    data = build(name)
+    assert data.fingerprint == data.found_fingerprint
+    train = {x.numpy().tobytes() for x in data.split("train")[0]}
+    assert not train & {x.numpy().tobytes() for x in data.split("test")[0]}
+
+
+def test_fashion_mnist_small_is_balanced_small_and_licensed():
+    data = build("fashion_mnist_small")
+    assert data.split("train")[1].bincount().tolist() == [1000] * 10
+    assert data.split("test")[1].bincount().tolist() == [200] * 10
+    assert ASSET.stat().st_size < 6_000_000
+    assert "MIT License" in ASSET.with_suffix(".LICENSE").read_text()
+
+
+def test_the_ring_has_its_modes():
+    data = build("gaussian_ring")
+    x, labels = data.split("train")
+    modes = torch.from_numpy(ring_modes(8, 1.0)).float()
+    torch.testing.assert_close(modes.norm(dim=1), torch.ones(8))
+    offsets = x - modes[labels]
+    # 100,000 numbers of deviation .01: five standard errors
+    assert offsets.std().item() == pytest.approx(0.01, abs=5 * 0.01 / (2 * 100_000) ** 0.5)
+    assert offsets.norm(dim=1).max() < 0.06
+    assert labels.bincount().min() > 50_000 / 8 * 0.95
+
+
+@pytest.mark.parametrize("overrides", [["radius=0"], ["std=-1"]])
+def test_a_ring_without_extent_is_refused(overrides):
+    with pytest.raises(UserError, match="radius and std must be > 0"):
+        build("gaussian_ring", *overrides)
+
+
+def npz(path, **changes):
+    arrays = {
+        "train_images": np.zeros((6, 4, 4, 3), np.uint8),
+        "train_labels": np.arange(6),
+        "test_images": np.zeros((2, 4, 4, 3), np.uint8),
+        "test_labels": np.arange(2),
+    }
+    np.savez(path, **{k: v for k, v in {**arrays, **changes}.items() if v is not None})
+    return path
+
+
+def test_a_prepared_file(tmp_path):
+    path = npz(tmp_path / "mine.npz")
+    data = build("npz", "name=mine", f"path={path}", "image_shape=[3,4,4]", "num_classes=6")
+    assert data.split("train")[0].shape == (6, 3, 4, 4)
+    grey = npz(tmp_path / "grey.npz", train_images=np.zeros((6, 4, 4), np.uint8))
+    assert read_npz(grey).train.shape == (6, 1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"test_labels": None}, "must hold train_images, train_labels, test_images, test_labels"),
+        ({"train_images": np.zeros((6, 4, 4))}, "train_images must be uint8"),
+        ({"train_labels": np.arange(5)}, "with N labels"),
+        ({"train_labels": np.array([None] * 6)}, "truncated or no npz file"),  # a pickle inside
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        read_npz(npz(tmp_path / "x.npz", **changes))
+
+
+@pytest.mark.parametrize("part", [0, 10, 300, 0.9])
+def test_a_truncated_file_is_refused(tmp_path, part):
+    whole = ASSET.read_bytes()
+    path = tmp_path / "x.npz"
+    path.write_bytes(whole[: int(part if isinstance(part, int) else part * len(whole))])
+    with pytest.raises(ValueError, match="truncated or no npz file"):
+        read_npz(path)
+
+
+def test_an_absent_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        read_npz(tmp_path / "none.npz")
