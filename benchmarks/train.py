@@ -128,7 +128,7 @@ def _fit_and_evaluate(composed: Composed, run: Run, record: Record, parts: Parts
     _end(run, record, "finished", None)
     for logger in parts.trainer.loggers:
         if hasattr(logger, "summarize"):
-            logger.summarize({k: v for e in record.evaluations for k, v in e.metrics.items()})
+            logger.summarize(_summary(record))
             logger.finalize("success")
 
 
@@ -205,6 +205,10 @@ def _protocols_to_do(composed: Composed, record: Record) -> list[str]:
         for name, cfg in groups.items()
         if record.evaluation(protocol_fingerprint(cfg), "last", composed.cfg.weights) is None
     ]
+
+
+def _summary(record: Record) -> dict[str, float | None]:
+    return {f"{e.protocol}/{k}": v for e in record.evaluations for k, v in e.metrics.items()}
 
 
 def _quiet() -> None:

@@ -93,5 +93,3 @@ def assert_same_state(a, b, rtol: float = 0, atol: float = 0) -> None:
         torch.testing.assert_close(
             a[name], b[name], rtol=rtol, atol=atol, msg=partial("{}: {}".format, name)
         )
-
-

@@ -47,7 +47,10 @@ def test_values_of_lists_and_nulls():
         (["experiment=lucic2018_wgan_pg"], "did you mean lucic2018_wgan_gp"),
         ([E, "datamodule=fashion_mnist_smal"], "did you mean fashion_mnist_small"),
         ([E, "model=gann"], "model 'gann' does not exist; did you mean gan"),
-        ([E, "model.n_critics=5"], "model.n_critics is not a key of this experiment; did you mean"),
+        (
+            [E, "model.n_critics=5"],
+            "model.n_critics is not a key of this experiment; did you mean",
+        ),
         ([E, "model.n_critics=5"], "model.n_critic"),
         ([E, "images=5"], "images is not a key"),
         ([E, "seed=-1"], "seed must be an integer >= 0, got -1"),
@@ -96,7 +99,9 @@ def test_a_misspelt_model_key_inside_an_experiment(tmp_path, outputs):
     from benchmarks.train import train
 
     write_experiment(tmp_path, "model: {kl_wait: 2.0}\n")
-    with pytest.raises(UserError, match="model.kl_wait is no setting of VAE; did you mean kl_weig"):
+    with pytest.raises(
+        UserError, match="model.kl_wait is no setting of VAE; did you mean kl_weig"
+    ):
         train(compose(["experiment=mine"], [str(tmp_path)]), bar=False)
 
 
@@ -155,7 +160,9 @@ def test_updates_give_the_ids_of_composition():
     """A plan composes once and updates; `train` composes everything: the same ids."""
     for values in ({"seed": 5}, {"model.n_critic": 2}, {"model.optimizer_g.betas": [0.1, 0.2]}):
         overrides = [f"{k}={v}".replace(" ", "") for k, v in values.items()]
-        assert run_id(with_values(compose([E]).cfg, values)) == run_id(compose([E, *overrides]).cfg)
+        assert run_id(with_values(compose([E]).cfg, values)) == run_id(
+            compose([E, *overrides]).cfg
+        )
 
 
 def test_ids_need_no_torch():

@@ -61,7 +61,12 @@ class Recorded:
 def test_chunks_have_generators_of_their_own(data):
     source = Recorded()
     first = protocol().run(source, data, None, "x")
-    assert [c[0] for c in source.calls] == [range(0, 30), range(30, 60), range(60, 90), range(90, 100)]
+    assert [c[0] for c in source.calls] == [
+        range(0, 30),
+        range(30, 60),
+        range(60, 90),
+        range(90, 100),
+    ]
     assert len({c[1] for c in source.calls}) == 4
     assert protocol().run(Recorded(), data, None, "x") == first
     assert protocol(seed=43).run(Recorded(), data, None, "x") != first

@@ -69,9 +69,7 @@ def test_resumed_equals_uninterrupted(method, outputs, monkeypatch):
     assert record.counters["updates"] == STEPS
     assert_same_state(resumed["state_dict"], whole["state_dict"])
     assert resumed["global_step"] == whole["global_step"] == STEPS
-    for mine, theirs in zip(
-        resumed["optimizer_states"], whole["optimizer_states"], strict=True
-    ):
+    for mine, theirs in zip(resumed["optimizer_states"], whole["optimizer_states"], strict=True):
         for key, state in mine["state"].items():
             assert_same_state(state, theirs["state"][key])
     assert (run.logs / "metrics.csv").read_text() == log

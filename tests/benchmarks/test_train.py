@@ -114,8 +114,14 @@ def test_evaluations_are_appended_once(outputs):
         ),
         (["log_every_updates=0"], "log_every_updates must be >= 1, got 0"),
         (["weights=ema"], "weights must be raw where the model keeps no average"),
-        (["datamodule.fingerprint=abc"], "fingerprint of fashion_mnist_small must be abc, got 491d"),
-        (["datamodule=digits", "model.generator.image_shape=[1,9,9]", "images_seen=64"], "divisible"),
+        (
+            ["datamodule.fingerprint=abc"],
+            "fingerprint of fashion_mnist_small must be abc, got 491d",
+        ),
+        (
+            ["datamodule=digits", "model.generator.image_shape=[1,9,9]", "images_seen=64"],
+            "divisible",
+        ),
     ],
 )
 def test_mistakes_are_found_before_training(outputs, overrides, message):

@@ -46,9 +46,13 @@ def test_labels_follow_and_the_seed_matters():
 
 
 def test_refuses_what_does_not_fit():
-    with pytest.raises(ValueError, match="batch_size must be <= 10, the number of training images"):
+    with pytest.raises(
+        ValueError, match="batch_size must be <= 10, the number of training images"
+    ):
         BatchStream(X, Y, 11)
-    with pytest.raises(ValueError, match="batch_size must be a multiple of the 3 processes, got 4"):
+    with pytest.raises(
+        ValueError, match="batch_size must be a multiple of the 3 processes, got 4"
+    ):
         BatchStream(X, Y, 4, world_size=3)
 
 
@@ -93,7 +97,9 @@ def test_fingerprint_is_over_all_four_arrays():
     ],
 )
 def test_data_that_is_not_as_configured_is_refused(settings, message):
-    module = synthetic(**{k: v for k, v in settings.items() if k not in ("shape", "levels", "classes")})
+    module = synthetic(
+        **{k: v for k, v in settings.items() if k not in ("shape", "levels", "classes")}
+    )
     splits = module.load()
     module.load = lambda: splits
     module.shape = settings.get("shape", module.shape)

@@ -47,7 +47,9 @@ def test_wrong_hash_is_refused_before_opening(monkeypatch):
 
 
 def test_wrong_shape_is_refused(extractor):
-    with pytest.raises(ValueError, match=r"takes images of shape \(1, 28, 28\), got \(3, 32, 32\)"):
+    with pytest.raises(
+        ValueError, match=r"takes images of shape \(1, 28, 28\), got \(3, 32, 32\)"
+    ):
         extractor(torch.zeros(2, 3, 32, 32))
 
 

@@ -34,7 +34,9 @@ def test_closed_form_of_commuting_covariances():
 
 def test_it_handles_singular_covariances():
     zero = torch.zeros(2, 2).double()
-    value = frechet_distance(torch.zeros(2).double(), zero, torch.ones(2).double(), torch.eye(2).double())
+    value = frechet_distance(
+        torch.zeros(2).double(), zero, torch.ones(2).double(), torch.eye(2).double()
+    )
     torch.testing.assert_close(value.item(), 2.0 + 2.0)
 
 
@@ -62,7 +64,9 @@ def test_parity_with_torchmetrics():
             return x.flatten(1).double()
 
     rng = torch.Generator().manual_seed(0)
-    images = [torch.randint(0, 256, (100, 3, 2, 2), generator=rng, dtype=torch.uint8) for _ in "ab"]
+    images = [
+        torch.randint(0, 256, (100, 3, 2, 2), generator=rng, dtype=torch.uint8) for _ in "ab"
+    ]
     theirs = FrechetInceptionDistance(Flat(), input_img_size=(3, 2, 2), antialias=False)
     theirs.set_dtype(torch.float64)
     theirs.update(images[0], real=True)

@@ -54,7 +54,9 @@ def test_the_newest_readable_one_is_chosen(tmp_path):
 
 def test_one_of_another_config_is_refused(tmp_path):
     fit(tmp_path, steps=1)
-    with pytest.raises(CheckpointError, match="must come from config other, got one of config abc"):
+    with pytest.raises(
+        CheckpointError, match="must come from config other, got one of config abc"
+    ):
         find_checkpoint(tmp_path, "other")
 
 

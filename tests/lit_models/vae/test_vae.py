@@ -96,7 +96,15 @@ def linear_gaussian(shift):
             return torch.cat([gain * x + shift, torch.full_like(x, raw)], dim=1)
 
     model = VAE(
-        Encoder(), nn.Identity(), LinearGaussian(s), NormalPrior(2), 1.0, 0.0, None, 4, UnitRange(2)
+        Encoder(),
+        nn.Identity(),
+        LinearGaussian(s),
+        NormalPrior(2),
+        1.0,
+        0.0,
+        None,
+        4,
+        UnitRange(2),
     )
     x = torch.randn(2000, 2, generator=torch.Generator().manual_seed(0)).double()
     exact = normal_log_prob(x, torch.zeros_like(x), torch.full_like(x, math.sqrt(1 + s**2)))

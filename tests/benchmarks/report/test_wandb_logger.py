@@ -1,0 +1,114 @@
+"""W&B offline, read back from its file: one run, images_seen as the x axis, across a restart."""
+
+import json
+
+import pytest
+from wandb.proto import wandb_internal_pb2
+
+from benchmarks.report import wandb_logger
+from benchmarks.runs import Run
+from benchmarks.train import train
+from tests.benchmarks.test_resume import Killed, composed_run, kill_after
+
+
+def log_records(data, block=32 * 1024, header=7):
+    """Yield the records of a LevelDB log that begins with a header of 7 bytes."""
+    position, parts = header, []
+    while position + header <= len(data):
+        if block - position % block < header:  # the rest of a block is padding
+            position += block - position % block
+            continue
+        length = int.from_bytes(data[position + 4 : position + 6], "little")
+        kind = data[position + 6]  # 1 full, 2 first, 3 middle, 4 last
+        parts.append(data[position + header : position + header + length])
+        position += header + length
+        if kind in (1, 4):
+            yield b"".join(parts)
+            parts = []
+
+
+def read_back(folder):
+    """Return (run ids, history rows, summary, metrics defined) of all segments, in order."""
+    ids, rows, summary, defined = set(), [], {}, set()
+    for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
+        for data in log_records(path.read_bytes()):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(data)
+            kind = record.WhichOneof("record_type")
+            if kind == "run":
+                ids.add(record.run.run_id)
+            elif kind == "history":
+                items = record.history.item
+                rows.append(
+                    {(i.key or ".".join(i.nested_key)): json.loads(i.value_json) for i in items}
+                )
+            elif kind == "summary":
+                for i in record.summary.update:
+                    summary[i.key or ".".join(i.nested_key)] = json.loads(i.value_json)
+            elif kind == "metric":
+                defined.add(
+                    (record.metric.glob_name or record.metric.name, record.metric.step_metric)
+                )
+    return ids, rows, summary, defined
+
+
+@pytest.fixture
+def offline(monkeypatch, outputs):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setattr(wandb_logger, "has_key", lambda: False)
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_CONSOLE", "off")
+    return outputs
+
+
+def with_wandb(composed, protocols=()):
+    composed.cfg.logger = {
+        "_target_": "benchmarks.report.wandb_logger.wandb_logger",
+        "project": "dgmbench",
+        "entity": None,
+        "group": None,
+        "tags": ["test"],
+        "mode": None,
+    }
+    composed.cfg.protocols = list(protocols)
+    return composed
+
+
+def test_a_run_killed_and_resumed_is_one_run(offline, monkeypatch):
+    import wandb
+
+    composed = with_wandb(composed_run("pixel_cnn"), ["bits_per_dim_test"])
+    with monkeypatch.context() as patch:
+        kill_after(patch, 5)
+        with pytest.raises(Killed):
+            train(composed, bar=False)
+    wandb.finish()
+    record = train(composed, bar=False)
+    wandb.finish()
+
+    run = Run.of(composed)
+    ids, rows, summary, defined = read_back(run.logs)
+    assert ids == {run.id}
+    assert {("*", "images_seen"), ("images_seen", "")} <= defined
+    losses = {r["images_seen"]: r["train/loss"] for r in rows if "train/loss" in r}
+    step = composed.cfg.model.batch_size
+    assert sorted(losses) == [step * i for i in range(1, 8)]
+    pictures = [r for r in rows if any(k.startswith("samples") for k in r)]
+    assert [p["images_seen"] for p in pictures] == [record.counters["images_seen"]]
+    assert list(run.logs.glob("wandb/offline-run-*/files/media/images/*.png"))
+    value = record.evaluations[0].metrics["bits_per_dim"]
+    assert summary["bits_per_dim_test/bits_per_dim"] == pytest.approx(value)
+    logged = (run.folder / "record.json").read_text()
+    assert "WANDB" not in logged
+
+
+def test_mode_follows_the_key(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    assert not wandb_logger.has_key()
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password secret\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert wandb_logger.has_key()
+    (tmp_path / ".netrc").unlink()
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    assert wandb_logger.has_key()

@@ -1,0 +1,203 @@
+"""The command line as a user meets it: help at once, one line and code 2 for a mistake."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.paths import CONFIGS
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments, cwd=ROOT, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["table", "--help"]])
+def test_help_is_quick_and_imports_nothing_heavy(arguments):
+    code = (
+        "import sys; from benchmarks.__main__ import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as e: assert e.code == 0\n"
+        "heavy = {'torch', 'hydra', 'lightning', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage: dgmbench" in done.stdout
+
+
+MISTAKES = [
+    (["train"], "experiment must be given"),
+    (["train", "experiment=lucic2018_wgn"], "did you mean lucic2018_wgan"),
+    (["train", "experiment=lucic2018_wgan", "model.n_critic=0"], "n_critic must be >= 1, got 0"),
+    (["train", "experiment=lucic2018_wgan", "model.n_critik=1"], "model.n_critic"),
+    (
+        ["train", "experiment=lucic2018_wgan", "model.batch_size=10001"],
+        "batch_size must be <= 10000",
+    ),
+    (["train", "experiment=lucic2018_wgan", "trainer.devices=x"], "trainer"),
+    (["evaluate", "nowhere", "protocol=bits_per_dim_test"], "RUN must be a run's folder"),
+    (["evaluate", "nowhere"], "protocol must be given"),
+    (["evaluate", "x", "protocol=bits_per_dim"], "did you mean bits_per_dim_test"),
+    (
+        ["evaluate", "x", "protokol=y"],
+        "protokol is no setting of this verb; did you mean protocol",
+    ),
+    (["evaluate", "images=train", "protocol=bits_per_dim_test"], "datamodule must be given"),
+    (["table", "quick", "--jobs", "0"], "jobs must be >= 1, got 0"),
+    (["table", "quick", "--seeds", "0"], "seeds must be >= 1, got 0"),
+    (["table", "quick", "images_seen=1"], "trainer, logger, threads only"),
+    (["table", "kwick"], "table 'kwick' does not exist; did you mean quick"),
+    (["status", "kwick"], "table 'kwick' does not exist"),
+    (["publish", "kwick"], "table 'kwick' does not exist"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=lambda v: " ".join(v)[:50])
+def test_mistakes_are_one_line_and_code_2(arguments, message, outputs, capsys):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("dgmbench: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+def test_no_traceback_from_the_real_command(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run("train", "experiment=lucic2018_wgan", DGMBENCH_OUTPUTS=str(tmp_path / "file/below"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "outputs must be a writable folder (DGMBENCH_OUTPUTS)" in done.stderr
+
+
+def test_a_truncated_npz_from_the_real_command(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 cut")
+    done = run(
+        "train",
+        "experiment=lucic2018_vae",
+        "datamodule=npz",
+        "datamodule.name=mine",
+        f"datamodule.path={tmp_path}/x.npz",
+        "datamodule.image_shape=[1,28,28]",
+        "datamodule.num_classes=10",
+        "images_seen=640",
+        DGMBENCH_OUTPUTS=str(tmp_path / "outputs"),
+    )
+    assert done.returncode == 2
+    assert "x.npz is truncated or no npz file" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_train_evaluate_status_in_one_space(tmp_path):
+    """The verbs together, in another folder than the clone."""
+    environment = {"DGMBENCH_OUTPUTS": str(tmp_path / "o"), "cwd": tmp_path}
+    done = run(
+        "train",
+        "experiment=oord2016_pixelcnn_quick",
+        "seed=3",
+        "images_seen=640",
+        "model.network.features=4",
+        "model.network.head_features=4",
+        **environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "finished: " in done.stdout
+    assert "bits_per_dim_test [last, raw]: bits_per_dim" in done.stdout
+    assert "640/640" in done.stderr.replace("img", "").replace(" ", "")
+    (folder,) = (tmp_path / "o/oord2016_pixelcnn_quick/digits").iterdir()
+    assert folder.name.endswith("-r1-s3")
+    assert {p.name for p in folder.iterdir()} == {
+        "record.json", "config.yaml", "checkpoints", "logs", "samples", "progress.json"
+    }  # fmt: skip
+    scored = run("evaluate", str(folder), "protocol=bits_per_dim_test", **environment)
+    assert scored.returncode == 0, scored.stderr
+    assert scored.stdout in done.stdout.replace("  bits", "bits")
+    assert "finished, 1 evaluation(s)" in run("status", **environment).stdout
+
+
+def test_list_shows_every_file(capsys):
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    for group in ("experiment", "loss", "datamodule", "protocol"):
+        for path in (CONFIGS / group).glob("*.yaml"):
+            assert path.stem in shown
+    assert main(["list", "tables"]) == 0
+    assert "quick" in capsys.readouterr().out
+
+
+def test_status_of_a_table(outputs, capsys):
+    assert main(["status", "quick"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("missing") == shown.count("\n") == 25  # 8 rows x 3 seeds, and the floor
+    assert main(["status"]) == 0
+    assert "start one with: dgmbench table quick" in capsys.readouterr().out
+
+
+def test_doctor_verifies_and_names_what_mends(outputs, capsys, monkeypatch, tmp_path):
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert "fashion_mnist_small" in shown
+    assert "fingerprint verified" in shown
+    assert "hash verified" in shown
+    assert "!!" not in shown
+    assert not (tmp_path / "outputs").exists()  # it leaves nothing behind
+
+    monkeypatch.setattr("benchmarks.features.lenet.WEIGHTS", tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / "file/below"))
+    assert main(["doctor"]) == 1
+    shown = capsys.readouterr().out
+    assert "-> git checkout benchmarks/features" in shown
+    assert "-> set DGMBENCH_OUTPUTS to a writable folder" in shown
+
+
+@pytest.mark.slow
+def test_help_takes_less_than_a_second():
+    began = time.monotonic()
+    assert run("--help").returncode == 0
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.slow
+def test_two_processes_from_the_command_line(tmp_path):
+    """trainer=ddp_cpu: one record, one log, the score of one process."""
+    scores = []
+    for name, extra in (("one", []), ("two", ["trainer=ddp_cpu", "trainer.devices=2"])):
+        done = run(
+            "train",
+            "experiment=oord2016_pixelcnn_quick",
+            "images_seen=640",
+            "precision=64-true",
+            "model.network.features=4",
+            "model.network.head_features=4",
+            *extra,
+            cwd=tmp_path,
+            DGMBENCH_OUTPUTS=str(tmp_path / name),
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("finished: ") == 1
+        scores.append(float(done.stdout.split("bits_per_dim ")[-1]))
+        (record,) = (tmp_path / name).glob("*/*/*/record.json")
+        assert f'"processes": {1 + len(extra) // 2}' in record.read_text()
+    assert scores[0] == pytest.approx(scores[1], rel=1e-3)  # as printed

@@ -1,0 +1,293 @@
+"""Every table's specification resolves, and a cell says what happened."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from benchmarks.compose import names
+from benchmarks.errors import UserError
+from benchmarks.publish import publish
+from benchmarks.records import Evaluation, Record
+from benchmarks.tables import plan as plans
+from benchmarks.tables import spec as specs
+from benchmarks.tables.plan import check_passed_on, key_of, make_plan
+from benchmarks.tables.render import render, to_csv, to_markdown, to_terminal
+from benchmarks.tables.spec import load_published, load_spec, table_names
+from benchmarks.tables.statistics import summarize
+
+MINI = """
+title: "Mini | table"
+note: A note.
+seeds: 2
+columns:
+  - label: bits
+    dataset: digits
+    protocol: bits_per_dim_test
+    metric: bits_per_dim
+    better: lower
+    digits: 2
+rows:
+  - {label: A, experiment: oord2016_pixelcnn_quick}
+  - {label: B, experiment: untrained_pixelcnn_quick, note: of B}
+  - {label: C, experiment: lucic2018_vae_quick}
+"""
+
+
+@pytest.fixture
+def mini(tmp_path, monkeypatch, outputs):
+    """A table `mini` of its own, in a working space of its own."""
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "mini.yaml").write_text(MINI)
+    (folder / "published.yaml").write_text("{}\n")
+    monkeypatch.setattr(specs, "FOLDER", folder)
+    plans._compose.cache_clear()
+    return make_plan(load_spec("mini"), 2)
+
+
+def put(planned, value=1.5, status="finished", fingerprint=None, **settings):
+    """Write a record where a planned run belongs."""
+    evaluation = Evaluation(
+        planned.protocols[0],
+        fingerprint or planned.fingerprints[0],
+        "last",
+        "raw",
+        64,
+        {"bits_per_dim": value},
+        {"likelihood": "exact"},
+    )
+    record = Record(
+        planned.experiment,
+        planned.dataset,
+        planned.run_id,
+        planned.seed,
+        status,
+        evaluations=[evaluation] if status == "finished" else [],
+        reason=None if status == "finished" else "why",
+        counters={"images_seen": 640},
+        cost={"seconds": 3.0, "device": "CPU", "processes": 1, "threads": 1},
+        **settings,
+    )
+    record.write(planned.run.record_path)
+    return record
+
+
+def cells(plan, published=False):
+    table = render(plan, plan.records(published))
+    return {line[0]: line[1:] for line in table.lines}
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_every_specification_resolves(name):
+    spec = load_spec(name)
+    plan = make_plan(spec, 2)
+    for column in spec.columns:
+        assert column.dataset in names("datamodule")
+        assert column.protocol in names("protocol")
+        assert any(plan.cell(row, column) for row in spec.rows)
+        if column.published is not None:
+            rows = load_published()[column.published.source_id]["rows"]
+            assert all(r.published in rows for r in spec.rows if r.published)
+    assert len({key_of(r) for r in plan.runs}) == len(plan.runs)
+    assert all(plan.cell(row, c) for row in spec.rows for c in spec.columns[:0])
+
+
+def test_every_published_number_has_mark_and_spread():
+    for source in load_published().values():
+        assert "over" in source["spread"]
+        for row in source["rows"].values():
+            for entry in row.values():
+                assert entry["mark"] in ("S", "M")
+                assert entry["value"] > 0
+
+
+def test_rows_not_for_a_data_set_are_a_dash(mini):
+    assert cells(mini)["C"][0] == "–"
+    assert [r.row.label for r in mini.runs] == ["A", "A", "B", "B"]
+
+
+def test_mean_deviation_n_and_cost(mini):
+    a0, a1, b0, _ = mini.runs
+    put(a0, 1.0)
+    put(a1, 2.0)
+    put(b0, 4.0)
+    found = cells(mini)
+    assert found["A"] == ("1.50 ± 0.71", "2", "0", "640", "3")
+    assert found["B"] == ("4.00", "1", "0", "640", "3")
+
+
+def test_a_diverged_run_keeps_its_row_with_its_reason(mini):
+    a0, a1, b0, b1 = mini.runs
+    put(a0, 1.0)
+    put(a1, status="diverged")
+    put(b0, status="diverged")
+    put(b1, status="diverged")
+    found = cells(mini)
+    assert found["A"][:3] == ("1.00", "1", "1")
+    assert found["B"][:3] == ("failed", "0", "2")
+    notes = render(mini, mini.records(False)).notes
+    assert "A s1: diverged: why." in notes
+
+
+def test_a_score_that_is_not_finite_is_a_failure(mini):
+    put(mini.runs[0], None)
+    assert cells(mini)["A"][:3] == ("failed", "0", "1")
+
+
+def test_mixed_fingerprints_are_refused_and_both_shown(mini):
+    put(mini.runs[0], fingerprint="0123456789abcdef")
+    wanted = mini.runs[0].fingerprints[0][:12]
+    with pytest.raises(UserError, match=f"mixes protocols .*{wanted} wanted, 0123456789ab in"):
+        render(mini, mini.records(False))
+
+
+def test_what_is_left_to_do(mini):
+    a0, a1, b0, b1 = mini.runs
+    put(a0)
+    put(a1, status="diverged")
+    put(b0, status="failed")
+    put(b1, status="interrupted")
+    records = mini.records(False)
+    done = [r.is_done(records.get(key_of(r))) for r in mini.runs]
+    assert done == [True, True, False, False]
+
+
+def test_formats(mini):
+    put(mini.runs[0], 1.0, deviations=["a <b>"])
+    table = render(mini, mini.records(False))
+    rows = list(csv.reader(io.StringIO(to_csv(table))))
+    assert rows[0] == ["method", "bits ↓", "n", "failures", "images seen", "seconds"]
+    assert rows[1][:2] == ["A", "1.00"]
+    markdown = to_markdown(table)
+    body = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len(body) == 2 + 3
+    assert {line.count("|") for line in body} == {7}
+    assert re.search(
+        r"bits: `bits_per_dim` of protocol `bits_per_dim_test` \([0-9a-f]{12}\)", markdown
+    )
+    assert "likelihood exact" in markdown
+    assert "B: of B" in markdown
+    assert "A deviates from the paper: a <b>" in markdown
+    lines = to_terminal(table).splitlines()
+    assert len({len(line) for line in lines[2:7]}) == 1
+
+
+def test_only_overrides_that_do_not_change_the_runs_pass():
+    check_passed_on(["trainer=ddp_cpu", "trainer.devices=2", "logger=wandb", "threads=1"])
+    for override in ("seed=1", "images_seen=5", "model.n_critic=2", "trainers=x"):
+        with pytest.raises(UserError, match="trainer, logger, threads only"):
+            check_passed_on([override])
+
+
+def test_commands_name_the_planned_run(mini):
+    command = mini.runs[1].command(["trainer=cpu"])
+    assert command == [
+        "train",
+        "--no-bar",
+        "experiment=oord2016_pixelcnn_quick",
+        "datamodule=digits",
+        "seed=1",
+        "protocols=[bits_per_dim_test]",
+        "trainer=cpu",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MINI.replace("seeds: 2", "seedz: 2"), "unknown key seedz; did you mean seeds"),
+        (
+            MINI.replace("better: lower", "better: low"),
+            "better must be lower or higher, got 'low'",
+        ),
+        (MINI.replace("{label: C,", "{label: C, images: test,"), "either experiment or images"),
+        (MINI.replace("metric: bits", "metrik: bits"), "unknown key metrik; did you mean metric"),
+    ],
+)
+def test_a_wrong_specification_is_one_line(mini, text, message):
+    (specs.FOLDER / "mini.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_spec("mini")
+
+
+def test_unknown_table():
+    with pytest.raises(UserError, match="table 'quik' does not exist; did you mean quick"):
+        load_spec("quik")
+
+
+def test_statistics_by_hand():
+    cell = summarize([1.0, 3.0, None, float("inf")], missing=1)
+    assert (cell.mean, cell.n, cell.failures, cell.missing) == (2.0, 2, 2, 1)
+    assert cell.std == pytest.approx(2**0.5)
+    assert summarize([], 2).text(1) == "–"
+    assert summarize([None], 0).text(1) == "failed"
+    assert summarize([2.345], 0).text(2) == "2.35"  # one value has no deviation
+
+
+# -- publish -------------------------------------------------------------------------------------
+
+
+def test_publish_merges_and_drops_nothing(mini, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("# x\n<!-- table: mini -->\nold\n<!-- end of table: mini -->\nend\n")
+    a0, a1, b0, _ = mini.runs
+    put(a0, 1.0)
+    put(b0, status="interrupted")
+    assert publish("mini") == 0
+    folder = tmp_path / "results" / "mini"
+    assert len(list(folder.glob("records/*.json"))) == 1  # an interrupted run is no result
+    assert "| A | 1.00 | 1 |" in readme.read_text()
+    assert readme.read_text().endswith("<!-- end of table: mini -->\nend\n")
+
+    a0.run.record_path.unlink()  # another machine: only the second seed is here
+    put(a1, 3.0)
+    publish("mini")
+    assert len(list(folder.glob("records/*.json"))) == 2
+    assert "| A | 2.00 ± 1.41 | 2 |" in (folder / "table.md").read_text()
+    assert (folder / "table.csv").exists()
+
+    before = readme.read_text(), {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    publish("mini")  # again: the same bytes
+    assert before == (
+        readme.read_text(),
+        {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()},
+    )
+
+
+def test_published_records_count_as_done_only_when_asked(mini):
+    put(mini.runs[0], 1.0)
+    publish("mini")
+    mini.runs[0].run.record_path.unlink()
+    assert cells(mini)["A"][0] == "–"
+    assert cells(mini, published=True)["A"][0] == "1.00"
+
+
+def test_publish_keeps_evaluations_of_other_protocols(mini, tmp_path):
+    record = put(mini.runs[0], 1.0)
+    record.add(Evaluation("other", "ff", "last", "raw", 64, {"x": 1.0}))
+    record.write(mini.runs[0].run.record_path)
+    publish("mini")
+    put(mini.runs[0], 1.25)
+    publish("mini")
+    (path,) = (tmp_path / "results/mini/records").glob("*.json")
+    values = {e["protocol"]: e["metrics"] for e in json.loads(path.read_text())["evaluations"]}
+    assert values == {"other": {"x": 1.0}, "bits_per_dim_test": {"bits_per_dim": 1.25}}
+
+
+def test_stale_records_are_kept_and_named(mini, tmp_path, capsys):
+    put(mini.runs[0], 1.0)
+    publish("mini")
+    (path,) = (tmp_path / "results/mini/records").glob("*.json")
+    old = path.with_name(path.name.replace("-r1-", "-r0-"))
+    old.write_text(path.read_text())
+    publish("mini")
+    assert old.exists()
+    assert f"stale: {old.name}" in capsys.readouterr().out
+
+
+def test_nothing_to_publish(mini):
+    with pytest.raises(UserError, match="no ended run to publish; run: dgmbench table mini"):
+        publish("mini")
