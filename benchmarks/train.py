@@ -70,7 +70,7 @@ def train(composed: Composed, bar: bool = True) -> Record:
     Raises:
         UserError: for a mistake in the config, before anything is trained.
     """
-    _quiet()
+    quiet()
     run = Run.of(composed)
     check_writable(run.folder)
     with user_errors(ValueError):
@@ -211,7 +211,7 @@ def _summary(record: Record) -> dict[str, float | None]:
     return {f"{e.protocol}/{k}": v for e in record.evaluations for k, v in e.metrics.items()}
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keep Lightning's hints off the terminal; its errors stay."""
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)

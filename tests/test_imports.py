@@ -1,4 +1,4 @@
-"""The direction of imports, by ast: benchmarks -> lit_models, datamodules; mathematics -> torch."""
+"""The direction of imports: benchmarks -> lit_models, datamodules; mathematics -> torch."""
 
 import ast
 from pathlib import Path

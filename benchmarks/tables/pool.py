@@ -160,7 +160,7 @@ class Display:
 def _time_left(
     running: Sequence[Job], waiting: Sequence[PlannedRun], rates: Sequence[float], jobs: int
 ) -> str:
-    """Estimate the rest: what the running report, and the mean seconds per image for the others."""
+    """Estimate the rest: what the running report, and a mean per image for the others."""
     lefts = [(job, job.progress()[1]) for job in running]
     known = [left for _, left in lefts if left is not None]
     rates = [

@@ -26,7 +26,7 @@ def test_uniform_or_constant_predictions_give_one():
 
 
 def test_value_by_hand():
-    """p = (.9, .1) and (.5, .5): marginal (.7, .3)."""
+    """P = (.9, .1) and (.5, .5): marginal (.7, .3)."""
     p = torch.tensor([[0.9, 0.1], [0.5, 0.5]], dtype=torch.float64)
     m = torch.tensor([0.7, 0.3], dtype=torch.float64)
     expected = ((p * (p / m).log()).sum(1).mean()).exp().item()

@@ -58,7 +58,7 @@ def test_one_training_step_counts_once():
 
 
 def test_every_gradient_is_fresh():
-    """b's second step uses its own gradient only: SGD on (w - 3)^2 twice, by hand."""
+    """B's second step uses its own gradient only: SGD on (w - 3)^2 twice, by hand."""
     torch.manual_seed(0)
     start = [net.weight.item() for net in ThreePlayers().nets.values()]
     model, _ = fit(steps=1)

@@ -55,7 +55,7 @@ def test_finite_at_extreme_logits(name):
 
 
 def test_optimal_discriminator_gives_jensen_shannon():
-    """At D* = p / (p + q) the NS discriminator loss is log 4 - 2 JS (Goodfellow et al., Thm. 1)."""
+    """At D* = p / (p + q) the NS discriminator loss is log 4 - 2 JS (Goodfellow, Thm. 1)."""
     p, q = torch.tensor([0.2, 0.8]).double(), torch.tensor([0.5, 0.5]).double()
     logits = (p / q).log()
     loss = LOSSES["non_saturating"]
