@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
-__all__ = ["AdversarialLoss", "NonSaturatingLoss", "WassersteinLoss"]
+__all__ = ["AdversarialLoss", "HingeLoss", "NonSaturatingLoss", "WassersteinLoss"]
 
 
 class AdversarialLoss(Protocol):
@@ -51,6 +51,20 @@ class WassersteinLoss:
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return fake_logits.mean() - real_logits.mean()
+
+    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+        return -fake_logits.mean()
+
+
+@dataclass(frozen=True)
+class HingeLoss:
+    r"""Hinge loss (Lim and Ye, 2017, https://arxiv.org/abs/1705.02894).
+
+    .. math:: L_D = E \max(0, 1 - D(x)) + E \max(0, 1 + D(G(z))), \quad L_G = -E D(G(z))
+    """
+
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
 
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
         return -fake_logits.mean()

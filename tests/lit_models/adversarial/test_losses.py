@@ -23,6 +23,7 @@ BY_HAND = {  # discriminator, generator, for the logits above
         (softplus(-0.5) + softplus(-3)) / 2,
     ),
     "wasserstein": (1.75 - 0.5, -1.75),
+    "hinge": ((0 + 2) / 2 + (1.5 + 4) / 2, -1.75),
 }
 
 
