@@ -15,7 +15,7 @@ from benchmarks.compose import compose_group
 from benchmarks.environment import code_state, library_versions
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
-from benchmarks.identity import config_hash
+from benchmarks.identity import run_id
 from benchmarks.instantiate import instantiate
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import (
@@ -29,6 +29,7 @@ from benchmarks.runs import Run
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.checkpoints import CheckpointError, find_checkpoint, load_checkpoint
+from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import image_grid, save_png
 
 __all__ = ["describe", "evaluate", "evaluate_images", "evaluate_run", "load_model"]
@@ -100,7 +101,7 @@ def evaluate_run(
     cfg = OmegaConf.load(run.config_path)
     assert isinstance(cfg, DictConfig)
     torch.set_num_threads(cfg.threads)
-    with user_errors(ValueError, OSError):
+    with user_errors(ValueError, OSError, DivergedError):
         datamodule = instantiate(cfg.datamodule, "datamodule")
         datamodule.setup()
         model, images_seen = load_model(cfg, run, checkpoint)
@@ -120,14 +121,13 @@ def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativ
     Raises:
         CheckpointError: if there is none, or it does not belong to this config.
     """
-    key = config_hash(cfg)
     if checkpoint == "last":
-        path = find_checkpoint(run.checkpoints, key)
+        path = find_checkpoint(run.checkpoints, run_id(cfg))
     else:
         path = run.checkpoints / f"snapshot-{checkpoint}.pt"
     if path is None or not path.exists():
         raise CheckpointError(f"checkpoint {checkpoint!r} does not exist in {run.checkpoints}")
-    state = load_checkpoint(path, key)
+    state = load_checkpoint(path, run_id(cfg))
     model = instantiate(cfg.model, "model")
     model.load_state_dict(state["state_dict"])
     return model.eval(), state["images_seen"]

@@ -18,6 +18,7 @@ from benchmarks.features.base import Features
 from benchmarks.identity import fingerprint
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
+from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import sampling
 from lit_models.distributed import world
 from lit_models.images import round_to_uint8
@@ -100,13 +101,24 @@ class SampleProtocol:
     seed: int
     chunk_size: int
 
+    def check(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Refuse, before anything long, data or samples that this protocol cannot score.
+
+        Raises:
+            ValueError: if images do not fit the extractor, or the real ones are too few.
+        """
+        real = _real_source(datamodule, self.real_split, self.seed)
+        real(range(self.num_real - 1, self.num_real), torch.Generator())
+        self.extractor(source(range(2), torch.Generator().manual_seed(0)))
+
     def run(
         self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str
     ) -> dict[str, float]:
         """Score the source against the data.
 
         Raises:
-            ValueError: with too few images, or samples that are not finite.
+            ValueError: with too few images.
+            DivergedError: if samples are not finite.
         """
         rank, world_size = world()
         if rank == 0:
@@ -118,7 +130,7 @@ class SampleProtocol:
             generator = torch.Generator().manual_seed(fold_seed(self.seed, i))
             images = source(index, generator)
             if not bool(images.isfinite().all()):
-                raise ValueError("samples are not finite")
+                raise DivergedError("samples are not finite")
             if self.round_to_uint8:
                 images = round_to_uint8(images).float()
             self._update(images, index, real=False)
@@ -151,9 +163,7 @@ class SampleProtocol:
                 own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
                 metric.load_real_state(own)
             return
-        assert datamodule.num_levels is not None
-        images, _ = datamodule.split(self.real_split)
-        real = TensorSource(images, datamodule.num_levels, self.seed)
+        real = _real_source(datamodule, self.real_split, self.seed)
         for index in _chunks(self.num_real, self.chunk_size):
             self._update(real(index, torch.Generator()), index, real=True)
         if cache is not None:
@@ -184,6 +194,17 @@ class LikelihoodProtocol:
     seed: int
     chunk_size: int
 
+    def check(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Refuse, before anything long, a source without likelihood for such data.
+
+        Raises:
+            ValueError: if the source is no model with a likelihood, or the data do not fit it.
+        """
+        if not isinstance(source, ModelSource) or source.model.likelihood_kind is None:
+            raise ValueError("this protocol needs a model with a likelihood")
+        x, _ = datamodule.split(self.split)
+        self._nats(source.model, x[:2], torch.Generator().manual_seed(0))
+
     def run(
         self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str
     ) -> dict[str, float]:
@@ -192,8 +213,8 @@ class LikelihoodProtocol:
         Raises:
             ValueError: if the source is no model with a likelihood.
         """
-        if not isinstance(source, ModelSource) or source.model.likelihood_kind is None:
-            raise ValueError("this protocol needs a model with a likelihood")
+        self.check(source, datamodule)
+        assert isinstance(source, ModelSource)
         model, (rank, world_size) = source.model, world()
         x, _ = datamodule.split(self.split)
         chunks = list(enumerate(_chunks(len(x), self.chunk_size)))
@@ -201,13 +222,15 @@ class LikelihoodProtocol:
             chunks[rank::world_size], desc=label, unit="chunk", disable=rank > 0, leave=False
         ):
             generator = torch.Generator().manual_seed(fold_seed(self.seed, i))
-            part = x[index.start : index.stop].to(model.device)
-            with sampling(model):
-                encoded = model.data_range.encode(part, model.dtype)
-                nats = model.log_likelihood(encoded, generator, self.num_importance_samples)
+            nats = self._nats(model, x[index.start : index.stop], generator)
             for metric in self.metrics.values():
                 metric.update(nats.cpu(), datamodule.num_dims)
         return {name: float(metric.compute()) for name, metric in self.metrics.items()}
+
+    def _nats(self, model: LitGenerativeModel, x: Tensor, generator: torch.Generator) -> Tensor:
+        with sampling(model):
+            encoded = model.data_range.encode(x.to(model.device), model.dtype)
+            return model.log_likelihood(encoded, generator, self.num_importance_samples)
 
     def attributes(self, source: ImageSource) -> dict[str, Any]:
         """Return what the row prints: the kind of likelihood and its samples."""
@@ -217,6 +240,12 @@ class LikelihoodProtocol:
             return {"likelihood": kind}
         kind = "iwae" if self.num_importance_samples > 1 else kind
         return {"likelihood": kind, "importance_samples": self.num_importance_samples}
+
+
+def _real_source(datamodule: DataModule, split: str, seed: int) -> TensorSource:
+    if datamodule.num_levels is None:
+        raise ValueError(f"this protocol needs images, and {datamodule.name} holds vectors")
+    return TensorSource(datamodule.split(split)[0], datamodule.num_levels, seed)
 
 
 def _chunks(total: int, size: int) -> list[range]:

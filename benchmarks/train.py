@@ -12,14 +12,14 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.compose import Composed, compose_group
 from benchmarks.environment import code_state, device_name, library_versions, peak_memory_bytes
 from benchmarks.errors import UserError, one_line, user_errors
 from benchmarks.evaluate import evaluate
 from benchmarks.evaluation_ids import protocol_fingerprint
-from benchmarks.identity import NOT_IDENTITY, config_hash, identity
+from benchmarks.identity import NOT_IDENTITY, identity
 from benchmarks.instantiate import check_signatures, instantiate
 from benchmarks.paths import check_writable
 from benchmarks.protocols import ModelSource
@@ -89,11 +89,13 @@ def train(composed: Composed, bar: bool = True) -> Record:
         _fit_and_evaluate(composed, run, record, parts)
     except DivergedError as error:
         _end(run, record, "diverged", str(error))
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         _end(run, record, "interrupted", "interrupted by the user or a signal")
-        raise
+        raise KeyboardInterrupt from None
     except Exception as error:
         _write_error(run)
+        if record.status == "finished":  # by an earlier call: it keeps what it has
+            raise
         _end(run, record, "failed", f"{type(error).__name__}: {one_line(error)}")
         if isinstance(error, UserError):
             raise
@@ -112,7 +114,6 @@ def _fit_and_evaluate(composed: Composed, run: Run, record: Record, parts: Parts
     record.data_pinned = parts.datamodule.fingerprint is not None
     if record.status != "finished":
         record.cost = _cost(composed, parts)
-    model.weights = cfg.weights
     for name in _protocols_to_do(composed, record):
         result = evaluate(
             ModelSource(model),
@@ -143,15 +144,19 @@ def _build(composed: Composed, run: Run, bar: bool) -> Parts:
     datamodule.order_seed = fold_seed(cfg.seed, ORDER)
     model: LitGenerativeModel = instantiate(cfg.model, "model")
     model.noise_seed = fold_seed(cfg.seed, NOISE)
+    with user_errors(ValueError):
+        model.weights = cfg.weights
+        for name, protocol in _protocols(composed).items():
+            instantiate(protocol, f"protocol {name}").check(ModelSource(model), datamodule)
     budget = cfg.images_seen // model.images_per_step * model.images_per_step
     progress = Progress(run.progress_path, budget, f"{composed.experiment} s{cfg.seed}", bar)
     with user_errors(ValueError):
-        checkpoint = find_checkpoint(run.checkpoints, config_hash(cfg))
-        seen = load_checkpoint(checkpoint, config_hash(cfg))["images_seen"] if checkpoint else 0
+        checkpoint = find_checkpoint(run.checkpoints, run.id)
+        seen = load_checkpoint(checkpoint, run.id)["images_seen"] if checkpoint else 0
         checkpoints = Checkpoints(
             run.checkpoints,
             cfg.checkpoint_every_images or max(budget // CHECKPOINTS_PER_RUN, 1),
-            config_hash(cfg),
+            run.id,
             cfg.snapshot_every_images,
         )
         callbacks = [
@@ -160,7 +165,7 @@ def _build(composed: Composed, run: Run, bar: bool) -> Parts:
                 run.samples,
                 cfg.sample_grid_every_images,
                 fold_seed(cfg.seed, GRIDS),
-                _check_weights(cfg.weights, model),
+                cfg.weights,
             ),
             progress,
             checkpoints,  # last: what the others keep is saved with it
@@ -187,22 +192,26 @@ def _build(composed: Composed, run: Run, bar: bool) -> Parts:
 
 
 def _fit(composed: Composed, run: Run, parts: Parts) -> None:
-    path = find_checkpoint(run.checkpoints, config_hash(composed.cfg))
+    path = find_checkpoint(run.checkpoints, run.id)
     trainer, model = parts.trainer, parts.model
     trainer.fit(model, datamodule=parts.datamodule, ckpt_path=path, weights_only=True)
     if not (run.checkpoints / f"{model.images_seen}.ckpt").exists():
         parts.checkpoints.save(trainer)
 
 
-def _protocols_to_do(composed: Composed, record: Record) -> list[str]:
-    """Return the protocols whose measurement of the last checkpoint the record lacks."""
-    groups = {
+def _protocols(composed: Composed) -> dict[str, DictConfig]:
+    """Return the configs of the protocols that the run's config names."""
+    return {
         name: compose_group("protocol", name, config_dirs=composed.config_dirs)
         for name in composed.cfg.protocols
     }
+
+
+def _protocols_to_do(composed: Composed, record: Record) -> list[str]:
+    """Return the protocols whose measurement of the last checkpoint the record lacks."""
     return [
         name
-        for name, cfg in groups.items()
+        for name, cfg in _protocols(composed).items()
         if record.evaluation(protocol_fingerprint(cfg), "last", composed.cfg.weights) is None
     ]
 
@@ -228,16 +237,6 @@ def _portable(overrides: Sequence[str]) -> list[str]:
         if o.split("=")[0].split(".")[-1] not in NOT_IDENTITY
         and o.lstrip("+~").split("=")[0].split(".")[0] not in private
     ]
-
-
-def _check_weights(weights: str, model: Any) -> str:
-    if weights not in ("raw", "ema"):
-        raise ValueError(f"weights must be raw or ema, got {weights!r}")
-    if weights == "ema" and getattr(model, "ema_decay", None) is None:
-        raise ValueError(
-            "weights must be raw where the model keeps no average (ema_decay), got ema"
-        )
-    return weights
 
 
 def _logger(composed: Composed, run: Run, images_seen: int) -> Logger:

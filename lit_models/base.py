@@ -31,7 +31,6 @@ class LitGenerativeModel(LightningModule):
 
     Attributes:
         images_seen: Real training images consumed so far, over all processes.
-        weights: "raw", or "ema" where a model averages its weights: what `sample` uses.
         scalars: The latest detached training quantities, read by the monitor every N updates.
     """
 
@@ -45,7 +44,7 @@ class LitGenerativeModel(LightningModule):
         if batch_size < 1:
             raise ValueError(f"batch_size must be >= 1, got {batch_size}")
         self.batch_size, self.data_range, self.schedule = batch_size, data_range, schedule
-        self.weights = "raw"
+        self._weights = "raw"
         self.images_seen = 0
         self.noise_seed = 0
         self.scalars: dict[str, Tensor] = {}
@@ -59,6 +58,23 @@ class LitGenerativeModel(LightningModule):
     def images_per_step(self) -> int:
         """Real images that one training step consumes, over all processes."""
         return self.batches_per_step * self.batch_size
+
+    @property
+    def weights(self) -> str:
+        """What `sample` uses: "raw", or "ema" where the model averages its weights."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, value: str) -> None:
+        if value not in self.available_weights:
+            allowed = " or ".join(self.available_weights)
+            raise ValueError(f"weights must be {allowed} for this model, got {value}")
+        self._weights = value
+
+    @property
+    def available_weights(self) -> tuple[str, ...]:
+        """The weights this model can sample with."""
+        return ("raw",)
 
     def train_step(self, x: Tensor, labels: Tensor) -> Tensor | None:
         """Do one training step on x in the model's range; return a loss to minimise, if any."""

@@ -85,6 +85,10 @@ class GAN(AdversarialModel):
     def batches_per_step(self) -> int:
         return self.n_critic
 
+    @property
+    def available_weights(self) -> tuple[str, ...]:
+        return ("raw",) if self.ema_generator is None else ("raw", "ema")
+
     def players(self) -> dict[str, Player]:
         return self._players_by_name
 

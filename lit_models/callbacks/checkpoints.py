@@ -22,25 +22,23 @@ def find_checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*.ckpt"), key=lambda p: int(p.stem), reverse=True)
 
 
-def load_checkpoint(path: Path, config_hash: str) -> dict[str, Any]:
+def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
     """Read a checkpoint (tensors and plain values only) onto the CPU.
 
     Raises:
-        CheckpointError: if it cannot be read, or belongs to another config.
+        CheckpointError: if it cannot be read, or belongs to another run.
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        found = checkpoint["config_hash"]
+        found = checkpoint["run_id"]
     except Exception as error:
         raise CheckpointError(f"{path} is no readable checkpoint: {error}") from error
-    if found != config_hash:
-        raise CheckpointError(
-            f"{path} must come from config {config_hash}, got one of config {found}"
-        )
+    if found != run_id:
+        raise CheckpointError(f"{path} must come from run {run_id}, got one of run {found}")
     return checkpoint
 
 
-def find_checkpoint(folder: Path, config_hash: str) -> Path | None:
+def find_checkpoint(folder: Path, run_id: str) -> Path | None:
     """Return the newest checkpoint that can be read, None where there is none at all.
 
     Raises:
@@ -49,7 +47,7 @@ def find_checkpoint(folder: Path, config_hash: str) -> Path | None:
     failure = None
     for path in find_checkpoints(folder):
         try:
-            load_checkpoint(path, config_hash)
+            load_checkpoint(path, run_id)
         except CheckpointError as error:
             failure = failure or error
         else:
@@ -65,7 +63,7 @@ class Checkpoints(Callback):
     Args:
         folder: Where they lie, as `<images_seen>.ckpt`.
         every_images: Distance of resumable checkpoints.
-        config_hash: Of the run's config; written into each file.
+        run_id: Of the run; written into each file.
         snapshot_every_images: Distance of snapshots (`snapshot-<images_seen>.pt`, weights only,
             never removed); None for none.
     """
@@ -74,7 +72,7 @@ class Checkpoints(Callback):
         self,
         folder: Path,
         every_images: int,
-        config_hash: str,
+        run_id: str,
         snapshot_every_images: int | None = None,
     ) -> None:
         for name, value in (
@@ -84,13 +82,13 @@ class Checkpoints(Callback):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be >= 1, got {value}")
         self.folder, self.every_images = folder, every_images
-        self.config_hash = config_hash
+        self.run_id = run_id
         self.snapshot_every_images = snapshot_every_images
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint["config_hash"] = self.config_hash
+        checkpoint["run_id"] = self.run_id
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -125,7 +123,7 @@ class Checkpoints(Callback):
             {
                 "state_dict": state,
                 "images_seen": model.images_seen,
-                "config_hash": self.config_hash,
+                "run_id": self.run_id,
             },
             part,
         )

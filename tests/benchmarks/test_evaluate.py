@@ -14,6 +14,7 @@ from benchmarks.metrics.frechet import FrechetDistance
 from benchmarks.protocols import SampleProtocol, TensorSource
 from benchmarks.runs import Run
 from benchmarks.train import train
+from lit_models.callbacks.monitor import DivergedError
 from tests.helpers import FIVE, tiny_run
 
 DATA = compose_group("datamodule", "fashion_mnist_small")
@@ -100,7 +101,7 @@ def test_kept_real_statistics_give_the_same_score(data, tmp_path):
 
 
 def test_samples_that_are_not_finite_are_refused(data):
-    with pytest.raises(ValueError, match="samples are not finite"):
+    with pytest.raises(DivergedError, match="samples are not finite"):
         protocol().run(Recorded(level=float("nan")), data, None, "x")
 
 

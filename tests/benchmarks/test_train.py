@@ -113,7 +113,8 @@ def test_evaluations_are_appended_once(outputs):
             "batch_size must be <= 10000, the number of training images, got 20000",
         ),
         (["log_every_updates=0"], "log_every_updates must be >= 1, got 0"),
-        (["weights=ema"], "weights must be raw where the model keeps no average"),
+        (["protocols=[bits_per_dim_test]"], "this protocol needs a model with a likelihood"),
+        (["weights=ema"], "weights must be raw for this model, got ema"),
         (
             ["datamodule.fingerprint=abc"],
             "fingerprint of fashion_mnist_small must be abc, got 491d",
@@ -141,7 +142,7 @@ def test_a_checkpoint_of_another_config_is_refused(outputs):
     run.checkpoints.mkdir(parents=True)
     source = next(Run.of(other).checkpoints.glob("*.ckpt"))
     source.rename(run.checkpoints / source.name)
-    with pytest.raises(UserError, match="must come from config"):
+    with pytest.raises(UserError, match="must come from run"):
         train(composed, bar=False)
 
 

@@ -52,11 +52,9 @@ def test_the_newest_readable_one_is_chosen(tmp_path):
     assert find_checkpoint(tmp_path / "none", "abc") is None
 
 
-def test_one_of_another_config_is_refused(tmp_path):
+def test_one_of_another_run_is_refused(tmp_path):
     fit(tmp_path, steps=1)
-    with pytest.raises(
-        CheckpointError, match="must come from config other, got one of config abc"
-    ):
+    with pytest.raises(CheckpointError, match="must come from run other, got one of run abc"):
         find_checkpoint(tmp_path, "other")
 
 
@@ -64,7 +62,7 @@ def test_nothing_but_tensors_and_plain_values(tmp_path):
     """weights_only loading succeeds, and a pickled object is not executed."""
     fit(tmp_path, steps=1)
     assert load_checkpoint(tmp_path / "12.ckpt", "abc")["images_seen"] == 12
-    torch.save({"config_hash": "abc", "evil": object()}, tmp_path / "24.ckpt")
+    torch.save({"run_id": "abc", "evil": object()}, tmp_path / "24.ckpt")
     assert find_checkpoint(tmp_path, "abc").name == "12.ckpt"
 
 
