@@ -44,26 +44,29 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from benchmarks.compose import compose_group
     from benchmarks.evaluate import describe, evaluate_images, evaluate_run
 
-    settings = _settings(
-        arguments.overrides, ("protocol", "images", "datamodule", "checkpoint", "weights")
-    )
+    known = ("protocol", "images", "datamodule", "checkpoint", "weights")
+    of_data = [o for o in arguments.overrides if o.startswith("datamodule.")]
+    settings = _settings([o for o in arguments.overrides if o not in of_data], known)
+    mine = arguments.config_dir
     if "protocol" not in settings:
         raise UserError("protocol must be given (dgmbench list protocols), e.g. protocol=NAME")
     protocols = settings["protocol"].strip("[]").split(",")
     for name in protocols:
-        compose_group("protocol", name)
+        compose_group("protocol", name, config_dirs=mine)
     if arguments.run is not None:
         record = evaluate_run(
             Path(arguments.run),
             protocols,
             settings.get("checkpoint", "last"),
             settings.get("weights"),
+            mine,
         )
     elif "images" in settings:
         if "datamodule" not in settings:
             raise UserError("datamodule must be given: the data set that images are compared with")
-        data = compose_group("datamodule", settings["datamodule"])
-        record = evaluate_images(settings["images"], data, protocols)
+        values = [o.removeprefix("datamodule.") for o in of_data]
+        data = compose_group("datamodule", settings["datamodule"], values, mine)
+        record = evaluate_images(settings["images"], data, protocols, mine)
     else:
         raise UserError("RUN or images=PATH must be given")
     for line in describe(record):
@@ -91,7 +94,7 @@ def publish(arguments: argparse.Namespace) -> int:
     """Merge a table's records into results/ and render it there and in the README."""
     from benchmarks.publish import publish as publish_table
 
-    return publish_table(arguments.table)
+    return publish_table(arguments.table, arguments.seeds)
 
 
 def list_(arguments: argparse.Namespace) -> int:
@@ -133,6 +136,9 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--no-bar", action="store_true", help="no progress bar")
     verb = add("evaluate", evaluate)
     verb.add_argument("overrides", nargs="+", metavar="RUN | key=value", help="RUN protocol=NAME")
+    verb.add_argument(
+        "--config-dir", action="append", default=[], help="folder of your own configs"
+    )
     verb = add("table", table)
     verb.add_argument("table", help="name of the table")
     verb.add_argument(
@@ -145,7 +151,9 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--published", action="store_true", help="count results/ as done, too")
     verb = add("status", status)
     verb.add_argument("table", nargs="?", help="name of a table (default: all runs)")
-    add("publish", publish).add_argument("table", help="name of the table")
+    verb = add("publish", publish)
+    verb.add_argument("table", help="name of the table")
+    verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
     add("list", list_).add_argument("what", nargs="?", choices=LISTS)
     add("doctor", doctor)
     return top

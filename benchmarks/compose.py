@@ -22,6 +22,17 @@ from benchmarks.paths import CONFIGS
 
 __all__ = ["Composed", "compose", "compose_group", "names", "with_values"]
 
+LEAST = {
+    "seed": 0,
+    "revision": 0,
+    "images_seen": 0,
+    "threads": 1,
+    "log_every_updates": 1,
+    "snapshot_every_images": 1,
+    "checkpoint_every_images": 1,
+    "sample_grid_every_images": 1,
+}
+MAY_BE_NULL = [key for key in LEAST if key.endswith("every_images")]
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, ConfigCompositionException)
 
 
@@ -194,7 +205,9 @@ def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:
         raise UserError(
             f"{missing[0]} must be given: experiment {experiment} has no value for {dataset}"
         )
-    if not isinstance(cfg.seed, int) or cfg.seed < 0:
-        raise UserError(f"seed must be an integer >= 0, got {cfg.seed}")
-    if not isinstance(cfg.images_seen, int) or cfg.images_seen < 0:
-        raise UserError(f"images_seen must be an integer >= 0, got {cfg.images_seen}")
+    for key, least in LEAST.items():
+        value = cfg[key]
+        if value is None and key in MAY_BE_NULL:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f"{key} must be an integer >= {least}, got {value}")

@@ -27,6 +27,7 @@ from benchmarks.protocols import (
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
 from datamodules.base import DataModule
+from datamodules.npz import read_arrays
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.checkpoints import CheckpointError, find_checkpoint, load_checkpoint
 from lit_models.callbacks.monitor import DivergedError
@@ -34,6 +35,7 @@ from lit_models.callbacks.sample_grids import image_grid, save_png
 
 __all__ = ["describe", "evaluate", "evaluate_images", "evaluate_run", "load_model"]
 
+DTYPES = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
 SPLITS = ("train", "validation", "test")
 
 
@@ -78,7 +80,11 @@ def evaluate(
 
 
 def evaluate_run(
-    folder: Path, protocols: Sequence[str], checkpoint: str = "last", weights: str | None = None
+    folder: Path,
+    protocols: Sequence[str],
+    checkpoint: str = "last",
+    weights: str | None = None,
+    config_dirs: Sequence[str] = (),
 ) -> Record:
     """Score a checkpoint of a run and append to its record; nothing is trained.
 
@@ -87,28 +93,38 @@ def evaluate_run(
         protocols: Names.
         checkpoint: "last", or the images_seen of a snapshot.
         weights: "raw" or "ema"; None for the experiment's.
+        config_dirs: The user's own config folders.
 
     Raises:
-        UserError: if the folder is no run, or the checkpoint does not fit.
+        UserError: if the folder is no run, the checkpoint does not fit, or another process is at
+            this run.
     """
     run = Run(folder)
-    with user_errors(ValueError):
-        record = run.record()
-    if record is None or not run.config_path.exists():
+    if not (run.record_path.exists() and run.config_path.exists()):
         raise UserError(
             f"RUN must be a run's folder (with record.json and config.yaml), got {folder}"
         )
     cfg = OmegaConf.load(run.config_path)
     assert isinstance(cfg, DictConfig)
     torch.set_num_threads(cfg.threads)
-    with user_errors(ValueError, OSError, DivergedError):
+    with run.locked(), user_errors(ValueError, OSError, DivergedError):
+        record = run.record()
+        assert record is not None
         datamodule = instantiate(cfg.datamodule, "datamodule")
         datamodule.setup()
         model, images_seen = load_model(cfg, run, checkpoint)
         model.weights = weights or cfg.weights
+        if record.status != "finished":  # its last checkpoint is not the run's last
+            checkpoint = str(images_seen)
         for name in protocols:
             result = evaluate(
-                ModelSource(model), datamodule, name, checkpoint, images_seen, model.weights
+                ModelSource(model),
+                datamodule,
+                name,
+                checkpoint,
+                images_seen,
+                model.weights,
+                config_dirs,
             )
             record.add(result)
             record.write(run.record_path)
@@ -121,19 +137,28 @@ def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativ
     Raises:
         CheckpointError: if there is none, or it does not belong to this config.
     """
+    state = None
     if checkpoint == "last":
-        path = find_checkpoint(run.checkpoints, run_id(cfg))
-    else:
-        path = run.checkpoints / f"snapshot-{checkpoint}.pt"
-    if path is None or not path.exists():
+        found = find_checkpoint(run.checkpoints, run_id(cfg))
+        state = found[1] if found else None
+    elif (path := run.checkpoints / f"snapshot-{checkpoint}.pt").exists():
+        state = load_checkpoint(path, run_id(cfg))
+    if state is None:
         raise CheckpointError(f"checkpoint {checkpoint!r} does not exist in {run.checkpoints}")
-    state = load_checkpoint(path, run_id(cfg))
-    model = instantiate(cfg.model, "model")
-    model.load_state_dict(state["state_dict"])
-    return model.eval(), state["images_seen"]
+    model: LitGenerativeModel = instantiate(cfg.model, "model")
+    model.to(DTYPES.get(cfg.precision, torch.float32))
+    missing, unexpected = model.load_state_dict(state["state_dict"], strict=False)
+    if unexpected or set(missing) & set(model.sampling_state()):
+        raise CheckpointError(f"checkpoint {checkpoint!r} does not hold this model's weights")
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), state["images_seen"]
 
 
-def evaluate_images(images: str, composed_data: DictConfig, protocols: Sequence[str]) -> Record:
+def evaluate_images(
+    images: str,
+    composed_data: DictConfig,
+    protocols: Sequence[str],
+    config_dirs: Sequence[str] = (),
+) -> Record:
     """Score a split of the data, a folder of images, or an npz under protocols.
 
     The record stands in outputs/images/<dataset>/<id>/.
@@ -143,7 +168,12 @@ def evaluate_images(images: str, composed_data: DictConfig, protocols: Sequence[
             (uint8, NHW or NHWC).
         composed_data: The data set to compare with.
         protocols: Names.
+        config_dirs: The user's own config folders.
+
+    Raises:
+        UserError: if the images are absent, unreadable, too few, or do not fit.
     """
+    torch.set_num_threads(1)
     with user_errors(ValueError, OSError):
         datamodule = instantiate(composed_data, "datamodule")
         datamodule.setup()
@@ -167,7 +197,7 @@ def evaluate_images(images: str, composed_data: DictConfig, protocols: Sequence[
             started=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         for protocol in protocols:
-            record.add(evaluate(source, datamodule, protocol, "images", 0))
+            record.add(evaluate(source, datamodule, protocol, "images", 0, "raw", config_dirs))
         grid = image_grid(source(range(min(64, len(pixels))), torch.Generator()), columns=8)
         run.samples.mkdir(exist_ok=True)
         save_png(grid, run.samples / "0.png")
@@ -185,11 +215,7 @@ def _images(images: str, datamodule: DataModule) -> tuple[Tensor, int, str]:
     if path.is_dir():
         return _read_folder(path), 256, path.name
     if path.suffix == ".npz" and path.is_file():
-        with np.load(path, allow_pickle=False) as file:
-            if "images" not in file:
-                raise ValueError(f"{path} must hold `images`, got {', '.join(file.files)}")
-            array = file["images"]
-        return _levels(array, path), 256, path.name
+        return _levels(read_arrays(path, ["images"])["images"], path), 256, path.name
     raise UserError(
         f"images must be one of {', '.join(SPLITS)}, a folder of PNGs, or an npz, got {images!r}"
     )

@@ -23,6 +23,8 @@ def instantiate(node: DictConfig, where: str, **extra: Any) -> Any:
     Raises:
         UserError: if a key is no parameter of its target, or the target refuses a value.
     """
+    for key in sorted(OmegaConf.missing_keys(node)):
+        raise UserError(f"{where}.{key} must be given")
     resolved = OmegaConf.to_container(node, resolve=True)
     check_signatures(resolved, where)
     try:

@@ -1,6 +1,7 @@
 """What a score means. A protocol is a config file; its fingerprint hashes the measurement."""
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ Extractor = Callable[[Tensor], Features]
 class ImageSource(Protocol):
     """Where the images that are scored come from."""
 
+    device: torch.device  # where the images lie, and where metrics are computed
+
     def __call__(self, index: range, generator: torch.Generator) -> Tensor:
         """Return images `index`, (B, C, H, W), floats in [0, 255]."""
 
@@ -47,6 +50,11 @@ class ModelSource:
     """Samples of a model."""
 
     model: LitGenerativeModel
+
+    @property
+    def device(self) -> torch.device:
+        """The model's."""
+        return self.model.device
 
     def __call__(self, index: range, generator: torch.Generator) -> Tensor:
         with sampling(self.model):
@@ -61,6 +69,8 @@ class TensorSource:
         num_levels: Number of levels.
         seed: Of the order.
     """
+
+    device = torch.device("cpu")
 
     def __init__(self, images: Tensor, num_levels: int, seed: int) -> None:
         self.order = torch.from_numpy(np.random.default_rng(seed).permutation(len(images)))
@@ -121,8 +131,10 @@ class SampleProtocol:
             DivergedError: if samples are not finite.
         """
         rank, world_size = world()
+        for metric in self.metrics.values():
+            metric.to(source.device)
         if rank == 0:
-            self._add_real(datamodule, cache)
+            self._add_real(datamodule, cache, source.device)
         chunks = list(enumerate(_chunks(self.num_samples, self.chunk_size)))
         for i, index in tqdm(
             chunks[rank::world_size], desc=label, unit="chunk", disable=rank > 0, leave=False
@@ -153,7 +165,7 @@ class SampleProtocol:
         for metric in self.metrics.values():
             metric.update(features, positions, real=real)
 
-    def _add_real(self, datamodule: DataModule, cache: Path | None) -> None:
+    def _add_real(self, datamodule: DataModule, cache: Path | None, device: torch.device) -> None:
         """Feed the real images, or what an earlier run kept of them."""
         keeping = {n: m for n, m in self.metrics.items() if hasattr(m, "real_state")}
         if cache is not None and cache.exists():
@@ -165,12 +177,16 @@ class SampleProtocol:
             return
         real = _real_source(datamodule, self.real_split, self.seed)
         for index in _chunks(self.num_real, self.chunk_size):
-            self._update(real(index, torch.Generator()), index, real=True)
+            self._update(real(index, torch.Generator()).to(device), index, real=True)
         if cache is not None:
             cache.parent.mkdir(parents=True, exist_ok=True)
-            part = cache.with_suffix(f".{id(self)}.part")
+            part = cache.with_suffix(f".{os.getpid()}.part")
             safetensors.torch.save_file(
-                {f"{n}/{k}": v for n, m in keeping.items() for k, v in m.real_state().items()},
+                {
+                    f"{n}/{k}": v.cpu()
+                    for n, m in keeping.items()
+                    for k, v in m.real_state().items()
+                },
                 part,
             )
             part.replace(cache)
@@ -215,6 +231,8 @@ class LikelihoodProtocol:
         """
         self.check(source, datamodule)
         assert isinstance(source, ModelSource)
+        for metric in self.metrics.values():
+            metric.to(source.device)
         model, (rank, world_size) = source.model, world()
         x, _ = datamodule.split(self.split)
         chunks = list(enumerate(_chunks(len(x), self.chunk_size)))
@@ -224,7 +242,7 @@ class LikelihoodProtocol:
             generator = torch.Generator().manual_seed(fold_seed(self.seed, i))
             nats = self._nats(model, x[index.start : index.stop], generator)
             for metric in self.metrics.values():
-                metric.update(nats.cpu(), datamodule.num_dims)
+                metric.update(nats, datamodule.num_dims)
         return {name: float(metric.compute()) for name, metric in self.metrics.items()}
 
     def _nats(self, model: LitGenerativeModel, x: Tensor, generator: torch.Generator) -> Tensor:

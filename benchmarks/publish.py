@@ -4,9 +4,9 @@ import re
 import shutil
 from pathlib import Path
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, user_errors
 from benchmarks.paths import check_writable, results_dir
-from benchmarks.records import Record, read_record
+from benchmarks.records import Record, better, read_record
 from benchmarks.tables.command import sample_grids, write_table
 from benchmarks.tables.figure import samples_figure
 from benchmarks.tables.plan import Plan, make_plan, published_record_path
@@ -16,10 +16,15 @@ from benchmarks.tables.spec import load_spec
 __all__ = ["publish"]
 
 
-def publish(name: str) -> int:
-    """Merge the ended runs of a table into results/ and render it from the merged set."""
+def publish(name: str, seeds: int | None = None) -> int:
+    """Merge the ended runs of a table into results/ and render it from the merged set.
+
+    Args:
+        name: Of the table.
+        seeds: Number of seeds; None for the specification's.
+    """
     spec = load_spec(name)
-    plan = make_plan(spec, spec.seeds)
+    plan = make_plan(spec, seeds if seeds is not None else spec.seeds)
     folder = results_dir() / name
     check_writable(folder)
     added = _merge_records(plan)
@@ -41,12 +46,13 @@ def publish(name: str) -> int:
 
 
 def _merge_records(plan: Plan) -> int:
-    """Copy records that ended and are newer than what is published; drop none."""
+    """Copy records that ended and are better than what is published; drop none."""
     added = 0
     for planned in plan.runs:
-        record, target = planned.run.record(), published_record_path(plan.spec.name, planned)
-        old = read_record(target)
-        if record is None or record.status == "interrupted":
+        target = published_record_path(plan.spec.name, planned)
+        with user_errors(ValueError):
+            record, old = planned.run.record(), read_record(target)
+        if record is None or record.status == "interrupted" or better(record, old) is old:
             continue
         merged = _merged(old, record)
         if old is None or merged.to_json() != old.to_json():
@@ -65,15 +71,13 @@ def _merged(old: Record | None, new: Record) -> Record:
 
 def _merge_grids(plan: Plan, folder: Path) -> list[tuple[str, Path]]:
     """Copy each row's grid, by run id, and return those of current runs."""
-    labels = dict(sample_grids(plan))
+    fresh = dict(sample_grids(plan))
     found = []
     for planned in plan.runs:
-        if planned.seed != 0:
-            continue
         target = folder / f"{planned.experiment}-{planned.dataset}-{planned.run_id}.png"
-        if planned.row.label in labels:
+        if planned in fresh:
             folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(labels[planned.row.label], target)
+            shutil.copyfile(fresh[planned], target)
         if target.exists():
             found.append((planned.row.label, target))
     return found

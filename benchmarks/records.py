@@ -7,10 +7,18 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SCHEMA_VERSION", "STATUSES", "Evaluation", "Record", "read_record", "write_atomically"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "STATUSES",
+    "Evaluation",
+    "Record",
+    "better",
+    "read_record",
+    "write_atomically",
+]
 
 SCHEMA_VERSION = 1
-STATUSES = ("finished", "diverged", "failed", "interrupted")
+STATUSES = ("finished", "diverged", "failed", "interrupted")  # from far to not far
 
 
 @dataclass(frozen=True)
@@ -121,12 +129,25 @@ class Record:
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise ValueError(f"not a record: unknown keys {sorted(unknown)}")
-        values["evaluations"] = [Evaluation(**e) for e in values["evaluations"]]
-        return cls(**values)
+        try:
+            values["evaluations"] = [Evaluation(**e) for e in values["evaluations"]]
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a record: {error}") from None
 
     def write(self, path: Path) -> None:
         """Write the file at once: a reader sees the old one or the new one."""
         write_atomically(path, self.to_json())
+
+
+def better(one: Record | None, other: Record | None) -> Record | None:
+    """Return the record to keep of one run: the one that got further, else the later one."""
+    if one is None or other is None:
+        return one or other
+    order = [STATUSES.index(r.status) for r in (one, other)]
+    if order[0] != order[1]:
+        return one if order[0] < order[1] else other
+    return one if (one.ended or "") > (other.ended or "") else other
 
 
 def read_record(path: Path) -> Record | None:
@@ -147,7 +168,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a text file by a temporary one and a rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text)
+    part.write_text(text, newline="")
     part.replace(path)
 
 

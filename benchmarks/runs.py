@@ -1,11 +1,15 @@
 """The folder of a run: outputs/<experiment>/<dataset>/<run id>/."""
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from benchmarks.compose import Composed
+from benchmarks.errors import UserError
 from benchmarks.identity import run_id
 from benchmarks.paths import outputs_dir
 from benchmarks.records import Record, read_record
@@ -63,6 +67,20 @@ class Run:
     def progress_path(self) -> Path:
         """What a running run writes for others."""
         return self.folder / "progress.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run alone; the system lets go when the process ends, however it ends.
+
+        Raises:
+            UserError: if another process holds it.
+        """
+        with (self.folder / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(f"run {self.folder} is in use by another process") from None
+            yield
 
     def record(self) -> Record | None:
         """Return the record, or None."""

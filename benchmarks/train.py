@@ -4,9 +4,10 @@ import logging
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
 
 import torch
 from lightning import Trainer
@@ -20,20 +21,20 @@ from benchmarks.errors import UserError, one_line, user_errors
 from benchmarks.evaluate import evaluate
 from benchmarks.evaluation_ids import protocol_fingerprint
 from benchmarks.identity import NOT_IDENTITY, identity
-from benchmarks.instantiate import check_signatures, instantiate
+from benchmarks.instantiate import instantiate
 from benchmarks.paths import check_writable
 from benchmarks.protocols import ModelSource
 from benchmarks.records import Record, write_atomically
 from benchmarks.runs import Run
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
-from lit_models.callbacks.checkpoints import Checkpoints, find_checkpoint, load_checkpoint
+from lit_models.callbacks.checkpoints import Checkpoints, find_checkpoint
 from lit_models.callbacks.monitor import DivergedError, Monitor
 from lit_models.callbacks.progress import Progress
 from lit_models.callbacks.sample_grids import SampleGrids
 from lit_models.noise import fold_seed
 
-__all__ = ["train"]
+__all__ = ["quiet", "train"]
 
 # children of the root seed
 INITIALISATION, ORDER, NOISE, GRIDS = range(4)
@@ -55,6 +56,7 @@ class Parts:
     trainer: Trainer
     progress: Progress
     checkpoints: Checkpoints
+    checkpoint: Path | None  # to continue from
 
 
 def train(composed: Composed, bar: bool = True) -> Record:
@@ -68,116 +70,108 @@ def train(composed: Composed, bar: bool = True) -> Record:
         The record, as written.
 
     Raises:
-        UserError: for a mistake in the config, before anything is trained.
+        UserError: for a mistake in the config, before anything is trained; if another process
+            is at this run.
     """
     quiet()
     run = Run.of(composed)
     check_writable(run.folder)
+    with run.locked() if rank_zero_only.rank == 0 else nullcontext():
+        return _train(composed, run, bar)
+
+
+def _train(composed: Composed, run: Run, bar: bool) -> Record:
+    torch.set_num_threads(composed.cfg.threads)
+    datamodule = _data(composed)
     with user_errors(ValueError):
         record = run.record() or _new_record(composed, run)
-    if record.status == "diverged" or (
-        record.status == "finished" and not _protocols_to_do(composed, record)
-    ):
+    _check_data(record, datamodule)
+    was_finished = record.status == "finished"
+    if record.status == "diverged" or (was_finished and not _protocols_to_do(composed, record)):
         return record
-    record.overrides = _portable(composed.overrides)
-    parts = _build(composed, run, bar)
-    if record.status != "finished":
-        record.status, record.reason = "interrupted", "started and not ended"
-        _write(run, record)
-        _write_config(run, composed)
+    parts = _build(composed, run, datamodule, bar)
+    if not was_finished:
+        _begin(composed, run, record, parts)
     try:
-        _fit_and_evaluate(composed, run, record, parts)
-    except DivergedError as error:
-        _end(run, record, "diverged", str(error))
-    except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
-        _end(run, record, "interrupted", "interrupted by the user or a signal")
-        raise KeyboardInterrupt from None
-    except Exception as error:
+        _fit(run, parts)
+        if not was_finished:
+            _take_stock(composed, record, parts)
+        _evaluate(composed, run, record, parts)
+        _end(run, record, "finished", None)
+    except BaseException as error:
         _write_error(run)
-        if record.status == "finished":  # by an earlier call: it keeps what it has
+        if was_finished:  # by an earlier call: it keeps what it has
             raise
-        _end(run, record, "failed", f"{type(error).__name__}: {one_line(error)}")
-        if isinstance(error, UserError):
+        _take_stock(composed, record, parts)
+        _end(run, record, *_why(error))
+        if isinstance(error, SystemExit):  # Lightning makes this of an interrupt
+            raise KeyboardInterrupt from None
+        if isinstance(error, UserError) or not isinstance(error, Exception):
             raise
+    _summarize(parts.trainer.loggers, record)
     return record
 
 
-def _fit_and_evaluate(composed: Composed, run: Run, record: Record, parts: Parts) -> None:
-    model, cfg = parts.model, composed.cfg
-    _fit(composed, run, parts)
-    record.counters = {
-        "images_seen": model.images_seen,
-        "budget_images": cfg.images_seen,
-        "updates": model.images_seen // model.images_per_step,
-    }
-    record.data_fingerprint = parts.datamodule.found_fingerprint
-    record.data_pinned = parts.datamodule.fingerprint is not None
-    if record.status != "finished":
-        record.cost = _cost(composed, parts)
-    for name in _protocols_to_do(composed, record):
-        result = evaluate(
-            ModelSource(model),
-            parts.datamodule,
-            name,
-            "last",
-            model.images_seen,
-            cfg.weights,
-            composed.config_dirs,
+def _why(error: BaseException) -> tuple[str, str]:
+    """Return the status and reason of a run that ended by this error."""
+    if isinstance(error, DivergedError):
+        return "diverged", str(error)
+    if isinstance(error, Exception):
+        return "failed", f"{type(error).__name__}: {one_line(error)}"
+    return "interrupted", "interrupted by the user or a signal"
+
+
+# -- before the first step -----------------------------------------------------------------------
+
+
+def _data(composed: Composed) -> DataModule:
+    datamodule: DataModule = instantiate(composed.cfg.datamodule, "datamodule")
+    with user_errors(ValueError, TypeError, OSError):
+        datamodule.setup()
+    datamodule.order_seed = fold_seed(composed.cfg.seed, ORDER)
+    return datamodule
+
+
+def _check_data(record: Record, datamodule: DataModule) -> None:
+    """A run goes on with the data that it began with."""
+    if record.data_fingerprint not in (None, datamodule.found_fingerprint):
+        raise UserError(
+            f"data set {datamodule.name} must have fingerprint {record.data_fingerprint}, with "
+            f"which this run began, got {datamodule.found_fingerprint} (other data need another "
+            "datamodule.name)"
         )
-        record.add(result)
-        _write(run, record)
-    _end(run, record, "finished", None)
-    for logger in parts.trainer.loggers:
-        if hasattr(logger, "summarize"):
-            logger.summarize(_summary(record))
-            logger.finalize("success")
 
 
-def _build(composed: Composed, run: Run, bar: bool) -> Parts:
+def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> Parts:
     """Build everything and refuse what cannot be trained."""
     cfg = composed.cfg
-    torch.set_num_threads(cfg.threads)
     torch.manual_seed(fold_seed(cfg.seed, INITIALISATION))
-    datamodule: DataModule = instantiate(cfg.datamodule, "datamodule")
-    with user_errors(ValueError, OSError):
-        datamodule.setup()
-    datamodule.order_seed = fold_seed(cfg.seed, ORDER)
     model: LitGenerativeModel = instantiate(cfg.model, "model")
     model.noise_seed = fold_seed(cfg.seed, NOISE)
-    with user_errors(ValueError):
+    budget = _budget(cfg.images_seen, model.images_per_step)
+    with user_errors(ValueError, TypeError):
         model.weights = cfg.weights
         for name, protocol in _protocols(composed).items():
             instantiate(protocol, f"protocol {name}").check(ModelSource(model), datamodule)
-    budget = cfg.images_seen // model.images_per_step * model.images_per_step
+        found = find_checkpoint(run.checkpoints, run.id)
+    path, images_seen = (found[0], found[1]["images_seen"]) if found else (None, 0)
+    every = cfg.checkpoint_every_images or max(budget // CHECKPOINTS_PER_RUN, 1)
+    checkpoints = Checkpoints(run.checkpoints, every, run.id, cfg.snapshot_every_images)
     progress = Progress(run.progress_path, budget, f"{composed.experiment} s{cfg.seed}", bar)
-    with user_errors(ValueError):
-        checkpoint = find_checkpoint(run.checkpoints, run.id)
-        seen = load_checkpoint(checkpoint, run.id)["images_seen"] if checkpoint else 0
-        checkpoints = Checkpoints(
-            run.checkpoints,
-            cfg.checkpoint_every_images or max(budget // CHECKPOINTS_PER_RUN, 1),
-            run.id,
-            cfg.snapshot_every_images,
-        )
-        callbacks = [
-            Monitor(cfg.log_every_updates),
-            SampleGrids(
-                run.samples,
-                cfg.sample_grid_every_images,
-                fold_seed(cfg.seed, GRIDS),
-                cfg.weights,
-            ),
-            progress,
-            checkpoints,  # last: what the others keep is saved with it
-        ]
+    grids = SampleGrids(
+        run.samples, cfg.sample_grid_every_images, fold_seed(cfg.seed, GRIDS), cfg.weights
+    )
     trainer = instantiate(
         cfg.trainer,
         "trainer",
         max_epochs=-1,
         max_steps=budget // model.images_per_step,
         precision=cfg.precision,
-        logger=_logger(composed, run, seen),
-        callbacks=callbacks,
+        logger=instantiate(
+            cfg.logger, "logger", folder=run.logs, run_id=run.id, images_seen=images_seen
+        ),
+        # checkpoints last: what the others keep is saved with them
+        callbacks=[Monitor(cfg.log_every_updates), grids, progress, checkpoints],
         default_root_dir=str(run.folder),
         use_distributed_sampler=False,
         enable_checkpointing=False,
@@ -188,15 +182,18 @@ def _build(composed: Composed, run: Run, bar: bool) -> Parts:
         BatchStream(
             *datamodule.split("train"), batch_size=model.batch_size, world_size=trainer.world_size
         )
-    return Parts(model, datamodule, trainer, progress, checkpoints)
+    return Parts(model, datamodule, trainer, progress, checkpoints, path)
 
 
-def _fit(composed: Composed, run: Run, parts: Parts) -> None:
-    path = find_checkpoint(run.checkpoints, run.id)
-    trainer, model = parts.trainer, parts.model
-    trainer.fit(model, datamodule=parts.datamodule, ckpt_path=path, weights_only=True)
-    if not (run.checkpoints / f"{model.images_seen}.ckpt").exists():
-        parts.checkpoints.save(trainer)
+def _budget(images_seen: int, images_per_step: int) -> int:
+    """Round a budget down to whole training steps."""
+    budget = images_seen // images_per_step * images_per_step
+    if budget == 0 < images_seen:
+        raise UserError(
+            f"images_seen must be 0 or at least one training step of {images_per_step} images, "
+            f"got {images_seen}"
+        )
+    return budget
 
 
 def _protocols(composed: Composed) -> dict[str, DictConfig]:
@@ -216,16 +213,105 @@ def _protocols_to_do(composed: Composed, record: Record) -> list[str]:
     ]
 
 
-def _summary(record: Record) -> dict[str, float | None]:
-    return {f"{e.protocol}/{k}": v for e in record.evaluations for k, v in e.metrics.items()}
-
-
 def quiet() -> None:
     """Keep Lightning's hints off the terminal; its errors stay."""
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message=message)
+
+
+# -- training and evaluation ---------------------------------------------------------------------
+
+
+def _fit(run: Run, parts: Parts) -> None:
+    trainer, model = parts.trainer, parts.model
+    trainer.fit(model, datamodule=parts.datamodule, ckpt_path=parts.checkpoint, weights_only=True)
+    last = run.checkpoints / f"{model.images_seen}.ckpt"
+    if not trainer.strategy.broadcast(last.exists()):
+        parts.checkpoints.save(trainer)
+
+
+def _evaluate(composed: Composed, run: Run, record: Record, parts: Parts) -> None:
+    model = parts.model.to(parts.trainer.strategy.root_device)
+    for name in _protocols_to_do(composed, record):
+        result = evaluate(
+            ModelSource(model),
+            parts.datamodule,
+            name,
+            "last",
+            model.images_seen,
+            model.weights,
+            composed.config_dirs,
+        )
+        record.add(result)
+        _write(run, record)
+
+
+def _summarize(loggers: Sequence[Logger], record: Record) -> None:
+    values = {f"{e.protocol}/{k}": v for e in record.evaluations for k, v in e.metrics.items()}
+    for logger in loggers:
+        if hasattr(logger, "summarize"):
+            logger.summarize(values)
+            logger.finalize("success")
+
+
+# -- the record ----------------------------------------------------------------------------------
+
+
+def _new_record(composed: Composed, run: Run) -> Record:
+    cfg = composed.cfg
+    return Record(
+        experiment=composed.experiment,
+        dataset=composed.dataset,
+        run_id=run.id,
+        seed=cfg.seed,
+        status="interrupted",
+        method=cfg.method,
+        row=cfg.row,
+        started=_now(),
+    )
+
+
+def _begin(composed: Composed, run: Run, record: Record, parts: Parts) -> None:
+    """Write what is known before the first step; a run goes on under the code of its last part."""
+    cfg, code = composed.cfg, code_state()
+    before = {record.code.get("git_commit"), *record.code.get("earlier_commits", [])}
+    record.code = {**code, "earlier_commits": sorted(before - {None, code["git_commit"]})}
+    record.versions = library_versions()
+    record.deviations = list(cfg.deviations)
+    record.overrides = _portable(composed.overrides)
+    record.data_fingerprint = parts.datamodule.found_fingerprint
+    record.data_pinned = parts.datamodule.fingerprint is not None
+    record.config = {
+        **identity(cfg),
+        "weights": cfg.weights,
+        "threads": cfg.threads,
+        "draws_dropout": parts.model.draws_dropout,  # then the number of processes matters
+    }
+    record.status, record.reason = "interrupted", "started and not ended"
+    _write(run, record)
+    _write_config(run, composed)
+
+
+def _take_stock(composed: Composed, record: Record, parts: Parts) -> None:
+    """Fill in how far the run got, and what it cost."""
+    model, seconds = parts.model, parts.progress.seconds
+    record.counters = {
+        "images_seen": model.images_seen,
+        "budget_images": composed.cfg.images_seen,
+        "updates": model.images_seen // model.images_per_step,
+    }
+    record.cost = {
+        "seconds": round(seconds, 3),
+        "images_per_second": round(model.images_seen / seconds, 1) if seconds else None,
+        "device": device_name(parts.trainer.strategy.root_device),
+        "processes": parts.trainer.world_size,
+        "threads": composed.cfg.threads,
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        record.cost["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated()
 
 
 def _portable(overrides: Sequence[str]) -> list[str]:
@@ -237,48 +323,6 @@ def _portable(overrides: Sequence[str]) -> list[str]:
         if o.split("=")[0].split(".")[-1] not in NOT_IDENTITY
         and o.lstrip("+~").split("=")[0].split(".")[0] not in private
     ]
-
-
-def _logger(composed: Composed, run: Run, images_seen: int) -> Logger:
-    resolved = OmegaConf.to_container(composed.cfg.logger, resolve=True)
-    check_signatures(resolved, "logger")
-    return instantiate(
-        composed.cfg.logger, "logger", folder=run.logs, run_id=run.id, images_seen=images_seen
-    )
-
-
-def _new_record(composed: Composed, run: Run) -> Record:
-    cfg = composed.cfg
-    sampling = {"weights": cfg.weights, "threads": cfg.threads}
-    return Record(
-        experiment=composed.experiment,
-        dataset=composed.dataset,
-        run_id=run.id,
-        seed=cfg.seed,
-        status="interrupted",
-        method=cfg.method,
-        row=cfg.row,
-        deviations=list(cfg.deviations),
-        config={**identity(cfg), **sampling},
-        code=code_state(),
-        versions=library_versions(),
-        started=_now(),
-    )
-
-
-def _cost(composed: Composed, parts: Parts) -> dict[str, Any]:
-    seconds = parts.progress.seconds
-    cost = {
-        "seconds": round(seconds, 3),
-        "images_per_second": round(parts.model.images_seen / seconds, 1) if seconds else None,
-        "device": device_name(parts.trainer.strategy.root_device),
-        "processes": parts.trainer.world_size,
-        "threads": composed.cfg.threads,
-        "peak_memory_bytes": peak_memory_bytes(),
-    }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        cost["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated()
-    return cost
 
 
 @rank_zero_only

@@ -9,8 +9,9 @@ import numpy as np
 
 from datamodules.base import ImageDataModule, Splits
 
-__all__ = ["NpzImages", "read_npz"]
+__all__ = ["NpzImages", "read_arrays", "read_npz"]
 
+BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, OSError)
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -20,16 +21,7 @@ def read_npz(path: str | Path) -> Splits:
     Raises:
         ValueError: if the file is absent, unreadable, or not of this form.
     """
-    path = Path(path).expanduser()
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in KEYS}
-    except FileNotFoundError:
-        raise ValueError(f"path must name a prepared npz file, got {path}: no such file") from None
-    except KeyError as error:
-        raise ValueError(f"{path} must hold {', '.join(KEYS)}: {error.args[0]}") from None
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is truncated or no npz file: {error}") from None
+    arrays = read_arrays(path, KEYS)
     for split in ("train", "test"):
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
         if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != len(labels):
@@ -43,6 +35,24 @@ def read_npz(path: str | Path) -> Splits:
         _nchw(arrays["test_images"]),
         arrays["test_labels"].astype(np.int64),
     )
+
+
+def read_arrays(path: str | Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read arrays of an npz file, without pickles.
+
+    Raises:
+        ValueError: if the file is absent, unreadable, or lacks one of them.
+    """
+    path = Path(path).expanduser()
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in keys}
+    except FileNotFoundError:
+        raise ValueError(f"path must name a prepared npz file, got {path}: no such file") from None
+    except KeyError as error:
+        raise ValueError(f"{path} must hold {', '.join(keys)}: {error.args[0]}") from None
+    except BROKEN as error:
+        raise ValueError(f"{path} is truncated or no npz file: {error}") from None
 
 
 def _nchw(images: np.ndarray) -> np.ndarray:

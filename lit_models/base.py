@@ -8,6 +8,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lit_models.distributed import mean_over_processes
 from lit_models.images import DataRange
 from lit_models.noise import StepNoise, fold_seed
 from lit_models.schedules import Schedule
@@ -104,15 +105,27 @@ class LitGenerativeModel(LightningModule):
         x, labels = batch
         return self.data_range.encode(x, self.dtype), labels
 
+    @property
+    def draws_dropout(self) -> bool:
+        """Whether training draws from the library's generators, which processes do not share."""
+        return any(isinstance(m, DROPOUT) for m in self.modules())
+
+    def sampling_state(self) -> dict[str, Tensor]:
+        """Return the part of the state that sampling and likelihoods need."""
+        return self.state_dict()
+
     def on_fit_start(self) -> None:
+        clock = torch.tensor(float(self.images_seen), dtype=torch.float64, device=self.device)
+        if mean_over_processes(clock).item() != self.images_seen:
+            raise RuntimeError("the processes continue from different checkpoints")
         self.noise = StepNoise(
             self.noise_seed, self.device, self.dtype, self.global_rank, self.trainer.world_size
         )
-        self._draws_dropout = any(isinstance(m, DROPOUT) for m in self.modules())
+        self._seeds_library = self.draws_dropout
 
     def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self.noise.start(self.images_seen)
-        if self._draws_dropout:
+        if self._seeds_library:
             self._seed_library()
         if self.schedule is not None:
             self._set_learning_rates(self.schedule(self.images_seen))

@@ -1,9 +1,12 @@
-"""Learning-rate schedules: a factor on the configured rate, as a function of images_seen."""
+"""Learning-rate schedules: a factor on the configured rate, as a function of images_seen.
+
+A constant rate is no schedule (null in a config).
+"""
 
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["ConstantSchedule", "LinearSchedule", "Schedule"]
+__all__ = ["LinearSchedule", "Schedule"]
 
 
 class Schedule(Protocol):
@@ -11,14 +14,6 @@ class Schedule(Protocol):
 
     def __call__(self, images_seen: int) -> float:
         """Return the factor on the learning rate after `images_seen` images."""
-
-
-@dataclass(frozen=True)
-class ConstantSchedule:
-    """The configured learning rate throughout."""
-
-    def __call__(self, images_seen: int) -> float:
-        return 1.0
 
 
 @dataclass(frozen=True)

@@ -47,26 +47,24 @@ class LeNetFashion:
 
     Args:
         weights_sha256: Pinned hash of the weights file.
-        device: Where it runs.
 
     Raises:
         ValueError: if the weights are not those.
     """
 
-    def __init__(self, weights_sha256: str, device: torch.device | str = "cpu") -> None:
+    def __init__(self, weights_sha256: str) -> None:
         check_hash(WEIGHTS, weights_sha256)
         self.network = LeNet().eval().requires_grad_(False)
         self.network.load_state_dict(safetensors.torch.load_file(WEIGHTS))
-        self.network.to(device)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Features:
-        """Return features of floats in [0, 255], (B, 1, 28, 28)."""
+        """Return features of floats in [0, 255], (B, 1, 28, 28), computed where they lie."""
         if images.shape[1:] != (1, 28, 28):
             raise ValueError(
                 f"lenet_fashion takes images of shape (1, 28, 28), got {tuple(images.shape[1:])}"
             )
-        device = self.network.head.weight.device
-        with torch.autocast(device.type, enabled=False):
-            pooled = self.network.body(images.to(device, torch.float32) / 255)
+        self.network.to(images.device)
+        with torch.autocast(images.device.type, enabled=False):
+            pooled = self.network.body(images.float() / 255)
             return Features(pooled, self.network.head(pooled))

@@ -1,6 +1,7 @@
 """The default logger: one append-only CSV file per run, in long form."""
 
 import csv
+import io
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from benchmarks.records import write_atomically
 
 __all__ = ["CsvLogger"]
 
@@ -55,5 +58,6 @@ class CsvLogger(Logger):
             with self.path.open(newline="") as file:
                 rows = [row for row in csv.reader(file) if len(row) == 3][1:]
             kept = [row for row in rows if row[0].isdigit() and int(row[0]) <= images_seen]
-        with self.path.open("w", newline="") as file:
-            csv.writer(file).writerows([HEADER, *kept])
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\r\n").writerows([HEADER, *kept])
+        write_atomically(self.path, out.getvalue())

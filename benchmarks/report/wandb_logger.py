@@ -29,7 +29,7 @@ class ImagesSeenWandbLogger(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.experiment.log({**metrics, "images_seen": step})
+        self.experiment.log({**metrics, "images_seen": step}, step=step)
 
     @rank_zero_only
     def log_image(
@@ -38,7 +38,7 @@ class ImagesSeenWandbLogger(WandbLogger):
         import wandb
 
         pictures = [wandb.Image(image) for image in images]
-        self.experiment.log({key: pictures, "images_seen": step})
+        self.experiment.log({key: pictures, "images_seen": step}, step=step)
 
     @rank_zero_only
     def summarize(self, values: Mapping[str, Any]) -> None:
@@ -66,7 +66,8 @@ def wandb_logger(
         entity: Team or user, or None.
         group: Group, or None.
         tags: Tags.
-        mode: "online", "offline", "disabled"; None for online with a key, else offline.
+        mode: "online", "offline", "disabled"; None for WANDB_MODE, else online with a key, else
+            offline.
     """
     folder.mkdir(parents=True, exist_ok=True)
     logger = ImagesSeenWandbLogger(
@@ -77,7 +78,7 @@ def wandb_logger(
         entity=entity,
         group=group,
         tags=list(tags),
-        mode=mode or ("online" if has_key() else "offline"),
+        mode=mode or os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline"),
         resume="allow",
     )
     _use_images_seen(logger)

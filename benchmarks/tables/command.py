@@ -9,7 +9,7 @@ from benchmarks.errors import UserError
 from benchmarks.paths import check_writable, outputs_dir
 from benchmarks.records import write_atomically
 from benchmarks.tables.figure import newest_grid, samples_figure
-from benchmarks.tables.plan import Plan, check_passed_on, key_of, make_plan
+from benchmarks.tables.plan import Plan, PlannedRun, check_passed_on, key_of, make_plan
 from benchmarks.tables.pool import run_all
 from benchmarks.tables.render import Rendered, render, to_csv, to_markdown, to_terminal
 from benchmarks.tables.spec import load_spec
@@ -33,7 +33,7 @@ def run_table(
         0, or 1 where a run left no result.
     """
     spec = load_spec(name)
-    check_passed_on(overrides)
+    check_passed_on(spec, overrides)
     if jobs is not None and jobs < 1:
         raise UserError(f"jobs must be >= 1, got {jobs}")
     plan = make_plan(spec, seeds if seeds is not None else spec.seeds)
@@ -46,7 +46,7 @@ def run_table(
     failed = run_all(missing, overrides, jobs or len(os.sched_getaffinity(0)))
     table = render(plan, plan.records(published))
     figure = write_table(table, folder)
-    samples_figure(sample_grids(plan), figure)
+    samples_figure([(run.row.label, grid) for run, grid in sample_grids(plan)], figure)
     print(to_terminal(table))
     print(f"\n{folder / 'table.md'}, table.csv, {figure.name}")
     for line in failed:
@@ -61,11 +61,7 @@ def write_table(table: Rendered, folder: Path) -> Path:
     return folder / "samples.png"
 
 
-def sample_grids(plan: Plan) -> list[tuple[str, Path]]:
-    """Return (label, grid) of the first seed of each row that has one."""
-    found = []
-    for run in plan.runs:
-        grid = newest_grid(run.run.samples)
-        if run.seed == 0 and grid is not None:
-            found.append((run.row.label, grid))
-    return found
+def sample_grids(plan: Plan) -> list[tuple[PlannedRun, Path]]:
+    """Return the first seed of each row, with its grid, where there is one."""
+    grids = [(run, newest_grid(run.run.samples)) for run in plan.runs if run.seed == 0]
+    return [(run, grid) for run, grid in grids if grid is not None]

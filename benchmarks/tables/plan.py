@@ -1,17 +1,16 @@
 """The plan of a table: rows x columns x seeds -> run ids. It joins, and never globs a folder."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from benchmarks.compose import Composed, compose, compose_group, with_values
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
 from benchmarks.identity import run_id
 from benchmarks.paths import outputs_dir, results_dir
-from benchmarks.records import Record, read_record
+from benchmarks.records import Evaluation, Record, better, read_record
 from benchmarks.runs import Run
 from benchmarks.tables.spec import Column, Row, TableSpec
 
@@ -33,6 +32,7 @@ class PlannedRun:
         protocols: Names of the protocols that the table's columns need.
         fingerprints: Their fingerprints.
         images_seen: Length of the training, for the estimate of the time left.
+        weights: "raw" or "ema": what the columns show.
     """
 
     row: Row
@@ -43,6 +43,7 @@ class PlannedRun:
     protocols: tuple[str, ...]
     fingerprints: tuple[str, ...]
     images_seen: int = 0
+    weights: str = "raw"
 
     @property
     def run(self) -> Run:
@@ -80,9 +81,14 @@ class PlannedRun:
             return False
         if record.status == "diverged":
             return True
-        checkpoint = "images" if self.row.images is not None else "last"
-        scored = all(record.evaluation(f, checkpoint) for f in self.fingerprints)
+        scored = all(self.evaluation(record, p) for p in self.protocols)
         return record.status == "finished" and scored
+
+    def evaluation(self, record: Record, protocol: str) -> Evaluation | None:
+        """Return a record's evaluation under one of this run's protocols."""
+        checkpoint = "images" if self.row.images is not None else "last"
+        wanted = self.fingerprints[self.protocols.index(protocol)]
+        return record.evaluation(wanted, checkpoint, self.weights)
 
 
 @dataclass(frozen=True)
@@ -97,15 +103,14 @@ class Plan:
         return [r for r in self.runs if r.row == row and r.dataset == column.dataset]
 
     def records(self, published: bool, outputs: bool = True) -> dict[tuple[str, str, str], Record]:
-        """Return the records there are, by (experiment, dataset, run id); outputs come first."""
+        """Return the records there are, by (experiment, dataset, run id); of two, the better."""
         found = {}
         for planned in self.runs:
-            paths = [published_record_path(self.spec.name, planned)] if published else []
-            paths += [planned.run.record_path] if outputs else []
-            for path in paths:
-                record = _read(path)
-                if record is not None:
-                    found[key_of(planned)] = record
+            local = _read(planned.run.record_path) if outputs else None
+            public = _read(published_record_path(self.spec.name, planned)) if published else None
+            record = better(local, public)
+            if record is not None:
+                found[key_of(planned)] = record
         return found
 
 
@@ -139,14 +144,18 @@ def make_plan(spec: TableSpec, seeds: int) -> Plan:
     return Plan(spec, tuple(runs))
 
 
-def check_passed_on(overrides: Iterable[str]) -> None:
-    """Refuse overrides that would change what a table's runs are."""
+def check_passed_on(spec: TableSpec, overrides: Sequence[str]) -> None:
+    """Refuse overrides that would change what a table's runs are, or that do not compose."""
     for override in overrides:
         name = override.lstrip("+~").split("=")[0].split(".")[0]
         if name not in PASSED_ON:
             raise UserError(
                 f"a table passes on overrides of {', '.join(PASSED_ON)} only, got {override!r}"
             )
+    for row in spec.rows:
+        if row.experiment is not None:
+            compose([f"experiment={row.experiment}", *overrides])
+            return
 
 
 def _protocols(spec: TableSpec, dataset: str) -> tuple[str, ...]:
@@ -185,6 +194,7 @@ def _training_runs(
             own,
             _fingerprints(own),
             composed.cfg.images_seen,
+            composed.cfg.weights,
         )
         for seed in range(seeds)
     ]
@@ -202,7 +212,5 @@ def _compose(experiment: str, dataset: str) -> Composed | None:
 
 
 def _read(path: Path) -> Record | None:
-    try:
+    with user_errors(ValueError):
         return read_record(path)
-    except (ValueError, json.JSONDecodeError) as error:
-        raise UserError(str(error)) from error

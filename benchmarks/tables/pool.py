@@ -90,7 +90,11 @@ def _start(planned: PlannedRun, overrides: Sequence[str]) -> Job:
 def _outcome(job: Job, failed: list[str]) -> str:
     """Describe an ended run in one line; note it where it left no result."""
     planned = job.planned
-    record = planned.run.record()
+    try:
+        record = planned.run.record()
+    except ValueError as error:
+        failed.append(f"{planned.label} failed: {error}")
+        return failed[-1]
     if not planned.is_done(record):
         log = planned.run.folder / "run.log"
         last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]

@@ -65,8 +65,10 @@ def cell_statistics(
     missing = 0
     for run in planned:
         record = records.get(key_of(run))
-        if record is None or (not run.is_done(record) and record.status == "interrupted"):
+        if record is None or record.status == "interrupted":
             missing += 1
+        elif record.status == "finished" and _evaluation(run, column, record) is None:
+            missing += 1  # trained, not scored yet
         else:
             values.append(_value(run, column, record))
     return summarize(values, missing)
@@ -79,9 +81,9 @@ def _value(run: PlannedRun, column: Column, record: Record) -> float | None:
 
 def _evaluation(run: PlannedRun, column: Column, record: Record) -> Evaluation | None:
     wanted = run.fingerprints[run.protocols.index(column.protocol)]
-    checkpoint = "images" if run.row.images is not None else "last"
-    found = record.evaluation(wanted, checkpoint)
+    found = run.evaluation(record, column.protocol)
     others = {e.fingerprint for e in record.evaluations if e.protocol == column.protocol}
+    others -= {wanted}
     if found is None and others and record.status == "finished":
         raise UserError(
             f"column {column.label!r} mixes protocols named {column.protocol}: "
@@ -167,8 +169,12 @@ def _attributes(plan: Plan, column: Column, records: Records) -> str:
         if record is None or column.protocol not in run.protocols or run.dataset != column.dataset:
             continue
         evaluation = _evaluation(run, column, record)
-        if evaluation is not None and evaluation.attributes:
-            pairs = sorted(evaluation.attributes.items())
+        if evaluation is None:
+            continue
+        pairs = sorted(evaluation.attributes.items())
+        if evaluation.weights != "raw":
+            pairs.append(("weights", evaluation.weights))
+        if pairs:
             found.add(f"{run.row.label}: " + ", ".join(f"{k} {v}" for k, v in pairs))
     return f" ({'; '.join(sorted(found))})" if found else ""
 

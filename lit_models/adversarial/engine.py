@@ -80,6 +80,11 @@ class AdversarialModel(LitGenerativeModel):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
+        if self.clip_grad_norm is not None and self.trainer.precision == "16-mixed":
+            raise ValueError(
+                "clip_grad_norm must be null with precision 16-mixed (its gradients are scaled), "
+                f"got {self.clip_grad_norm}"
+            )
         self._players = dict(self.players())
         optimizers = self.optimizers(use_pl_optimizer=False)
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
@@ -97,7 +102,7 @@ class AdversarialModel(LitGenerativeModel):
         self._count_training_step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        if self.clip_grad_norm is not None:  # here gradients are averaged and unscaled
+        if self.clip_grad_norm is not None:  # gradients are averaged by now
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self.clip_grad_norm)
 

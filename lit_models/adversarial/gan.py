@@ -89,6 +89,9 @@ class GAN(AdversarialModel):
     def available_weights(self) -> tuple[str, ...]:
         return ("raw",) if self.ema_generator is None else ("raw", "ema")
 
+    def sampling_state(self) -> dict[str, Tensor]:
+        return {k: v for k, v in self.state_dict().items() if not k.startswith("discriminator.")}
+
     def players(self) -> dict[str, Player]:
         return self._players_by_name
 

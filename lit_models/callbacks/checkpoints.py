@@ -38,8 +38,8 @@ def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
     return checkpoint
 
 
-def find_checkpoint(folder: Path, run_id: str) -> Path | None:
-    """Return the newest checkpoint that can be read, None where there is none at all.
+def find_checkpoint(folder: Path, run_id: str) -> tuple[Path, dict[str, Any]] | None:
+    """Return the newest checkpoint that can be read, and its content; None where there is none.
 
     Raises:
         CheckpointError: if there are some and none can be used.
@@ -47,11 +47,9 @@ def find_checkpoint(folder: Path, run_id: str) -> Path | None:
     failure = None
     for path in find_checkpoints(folder):
         try:
-            load_checkpoint(path, run_id)
+            return path, load_checkpoint(path, run_id)
         except CheckpointError as error:
             failure = failure or error
-        else:
-            return path
     if failure is not None:
         raise failure
     return None
@@ -117,7 +115,7 @@ class Checkpoints(Callback):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"snapshot-{model.images_seen}.pt"
-        state: dict[str, Tensor] = model.state_dict()
+        state: dict[str, Tensor] = model.sampling_state()
         part = path.with_suffix(".part")
         torch.save(
             {

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from lightning import Callback, Trainer
 
-from lit_models.distributed import any_process
+from lit_models.distributed import mean_over_processes
 
 __all__ = ["DivergedError", "Monitor"]
 
@@ -16,7 +16,7 @@ class DivergedError(RuntimeError):
 
 
 class Monitor(Callback):
-    """Sends the model's scalars to the loggers, with images_seen as the step.
+    """Sends the model's scalars, averaged over processes, to the loggers at step images_seen.
 
     Args:
         every_updates: Distance in training steps.
@@ -38,11 +38,12 @@ class Monitor(Callback):
         if step % self.every_updates and step != trainer.max_steps:
             return
         names = list(pl_module.scalars)
-        values = torch.stack([pl_module.scalars[n].float() for n in names]).tolist()
-        scalars = dict(zip(names, values, strict=True))
+        values = mean_over_processes(torch.stack([pl_module.scalars[n].float() for n in names]))
+        scalars = dict(zip(names, values.tolist(), strict=True))
         bad = sorted(n for n, v in scalars.items() if not math.isfinite(v))
-        if any_process(bool(bad), pl_module.device):
-            what = f"{bad[0]} = {scalars[bad[0]]}" if bad else "a loss on another process"
-            raise DivergedError(f"{what} after {pl_module.images_seen} images")
+        if bad:  # so on every process
+            raise DivergedError(
+                f"{bad[0]} = {scalars[bad[0]]} after {pl_module.images_seen} images"
+            )
         for logger in trainer.loggers:
             logger.log_metrics(scalars, step=pl_module.images_seen)

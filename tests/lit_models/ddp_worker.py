@@ -23,8 +23,10 @@ from benchmarks.instantiate import instantiate  # noqa: E402
 from benchmarks.metrics.bits_per_dim import BitsPerDim  # noqa: E402
 from benchmarks.metrics.classifier_score import ClassifierScore  # noqa: E402
 from benchmarks.metrics.frechet import FrechetDistance  # noqa: E402
+from benchmarks.protocols import SampleProtocol  # noqa: E402
 from lit_models.callbacks.monitor import DivergedError, Monitor  # noqa: E402
 from lit_models.distributed import ReplicatedStrategy, average_gradients  # noqa: E402
+from lit_models.networks.norm import GlobalBatchNorm  # noqa: E402
 from tests.helpers import FIVE, bare_trainer, tiny_run  # noqa: E402
 
 STEPS = 20
@@ -74,30 +76,82 @@ def metrics():
     torch.save(values, OUT / f"metrics-{RANK}of{WORLD}.pt")
 
 
+def protocol():
+    """A whole evaluation in chunks of 7, shared among the processes."""
+
+    class Source:
+        device = torch.device("cpu")
+
+        def __call__(self, index, generator):
+            return torch.rand(len(index), 1, 8, 8, generator=generator) * 255
+
+    cfg = tiny_run(FIVE["pixel_cnn"]).cfg.datamodule
+    cfg.test_size = 40
+    data = instantiate(cfg, "data")
+    data.setup()
+    measure = SampleProtocol(
+        extractor=lambda x: Features(torch.nn.functional.avg_pool2d(x, 4).flatten(1)),
+        metrics={"fd": FrechetDistance(4)},
+        real_split="test",
+        num_real=40,
+        num_samples=50,
+        round_to_uint8=False,
+        seed=42,
+        chunk_size=7,
+    )
+    torch.save(measure.run(Source(), data, None, "x"), OUT / f"protocol-{RANK}of{WORLD}.pt")
+
+
+def batch_norm():
+    """Three steps of a BatchNorm on this process's rows: its outputs and running statistics."""
+    norm = GlobalBatchNorm(3, eps=1e-3, momentum=0.1).double()
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        x = torch.randn(8, 3, 2, 2, generator=rng, dtype=torch.float64) + 5
+        y = norm(x.chunk(WORLD)[RANK])
+    kept = {"y": y.detach(), "mean": norm.running_mean, "var": norm.running_var}
+    torch.save(kept, OUT / f"norm-{RANK}of{WORLD}.pt")
+
+
 def disagreement():
-    """A parameter that only one rank uses is an error on every rank, not a silent drift."""
+    """Gradients that some ranks lack are noticed on every rank, also after a good step."""
     if WORLD == 1:
         return
     layer = torch.nn.Linear(1, 1)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
-    layer.weight.grad = torch.ones_like(layer.weight)
-    if RANK == 0:
-        layer.bias.grad = torch.ones_like(layer.bias)
-    strategy = ReplicatedStrategy()
-    strategy._agreed = set()
+    differs, averages = [], []
+    for held_by in ({0, 1}, {0}, {1}, set()):
+        layer.weight.grad = torch.full_like(layer.weight, float(RANK))
+        layer.bias.grad = torch.ones_like(layer.bias) if RANK in held_by else None
+        differs.append(bool(average_gradients(optimizer)))
+        averages.append(layer.weight.grad.item())
+    torch.save([differs, averages], OUT / f"disagreement-{RANK}of{WORLD}.pt")
+
+
+def disagreement_in_training():
+    """The strategy turns it into an error (no BatchNorm here: its backward talks, too)."""
+    if WORLD == 1:
+        return
+    model, data = build("pixel_cnn")
+    plain = model.train_step
+
+    def uneven(x, labels):
+        loss = plain(x, labels)
+        if RANK == 0 and model.images_seen == 16:
+            loss = loss.detach() + model.network.layers[0].weight.sum()
+        return loss
+
+    model.train_step = uneven
     try:
-        strategy._check_agreement(optimizer)
+        trainer_for(6).fit(model, datamodule=data)
         message = "none"
     except RuntimeError as error:
         message = str(error)
-    layer.bias.grad = None
-    layer.weight.grad = torch.full_like(layer.weight, float(RANK))
-    average_gradients(optimizer)
-    torch.save([message, layer.weight.grad.item()], OUT / f"disagreement-{RANK}of{WORLD}.pt")
+    torch.save(message, OUT / f"uneven-{RANK}of{WORLD}.pt")
 
 
 def divergence():
-    """NaN on one rank's check ends all ranks."""
+    """NaN on one rank ends all ranks."""
     model, data = build("vae")
     monitor = Monitor(1)
     end = monitor.on_train_batch_end
@@ -120,5 +174,8 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     train_all()
     metrics()
+    protocol()
+    batch_norm()
     disagreement()
+    disagreement_in_training()
     divergence()

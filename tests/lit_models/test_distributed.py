@@ -87,14 +87,30 @@ def test_metrics_with_counts_that_do_not_divide(results):
         )
 
 
-def test_ranks_with_different_gradients_are_an_error(results):
+def test_a_protocol_shares_its_chunks(results):
     for rank in range(2):
-        message, average = results("disagreement", rank, 2)
-        assert message == "the processes hold gradients for different parameters"
-        assert average == pytest.approx(0.5)
+        assert results("protocol", rank, 2) == pytest.approx(results("protocol"), rel=1e-12)
+
+
+def test_batch_norm_is_over_the_joined_batch(results):
+    one, parts = results("norm"), [results("norm", rank, 2) for rank in range(2)]
+    torch.testing.assert_close(torch.cat([p["y"] for p in parts]), one["y"])
+    for part in parts:
+        torch.testing.assert_close(part["mean"], one["mean"])
+        torch.testing.assert_close(part["var"], one["var"])
+
+
+def test_ranks_with_different_gradients_are_found(results):
+    for rank in range(2):
+        differs, averages = results("disagreement", rank, 2)
+        assert differs == [False, True, True, False]
+        assert averages == [0.5] * 4
+        assert (
+            results("uneven", rank, 2) == "the processes hold gradients for different parameters"
+        )
 
 
 def test_divergence_on_one_rank_ends_all(results):
     assert results("divergence").startswith("train/loss = nan")
-    assert results("divergence", 0, 2).startswith("train/loss = nan")
-    assert results("divergence", 1, 2).startswith("a loss on another process")
+    for rank in range(2):
+        assert results("divergence", rank, 2) == results("divergence")

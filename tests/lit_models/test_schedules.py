@@ -2,11 +2,7 @@
 
 import pytest
 
-from lit_models.schedules import ConstantSchedule, LinearSchedule
-
-
-def test_constant():
-    assert ConstantSchedule()(10**9) == 1.0
+from lit_models.schedules import LinearSchedule
 
 
 @pytest.mark.parametrize(
