@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.errors import UserError, user_errors
@@ -52,21 +53,25 @@ def _merge_records(plan: Plan) -> int:
         target = published_record_path(plan.spec.name, planned)
         with user_errors(ValueError):
             record, old = planned.run.record(), read_record(target)
-        if record is None or record.status == "interrupted" or better(record, old) is old:
+        if record is None or record.status == "interrupted":
             continue
-        merged = _merged(old, record)
+        merged = _merged(record, old)
         if old is None or merged.to_json() != old.to_json():
             merged.write(target)
             added += 1
     return added
 
 
-def _merged(old: Record | None, new: Record) -> Record:
-    """Return the new record with the evaluations that only the old one has."""
-    if old is not None and old.status == new.status == "finished":
-        keys = {e.key for e in new.evaluations}
-        new.evaluations = [*(e for e in old.evaluations if e.key not in keys), *new.evaluations]
-    return new
+def _merged(record: Record, old: Record | None) -> Record:
+    """Return the better of two, with the evaluations that only the other one has."""
+    kept = better(record, old)
+    assert kept is not None
+    other = record if kept is old else old
+    if other is not None and other.status == kept.status == "finished":
+        keys = {e.key for e in kept.evaluations}
+        extra = [e for e in other.evaluations if e.key not in keys]
+        kept = replace(kept, evaluations=[*kept.evaluations, *extra])
+    return kept
 
 
 def _merge_grids(plan: Plan, folder: Path) -> list[tuple[str, Path]]:

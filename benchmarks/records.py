@@ -141,13 +141,13 @@ class Record:
 
 
 def better(one: Record | None, other: Record | None) -> Record | None:
-    """Return the record to keep of one run: the one that got further, else the later one."""
+    """Return the record to keep of one run: the one that got further, else the later, else `one`."""
     if one is None or other is None:
         return one or other
     order = [STATUSES.index(r.status) for r in (one, other)]
     if order[0] != order[1]:
         return one if order[0] < order[1] else other
-    return one if (one.ended or "") > (other.ended or "") else other
+    return one if (one.ended or "") >= (other.ended or "") else other
 
 
 def read_record(path: Path) -> Record | None:

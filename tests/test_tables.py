@@ -1,6 +1,7 @@
 """Every table's specification resolves, and a cell says what happened."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -92,7 +93,7 @@ def test_every_specification_resolves(name):
             rows = load_published()[column.published.source_id]["rows"]
             assert all(r.published in rows for r in spec.rows if r.published)
     assert len({key_of(r) for r in plan.runs}) == len(plan.runs)
-    assert all(plan.cell(row, c) for row in spec.rows for c in spec.columns[:0])
+    assert {r.row for r in plan.runs} == set(spec.rows)  # no row is empty
 
 
 def test_every_published_number_has_mark_and_spread():
@@ -176,10 +177,14 @@ def test_formats(mini):
 
 
 def test_only_overrides_that_do_not_change_the_runs_pass():
-    check_passed_on(["trainer=ddp_cpu", "trainer.devices=2", "logger=wandb", "threads=1"])
+    spec = load_spec("quick")
+    check_passed_on(spec, ["trainer=ddp_cpu", "trainer.devices=2", "logger=wandb", "threads=1"])
     for override in ("seed=1", "images_seen=5", "model.n_critic=2", "trainers=x"):
         with pytest.raises(UserError, match="trainer, logger, threads only"):
-            check_passed_on([override])
+            check_passed_on(spec, [override])
+    for override in ("trainer=nope", "logger.entityy=3", "threads=0"):
+        with pytest.raises(UserError):
+            check_passed_on(spec, [override])
 
 
 def test_commands_name_the_planned_run(mini):
@@ -227,6 +232,28 @@ def test_statistics_by_hand():
     assert summarize([2.345], 0).text(2) == "2.35"  # one value has no deviation
 
 
+def test_a_trained_run_without_a_score_is_missing_not_failed(mini):
+    record = put(mini.runs[0])
+    record.evaluations = []
+    record.write(mini.runs[0].run.record_path)
+    assert cells(mini)["A"][:3] == ("–", "0", "0")
+
+
+def test_the_rows_weights_are_shown_and_others_are_not(mini):
+    planned = mini.runs[0]
+    record = put(planned, 1.0)
+    metrics = {"bits_per_dim": 9.0}
+    ema = Evaluation(planned.protocols[0], planned.fingerprints[0], "last", "ema", 64, metrics)
+    record.evaluations = [ema, *record.evaluations]
+    record.write(planned.run.record_path)
+    assert cells(mini)["A"][0] == "1.00"
+    shown = dataclasses.replace(planned, weights="ema")
+    plan = dataclasses.replace(mini, runs=(shown, *mini.runs[1:]))
+    table = render(plan, plan.records(False))
+    assert table.lines[0][1] == "9.00"
+    assert any("weights ema" in note for note in table.notes)
+
+
 # -- publish -------------------------------------------------------------------------------------
 
 
@@ -255,6 +282,17 @@ def test_publish_merges_and_drops_nothing(mini, tmp_path):
         readme.read_text(),
         {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()},
     )
+
+
+def test_a_worse_local_record_replaces_nothing(mini, tmp_path):
+    put(mini.runs[0], 1.0)
+    publish("mini")
+    (path,) = (tmp_path / "results/mini/records").glob("*.json")
+    for status in ("failed", "interrupted", "diverged"):
+        put(mini.runs[0], status=status)
+        publish("mini")
+        assert json.loads(path.read_text())["status"] == "finished"
+        assert cells(mini, published=True)["A"][0] == "1.00"
 
 
 def test_published_records_count_as_done_only_when_asked(mini):

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
+from benchmarks.__main__ import main
 from benchmarks.compose import compose_group
 from benchmarks.errors import UserError
-from benchmarks.evaluate import evaluate_images, evaluate_run
+from benchmarks.evaluate import evaluate_images, evaluate_run, load_model
 from benchmarks.features.base import Features
 from benchmarks.instantiate import instantiate
 from benchmarks.metrics.frechet import FrechetDistance
@@ -15,6 +17,7 @@ from benchmarks.protocols import SampleProtocol, TensorSource
 from benchmarks.runs import Run
 from benchmarks.train import train
 from lit_models.callbacks.monitor import DivergedError
+from tests.benchmarks.test_resume import Killed, composed_run, kill_after
 from tests.helpers import FIVE, tiny_run
 
 DATA = compose_group("datamodule", "fashion_mnist_small")
@@ -49,6 +52,8 @@ def protocol(**settings):
 
 class Recorded:
     """A source that remembers what it was asked for."""
+
+    device = torch.device("cpu")
 
     def __init__(self, level=100.4):
         self.calls, self.level = [], level
@@ -169,6 +174,42 @@ def test_a_run_is_scored_without_training_and_at_a_snapshot(outputs):
     assert both.cost == trained.cost
     with pytest.raises(UserError, match="checkpoint '17' does not exist"):
         evaluate_run(folder, ["bits_per_dim_test"], checkpoint="17")
+
+
+def test_a_score_of_an_unfinished_run_is_not_its_last(outputs, monkeypatch):
+    composed = composed_run("pixel_cnn")
+    composed.cfg.protocols = ["bits_per_dim_test"]
+    with monkeypatch.context() as patch:
+        kill_after(patch, 6)
+        with pytest.raises(Killed):
+            train(composed, bar=False)
+    peek = evaluate_run(Run.of(composed).folder, ["bits_per_dim_test"])
+    assert [(e.checkpoint, e.images_seen) for e in peek.evaluations] == [("32", 32)]
+    record = train(composed, bar=False)
+    found = [(e.checkpoint, e.images_seen) for e in record.evaluations]
+    assert found == [("32", 32), ("last", 56)]
+
+
+def test_a_snapshot_of_a_gan_holds_what_sampling_needs(outputs):
+    composed = tiny_run(FIVE["ns_gan"])
+    composed.cfg.snapshot_every_images = 16
+    train(composed, bar=False)
+    run = Run.of(composed)
+    (cfg,) = [OmegaConf.load(run.config_path)]
+    whole, _ = load_model(cfg, run, "last")
+    part, images_seen = load_model(cfg, run, "32")
+    assert images_seen == 32
+    draws = [m.sample(3, torch.Generator().manual_seed(0)) for m in (whole, part)]
+    assert torch.equal(*draws)
+
+
+def test_truncated_images_and_values_of_the_data_set(outputs, tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"PK cut")
+    with pytest.raises(UserError, match="truncated or no npz file"):
+        evaluate_images(str(tmp_path / "x.npz"), DATA, [LENET])
+    assert main(["evaluate", "images=train", "datamodule=npz", f"protocol={LENET}"]) == 2
+    overrides = ["datamodule.validation_size=5", f"protocol={LENET}", "images=train"]
+    assert main(["evaluate", "datamodule=fashion_mnist_small", *overrides]) == 0
 
 
 def test_a_model_without_likelihood_is_told_so(outputs):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.records import Evaluation, Record, read_record
+from benchmarks.records import Evaluation, Record, better, read_record
 
 
 def record(**settings):
@@ -57,12 +57,22 @@ def test_a_crash_while_writing_leaves_the_old_one(tmp_path, monkeypatch):
         ("[]", "not a record"),
         ('{"schema_version": 99}', "schema_version must be 1, got 99"),
         ('{"schema_version": 1, "evil": 1}', "unknown keys"),
+        ('{"schema_version": 1}', "not a record"),
     ],
 )
 def test_what_is_no_record_is_named(tmp_path, text, message):
     (tmp_path / "record.json").write_text(text)
     with pytest.raises(ValueError, match=f"record.json: .*{message}"):
         read_record(tmp_path / "record.json")
+
+
+def test_the_better_record_is_the_one_that_got_further_else_the_later():
+    done, early = record(ended="2026-01-02"), record(ended="2026-01-01")
+    failed = record(status="failed", ended="2026-01-03")
+    assert better(done, failed) is better(failed, done) is done
+    assert better(done, early) is better(early, done) is done
+    assert better(None, failed) is better(failed, None) is failed
+    assert better(None, None) is None
 
 
 def test_unknown_status():

@@ -1,7 +1,9 @@
 """A run's record, its identity, and what ends it early."""
 
 import json
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from benchmarks.errors import UserError
 from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.train import train
+from lit_models.callbacks.monitor import DivergedError
 from lit_models.vae.lit_vae import VAE
 from tests.helpers import FIVE, assert_same_state, tiny_run
 
@@ -20,7 +23,7 @@ def checkpoint(run):
 
 
 def test_the_record_says_what_was_done(outputs):
-    composed = tiny_run(FIVE["wgan"], steps=3)
+    composed = tiny_run(FIVE["wgan_gp"], steps=3)
     train(composed, bar=False)
     run = Run.of(composed)
     text = run.record_path.read_text()
@@ -73,6 +76,9 @@ def test_nan_is_a_diverged_record_and_stays_one(outputs, monkeypatch):
     record = train(composed, bar=False)
     assert record.status == "diverged"
     assert record.reason == "train/loss = nan after 24 images"
+    assert record.counters["images_seen"] == 24
+    assert record.cost["seconds"] > 0
+    assert len(record.data_fingerprint) == 64
     assert Run.of(composed).record().status == "diverged"
     before = len(calls)
     assert train(composed, bar=False).status == "diverged"
@@ -112,7 +118,8 @@ def test_evaluations_are_appended_once(outputs):
             ["model.batch_size=20000"],
             "batch_size must be <= 10000, the number of training images, got 20000",
         ),
-        (["log_every_updates=0"], "log_every_updates must be >= 1, got 0"),
+        (["images_seen=10"], "images_seen must be 0 or at least one training step of 64 images"),
+        (["datamodule.validation_size=abc"], "'<=' not supported"),
         (["protocols=[bits_per_dim_test]"], "this protocol needs a model with a likelihood"),
         (["weights=ema"], "weights must be raw for this model, got ema"),
         (
@@ -144,6 +151,55 @@ def test_a_checkpoint_of_another_config_is_refused(outputs):
     source.rename(run.checkpoints / source.name)
     with pytest.raises(UserError, match="must come from run"):
         train(composed, bar=False)
+
+
+def npz_run(path, **sizes):
+    overrides = ["datamodule=npz", "datamodule.name=mine", f"datamodule.path={path}"]
+    overrides += ["datamodule.image_shape=[1,8,8]", "datamodule.num_classes=2", "images_seen=16"]
+    composed = compose(["experiment=lucic2018_vae_quick", *overrides, "protocols=[]"])
+    composed.cfg.model.batch_size = 8
+    return composed
+
+
+def write_npz(path, level):
+    images, labels = np.full((8, 8, 8), level, np.uint8), np.arange(8) % 2
+    np.savez(
+        path, train_images=images, train_labels=labels, test_images=images, test_labels=labels
+    )
+
+
+def test_a_run_is_tied_to_its_data_not_to_their_path(outputs, tmp_path):
+    for name, level in (("a", 1), ("b", 2)):
+        write_npz(tmp_path / f"{name}.npz", level)
+    first = train(npz_run(tmp_path / "a.npz"), bar=False)
+    assert first.status == "finished"
+    assert str(tmp_path) not in first.to_json()
+    (tmp_path / "a.npz").rename(tmp_path / "moved.npz")
+    assert train(npz_run(tmp_path / "moved.npz"), bar=False).to_json() == first.to_json()
+    with pytest.raises(UserError, match="data set mine must have fingerprint .* run began, got"):
+        train(npz_run(tmp_path / "b.npz"), bar=False)
+
+
+def test_a_run_in_use_is_left_alone(outputs):
+    composed = tiny_run(FIVE["vae"])
+    run = Run.of(composed)
+    run.folder.mkdir(parents=True)
+    with run.locked(), pytest.raises(UserError, match="is in use by another process"):
+        train(composed, bar=False)
+    assert train(composed, bar=False).status == "finished"
+
+
+def test_a_finished_run_keeps_its_status_whatever_a_later_evaluation_does(outputs, monkeypatch):
+    composed = tiny_run(FIVE["pixel_cnn"])
+    train(composed, bar=False)
+    composed.cfg.protocols = ["bits_per_dim_test"]
+    for error in (DivergedError("samples"), KeyboardInterrupt(), RuntimeError("x")):
+        with monkeypatch.context() as patch:
+            patch.setattr("benchmarks.train.evaluate", Mock(side_effect=error))
+            with pytest.raises(type(error)):
+                train(composed, bar=False)
+        assert Run.of(composed).record().status == "finished"
+    assert len(train(composed, bar=False).evaluations) == 1
 
 
 def test_an_unwritable_folder_is_found_first(tmp_path, monkeypatch):

@@ -115,6 +115,12 @@ def test_a_truncated_file_is_refused(tmp_path, part):
         read_npz(path)
 
 
+def test_another_kind_of_file_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    with pytest.raises(ValueError, match="truncated or no npz file"):
+        read_npz(tmp_path / "x.npy")
+
+
 def test_an_absent_file_is_named(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
         read_npz(tmp_path / "none.npz")
