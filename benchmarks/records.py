@@ -141,7 +141,7 @@ class Record:
 
 
 def better(one: Record | None, other: Record | None) -> Record | None:
-    """Return the record to keep of one run: the one that got further, else the later, else `one`."""
+    """Return the record to keep of a run: which got further, else the later, else `one`."""
     if one is None or other is None:
         return one or other
     order = [STATUSES.index(r.status) for r in (one, other)]
