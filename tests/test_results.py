@@ -1,0 +1,84 @@
+"""What is published holds together: records, tables, README, and the goals of the quick table."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks.records import read_record
+from benchmarks.tables.plan import key_of, make_plan
+from benchmarks.tables.render import render, to_csv, to_markdown
+from benchmarks.tables.spec import load_spec
+
+ROOT = Path(__file__).parents[1]
+TABLES = sorted(p.name for p in (ROOT / "results").iterdir() if p.is_dir())
+
+
+@pytest.fixture(autouse=True)
+def _in_the_clone(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def published(name):
+    spec = load_spec(name)
+    plan = make_plan(spec, spec.seeds)
+    return plan, plan.records(published=True, outputs=False)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_table_is_what_its_records_render(name):
+    plan, records = published(name)
+    table = render(plan, records)
+    folder = ROOT / "results" / name
+    assert (folder / "table.md").read_text() == to_markdown(table)
+    assert (folder / "table.csv").read_text() == to_csv(table)
+    assert to_markdown(table) in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_records_name_no_path_and_clean_code(name):
+    for path in (ROOT / "results" / name / "records").glob("*.json"):
+        text = path.read_text()
+        assert "/home" not in text
+        assert "/tmp" not in text
+        assert "/work" not in text
+        record = read_record(path)
+        assert record.code["git_commit"]
+        assert record.code["dirty"] is False
+        assert json.loads(text)["schema_version"] == 1
+
+
+def value(record, name):
+    (found,) = [e.metrics[name] for e in record.evaluations if name in e.metrics]
+    return found
+
+
+def test_the_goals_of_the_quick_table():
+    """Half of the own untrained generator's distance, a higher score, 1 bit below uniform."""
+    plan, records = published("quick")
+    by_run = {(r.row.label, r.seed): records[key_of(r)] for r in plan.runs if key_of(r) in records}
+    untrained = {"VAE": "untrained VAE"}
+    checked = 0
+    for (label, seed), record in by_run.items():
+        if label.startswith(("untrained", "real")):
+            continue
+        if label == "PixelCNN":
+            assert value(record, "bits_per_dim") <= math.log2(17) - 1
+        else:
+            own = by_run[untrained.get(label, "untrained GAN generator"), seed]
+            assert value(record, "fd_lenet") <= value(own, "fd_lenet") / 2
+            assert value(record, "lenet_score") > value(own, "lenet_score")
+        checked += 1
+    assert checked == sum(not r.row.label.startswith(("untrained", "real")) for r in plan.runs)
+
+
+def test_gan_rows_share_the_untrained_generator():
+    """Their generators, and so their initial weights at a seed, are the untrained row's."""
+    from benchmarks.compose import compose
+
+    own = compose(["experiment=untrained_gan_quick"]).cfg.model.generator
+    rows = [r for r in load_spec("quick").rows if r.experiment and "gan" in r.experiment]
+    assert len(rows) >= 4
+    for row in rows:
+        assert compose([f"experiment={row.experiment}"]).cfg.model.generator == own
