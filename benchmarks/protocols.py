@@ -21,7 +21,7 @@ from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import sampling
-from lit_models.distributed import world
+from lit_models.collectives import world
 from lit_models.images import round_to_uint8
 from lit_models.noise import fold_seed
 

@@ -8,7 +8,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lit_models.distributed import mean_over_processes
+from lit_models.collectives import mean_over_processes
 from lit_models.images import DataRange
 from lit_models.noise import StepNoise, fold_seed
 from lit_models.schedules import Schedule

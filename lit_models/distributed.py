@@ -9,26 +9,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-__all__ = ["ReplicatedStrategy", "average_gradients", "mean_over_processes", "world"]
+__all__ = ["ReplicatedStrategy", "average_gradients"]
 
 CHECKED_EVERY = 50
-
-
-def world() -> tuple[int, int]:
-    """Return (rank, number of processes); (0, 1) outside a process group."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
-
-
-def mean_over_processes(x: Tensor) -> Tensor:
-    """Return the mean over processes; every process must call this."""
-    rank_count = world()[1]
-    if rank_count == 1:
-        return x
-    x = x.clone()
-    dist.all_reduce(x)
-    return x / rank_count
 
 
 def average_gradients(optimizer: Optimizer) -> Tensor:

@@ -11,10 +11,14 @@ from torch import nn
 
 from benchmarks.compose import Composed, compose
 
-FIVE = {  # the methods of the quick table, at a size for tests
+METHODS = {  # those of the quick table, at a size for tests
     "ns_gan": "lucic2018_ns_gan_quick",
     "wgan": "lucic2018_wgan_quick",
     "wgan_gp": "lucic2018_wgan_gp_quick",
+    "mm_gan": "lucic2018_mm_gan_quick",
+    "lsgan": "lucic2018_lsgan_quick",
+    "dragan": "lucic2018_dragan_quick",
+    "began": "lucic2018_began_quick",
     "vae": "lucic2018_vae_quick",
     "pixel_cnn": "oord2016_pixelcnn_quick",
 }
@@ -67,7 +71,7 @@ def shrink(cfg: DictConfig, batch_size: int = 8, steps: int = 4) -> DictConfig:
 
 def narrow(node: DictConfig) -> None:
     """Set every width of a model's config to a few features."""
-    small = {"width": 2, "features": 4, "head_features": 4, "num_blocks": 1}
+    small = {"width": 2, "code_dim": 4, "features": 4, "head_features": 4, "num_blocks": 1}
     for key in list(node):
         if key in small:
             node[key] = small[key]

@@ -11,7 +11,15 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-__all__ = ["AdversarialLoss", "HingeLoss", "NonSaturatingLoss", "WassersteinLoss"]
+__all__ = [
+    "AdversarialLoss",
+    "HingeLoss",
+    "LeastSquaresLoss",
+    "MinimaxLoss",
+    "NonSaturatingLoss",
+    "SigmoidLeastSquaresLoss",
+    "WassersteinLoss",
+]
 
 
 class AdversarialLoss(Protocol):
@@ -22,6 +30,22 @@ class AdversarialLoss(Protocol):
 
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
         """Return the scalar the generator minimises; logits have shape (B,)."""
+
+
+@dataclass(frozen=True)
+class MinimaxLoss:
+    r"""The minimax GAN loss, saturating (Goodfellow et al., 2014, arXiv:1406.2661, Eq. 1).
+
+    .. math::
+        L_D = -E \log \sigma(D(x)) - E \log(1 - \sigma(D(G(z)))), \quad
+        L_G = E \log(1 - \sigma(D(G(z))))
+    """
+
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return softplus(-real_logits).mean() + softplus(fake_logits).mean()
+
+    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+        return -softplus(fake_logits).mean()
 
 
 @dataclass(frozen=True)
@@ -68,3 +92,44 @@ class HingeLoss:
 
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
         return -fake_logits.mean()
+
+
+@dataclass(frozen=True)
+class LeastSquaresLoss:
+    r"""LSGAN's loss on the discriminator's output (Mao et al., 2017, arXiv:1611.04076, Eq. 2).
+
+    .. math::
+        L_D = \tfrac12 E (D(x) - b)^2 + \tfrac12 E (D(G(z)) - a)^2, \quad
+        L_G = \tfrac12 E (D(G(z)) - c)^2
+
+    Attributes:
+        a: Target of the discriminator on fake samples.
+        b: Target of the discriminator on real samples.
+        c: What the generator wants the discriminator to say.
+    """
+
+    a: float
+    b: float
+    c: float
+
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        real, fake = real_logits - self.b, fake_logits - self.a
+        return 0.5 * (real.square().mean() + fake.square().mean())
+
+    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+        return 0.5 * (fake_logits - self.c).square().mean()
+
+
+@dataclass(frozen=True)
+class SigmoidLeastSquaresLoss(LeastSquaresLoss):
+    """LSGAN's loss on probabilities, as in the published code of Lucic et al. (2018).
+
+    Differs from the paper: D is the sigmoid of the logit. (The table printed there, and copies of
+    it, give both losses with the wrong sign.)
+    """
+
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return super().discriminator_loss(real_logits.sigmoid(), fake_logits.sigmoid())
+
+    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+        return super().generator_loss(fake_logits.sigmoid())

@@ -1,14 +1,16 @@
 """Discriminator penalties: functions of the discriminator itself, added to its loss."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from lit_models.collectives import global_std
 from lit_models.noise import Noise
 
-__all__ = ["GradientPenalty", "Penalty"]
+__all__ = ["DraganPenalty", "GaussianDraganPenalty", "GradientPenalty", "Penalty"]
 
 
 class Penalty(Protocol):
@@ -44,7 +46,77 @@ class GradientPenalty:
     ) -> Tensor:
         """Return the penalty on points between real and fake, both (B, ...)."""
         u = noise((real.shape[0], *[1] * (real.dim() - 1)), "uniform")
-        x_hat = torch.lerp(fake.detach(), real, u).requires_grad_()
-        (gradient,) = torch.autograd.grad(discriminator(x_hat).sum(), x_hat, create_graph=True)
-        norm = (gradient.flatten(1).square().sum(1) + self.epsilon).sqrt()
+        norm = gradient_norm(discriminator, torch.lerp(fake.detach(), real, u), self.epsilon)
         return self.weight * (norm - self.target).square().mean()
+
+
+@dataclass(frozen=True)
+class DraganPenalty:
+    r"""DRAGAN's penalty as in the published code of Lucic et al. (2018), arXiv:1711.10337.
+
+    .. math:: \lambda E (\|\nabla f(\hat x)\|_2 - 1)^2, \quad \hat x = x + u\, s\, \mathrm{std}\, v
+
+    with one u ~ U[0, 1) per example, v ~ U[0, 1) per number, and std the deviation of all numbers
+    of the global batch. The gradient is taken through `output`, a sigmoid in that code.
+
+    Differs from the paper (Kodali et al., 2017): see `GaussianDraganPenalty`.
+
+    Attributes:
+        weight: lambda (10).
+        target: The norm asked for (1).
+        epsilon: Under the root of the norm (1e-4).
+        scale: s (.5).
+        output: Applied to the logits before the gradient is taken.
+    """
+
+    weight: float
+    target: float
+    epsilon: float
+    scale: float
+    output: nn.Module
+
+    def __call__(
+        self, discriminator: nn.Module, real: Tensor, fake: Tensor, noise: Noise
+    ) -> Tensor:
+        """Return the penalty on points near real, (B, ...); fake is not used."""
+        u = noise((real.shape[0], *[1] * (real.dim() - 1)), "uniform")
+        v = noise(real.shape, "uniform")
+        x_hat = real + u * self.scale * global_std(real) * v
+        norm = gradient_norm(lambda x: self.output(discriminator(x)), x_hat, self.epsilon)
+        return self.weight * (norm - self.target).square().mean()
+
+
+@dataclass(frozen=True)
+class GaussianDraganPenalty:
+    r"""DRAGAN's penalty of the paper (Kodali et al., 2017, arXiv:1705.07215, Eq. 4).
+
+    .. math:: \lambda E (\|\nabla f(x + \delta)\|_2 - k)^2, \quad \delta \sim N(0, c I)
+
+    Attributes:
+        weight: lambda (10).
+        target: k (1).
+        epsilon: Under the root of the norm; the paper has none.
+        variance: c (10, for images of the paper's range).
+        output: Applied to the logits before the gradient is taken; a sigmoid for the probability.
+    """
+
+    weight: float
+    target: float
+    epsilon: float
+    variance: float
+    output: nn.Module
+
+    def __call__(
+        self, discriminator: nn.Module, real: Tensor, fake: Tensor, noise: Noise
+    ) -> Tensor:
+        """Return the penalty on points near real, (B, ...); fake is not used."""
+        x_hat = real + self.variance**0.5 * noise(real.shape, "normal")
+        norm = gradient_norm(lambda x: self.output(discriminator(x)), x_hat, self.epsilon)
+        return self.weight * (norm - self.target).square().mean()
+
+
+def gradient_norm(function: Callable[[Tensor], Tensor], x: Tensor, epsilon: float) -> Tensor:
+    """Return sqrt(epsilon + |grad f(x)|^2) of each example, (B,); differentiable."""
+    x = x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(function(x).sum(), x, create_graph=True)
+    return (gradient.flatten(1).square().sum(1) + epsilon).sqrt()

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from lit_models.networks.norm import GlobalBatchNorm
 
-__all__ = ["InfoGANDiscriminator", "InfoGANGenerator"]
+__all__ = ["InfoGANDiscriminator", "InfoGANGenerator", "check_image_shape", "initialise"]
 
 
-def _check(image_shape: Sequence[int], width: int) -> tuple[int, int, int]:
+def check_image_shape(image_shape: Sequence[int], width: int) -> tuple[int, int, int]:
+    """Return (C, H, W); refuse sides that two strides of 2 do not divide, and empty layers."""
     if len(image_shape) != 3:
         raise ValueError(f"image_shape must be (C, H, W), got {list(image_shape)}")
     channels, height, side = image_shape
@@ -25,7 +26,7 @@ def _check(image_shape: Sequence[int], width: int) -> tuple[int, int, int]:
     return channels, height, side
 
 
-def _initialise(network: nn.Module) -> None:
+def initialise(network: nn.Module) -> None:
     """N(0, .02), truncated at two deviations for convolutions; biases 0, BatchNorm gains 1."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -66,7 +67,7 @@ class InfoGANGenerator(nn.Module):
         output: nn.Module,
     ) -> None:
         super().__init__()
-        channels, height, side = _check(image_shape, width)
+        channels, height, side = check_image_shape(image_shape, width)
         grid = (2 * width, height // 4, side // 4)
         flat = grid[0] * grid[1] * grid[2]
 
@@ -87,7 +88,7 @@ class InfoGANGenerator(nn.Module):
             nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1),
             output,
         )
-        _initialise(self)
+        initialise(self)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map codes (B, latent_dim) to (B, C, H, W)."""
@@ -122,7 +123,7 @@ class InfoGANDiscriminator(nn.Module):
         out_features: int = 1,
     ) -> None:
         super().__init__()
-        channels, height, side = _check(image_shape, width)
+        channels, height, side = check_image_shape(image_shape, width)
 
         def norm(features: int) -> list[nn.Module]:
             layers: list[nn.Module] = [nn.LeakyReLU(0.2)]
@@ -140,7 +141,7 @@ class InfoGANDiscriminator(nn.Module):
             *norm(16 * width),
             nn.Linear(16 * width, out_features),
         )
-        _initialise(self)
+        initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, C, H, W) to (B,) or (B, out_features)."""

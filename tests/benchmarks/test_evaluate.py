@@ -18,7 +18,7 @@ from benchmarks.runs import Run
 from benchmarks.train import train
 from lit_models.callbacks.monitor import DivergedError
 from tests.benchmarks.test_resume import Killed, composed_run, kill_after
-from tests.helpers import FIVE, tiny_run
+from tests.helpers import METHODS, tiny_run
 
 DATA = compose_group("datamodule", "fashion_mnist_small")
 LENET = "fd_lenet_2k_test2k"
@@ -160,7 +160,7 @@ def test_no_such_images(outputs):
 
 
 def test_a_run_is_scored_without_training_and_at_a_snapshot(outputs):
-    composed = tiny_run(FIVE["pixel_cnn"])
+    composed = tiny_run(METHODS["pixel_cnn"])
     composed.cfg.snapshot_every_images = 16
     trained = train(composed, bar=False)
     assert trained.evaluations == []
@@ -191,7 +191,7 @@ def test_a_score_of_an_unfinished_run_is_not_its_last(outputs, monkeypatch):
 
 
 def test_a_snapshot_of_a_gan_holds_what_sampling_needs(outputs):
-    composed = tiny_run(FIVE["ns_gan"])
+    composed = tiny_run(METHODS["ns_gan"])
     composed.cfg.snapshot_every_images = 16
     train(composed, bar=False)
     run = Run.of(composed)
@@ -213,7 +213,7 @@ def test_truncated_images_and_values_of_the_data_set(outputs, tmp_path):
 
 
 def test_a_model_without_likelihood_is_told_so(outputs):
-    composed = tiny_run(FIVE["ns_gan"])
+    composed = tiny_run(METHODS["ns_gan"])
     train(composed, bar=False)
     with pytest.raises(UserError, match="needs a model with a likelihood"):
         evaluate_run(Run.of(composed).folder, ["bits_per_dim_test"])

@@ -14,7 +14,7 @@ import torch
 from benchmarks.runs import Run
 from benchmarks.train import train
 from datamodules.base import BatchStream
-from tests.helpers import FIVE, assert_same_state, tiny_run
+from tests.helpers import METHODS, assert_same_state, tiny_run
 
 ROOT = Path(__file__).parents[2]
 STEPS = 7
@@ -35,7 +35,7 @@ EXTRAS = {  # options with state of their own
 
 
 def composed_run(method):
-    experiment = FIVE.get(method, FIVE["ns_gan"])
+    experiment = METHODS.get(method, METHODS["ns_gan"])
     composed = tiny_run(experiment, ["logger=csv", *EXTRAS.get(method, [])], steps=STEPS)
     composed.cfg.checkpoint_every_images = 2 * composed.cfg.images_seen // STEPS
     return composed
@@ -63,7 +63,7 @@ def kill_after(monkeypatch, batches):
     monkeypatch.setattr(BatchStream, "__iter__", cut)
 
 
-@pytest.mark.parametrize("method", [*FIVE, *EXTRAS])
+@pytest.mark.parametrize("method", [*METHODS, *EXTRAS])
 def test_resumed_equals_uninterrupted(method, outputs, monkeypatch):
     composed = composed_run(method)
     run = Run.of(composed)

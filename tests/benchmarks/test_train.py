@@ -14,7 +14,7 @@ from benchmarks.runs import Run
 from benchmarks.train import train
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.vae.lit_vae import VAE
-from tests.helpers import FIVE, assert_same_state, tiny_run
+from tests.helpers import METHODS, assert_same_state, tiny_run
 
 
 def checkpoint(run):
@@ -23,7 +23,7 @@ def checkpoint(run):
 
 
 def test_the_record_says_what_was_done(outputs):
-    composed = tiny_run(FIVE["wgan_gp"], steps=3)
+    composed = tiny_run(METHODS["wgan_gp"], steps=3)
     train(composed, bar=False)
     run = Run.of(composed)
     text = run.record_path.read_text()
@@ -42,7 +42,7 @@ def test_the_record_says_what_was_done(outputs):
 
 
 def test_a_budget_is_rounded_down_to_whole_updates(outputs):
-    composed = tiny_run(FIVE["vae"])
+    composed = tiny_run(METHODS["vae"])
     composed.cfg.images_seen = 8 * 3 + 7
     record = train(composed, bar=False)
     assert record.counters == {"images_seen": 24, "budget_images": 31, "updates": 3}
@@ -51,7 +51,7 @@ def test_a_budget_is_rounded_down_to_whole_updates(outputs):
 def test_same_seed_same_bits_other_seed_other_bits(outputs):
     states = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        composed = tiny_run(FIVE["ns_gan"], [f"seed={seed}"])
+        composed = tiny_run(METHODS["ns_gan"], [f"seed={seed}"])
         train(composed, bar=False)
         run = Run.of(composed)
         states[name] = checkpoint(run)["state_dict"]
@@ -72,7 +72,7 @@ def test_nan_is_a_diverged_record_and_stays_one(outputs, monkeypatch):
         return loss
 
     monkeypatch.setattr(VAE, "train_step", poisoned)
-    composed = tiny_run(FIVE["vae"], steps=6)
+    composed = tiny_run(METHODS["vae"], steps=6)
     record = train(composed, bar=False)
     assert record.status == "diverged"
     assert record.reason == "train/loss = nan after 24 images"
@@ -89,7 +89,7 @@ def test_an_internal_error_is_a_failed_record_with_its_traceback(outputs, monkey
     def broken(self, x, labels):
         raise RuntimeError("out of\nluck")
 
-    composed = tiny_run(FIVE["vae"])
+    composed = tiny_run(METHODS["vae"])
     with monkeypatch.context() as patch:
         patch.setattr(VAE, "train_step", broken)
         record = train(composed, bar=False)
@@ -100,7 +100,7 @@ def test_an_internal_error_is_a_failed_record_with_its_traceback(outputs, monkey
 
 
 def test_evaluations_are_appended_once(outputs):
-    composed = tiny_run(FIVE["pixel_cnn"])
+    composed = tiny_run(METHODS["pixel_cnn"])
     composed.cfg.protocols = ["bits_per_dim_test"]
     record = train(composed, bar=False)
     (evaluation,) = record.evaluations
@@ -141,8 +141,8 @@ def test_mistakes_are_found_before_training(outputs, overrides, message):
 
 
 def test_a_checkpoint_of_another_config_is_refused(outputs):
-    composed = tiny_run(FIVE["vae"])
-    other = tiny_run(FIVE["vae"])
+    composed = tiny_run(METHODS["vae"])
+    other = tiny_run(METHODS["vae"])
     other.cfg.model.kl_weight = 2.0
     train(other, bar=False)
     run = Run.of(composed)
@@ -181,7 +181,7 @@ def test_a_run_is_tied_to_its_data_not_to_their_path(outputs, tmp_path):
 
 
 def test_a_run_in_use_is_left_alone(outputs):
-    composed = tiny_run(FIVE["vae"])
+    composed = tiny_run(METHODS["vae"])
     run = Run.of(composed)
     run.folder.mkdir(parents=True)
     with run.locked(), pytest.raises(UserError, match="is in use by another process"):
@@ -190,7 +190,7 @@ def test_a_run_in_use_is_left_alone(outputs):
 
 
 def test_a_finished_run_keeps_its_status_whatever_a_later_evaluation_does(outputs, monkeypatch):
-    composed = tiny_run(FIVE["pixel_cnn"])
+    composed = tiny_run(METHODS["pixel_cnn"])
     train(composed, bar=False)
     composed.cfg.protocols = ["bits_per_dim_test"]
     for error in (DivergedError("samples"), KeyboardInterrupt(), RuntimeError("x")):
@@ -206,4 +206,4 @@ def test_an_unwritable_folder_is_found_first(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / "file" / "below"))
     with pytest.raises(UserError, match="outputs must be a writable folder"):
-        train(tiny_run(FIVE["vae"]), bar=False)
+        train(tiny_run(METHODS["vae"]), bar=False)

@@ -27,7 +27,7 @@ from benchmarks.protocols import SampleProtocol  # noqa: E402
 from lit_models.callbacks.monitor import DivergedError, Monitor  # noqa: E402
 from lit_models.distributed import ReplicatedStrategy, average_gradients  # noqa: E402
 from lit_models.networks.norm import GlobalBatchNorm  # noqa: E402
-from tests.helpers import FIVE, bare_trainer, tiny_run  # noqa: E402
+from tests.helpers import METHODS, bare_trainer, tiny_run  # noqa: E402
 
 STEPS = 20
 
@@ -40,7 +40,7 @@ def trainer_for(steps, **settings):
 
 
 def build(method):
-    cfg = tiny_run(FIVE[method], batch_size=8, steps=STEPS).cfg
+    cfg = tiny_run(METHODS[method], batch_size=8, steps=STEPS).cfg
     if method == "wgan_gp":
         cfg.model.discriminator.batch_norm = True  # its double backward is the hard case
     torch.manual_seed(RANK)  # ranks start apart: the strategy must bring them together
@@ -53,7 +53,7 @@ def build(method):
 
 
 def train_all():
-    for method in FIVE:
+    for method in METHODS:
         model, data = build(method)
         trainer_for(STEPS, precision="64-true").fit(model, datamodule=data)
         torch.save(model.state_dict(), OUT / f"{method}-{RANK}of{WORLD}.pt")
@@ -85,7 +85,7 @@ def protocol():
         def __call__(self, index, generator):
             return torch.rand(len(index), 1, 8, 8, generator=generator) * 255
 
-    cfg = tiny_run(FIVE["pixel_cnn"]).cfg.datamodule
+    cfg = tiny_run(METHODS["pixel_cnn"]).cfg.datamodule
     cfg.test_size = 40
     data = instantiate(cfg, "data")
     data.setup()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers import FIVE, assert_same_state
+from tests.helpers import METHODS, assert_same_state
 
 WORKER = Path(__file__).with_name("ddp_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ def without_dead_biases(state):
     return {k: v for k, v in state.items() if k not in {*means, *biases}}
 
 
-@pytest.mark.parametrize("method", FIVE)
+@pytest.mark.parametrize("method", METHODS)
 def test_two_processes_train_the_model_of_one(results, method):
     one = results(method)
     assert one[next(iter(one))].dtype == torch.float64

@@ -17,12 +17,29 @@ def softplus(x):
     return math.log1p(math.exp(x))
 
 
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
 BY_HAND = {  # discriminator, generator, for the logits above
     "non_saturating": (
         (softplus(-2) + softplus(1)) / 2 + (softplus(0.5) + softplus(3)) / 2,
         (softplus(-0.5) + softplus(-3)) / 2,
     ),
     "wasserstein": (1.75 - 0.5, -1.75),
+    "minimax": (
+        (softplus(-2) + softplus(1)) / 2 + (softplus(0.5) + softplus(3)) / 2,
+        -(softplus(0.5) + softplus(3)) / 2,
+    ),
+    "least_squares": (((1 + 4) / 2 + (0.25 + 9) / 2) / 2, (0.25 + 4) / 2 / 2),
+    "least_squares_lucic2018": (
+        (
+            ((sigmoid(2) - 1) ** 2 + (sigmoid(-1) - 1) ** 2) / 2
+            + (sigmoid(0.5) ** 2 + sigmoid(3) ** 2) / 2
+        )
+        / 2,
+        ((sigmoid(0.5) - 1) ** 2 + (sigmoid(3) - 1) ** 2) / 2 / 2,
+    ),
     "hinge": ((0 + 2) / 2 + (1.5 + 4) / 2, -1.75),
 }
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.train import train
 from lit_models.callbacks.sample_grids import image_grid, sampling
-from tests.helpers import FIVE, assert_same_state, tiny_run
+from tests.helpers import METHODS, assert_same_state, tiny_run
 
 
 def test_grid_by_hand():
@@ -33,7 +33,7 @@ def test_sampling_restores_the_mode():
 def test_drawing_does_not_change_training(outputs):
     states = []
     for every in (None, 8):
-        composed = tiny_run(FIVE["ns_gan"], ["seed=0"])
+        composed = tiny_run(METHODS["ns_gan"], ["seed=0"])
         composed.cfg.sample_grid_every_images = every
         folder = train(composed, bar=False)
         assert folder.status == "finished"

@@ -1,0 +1,34 @@
+"""Sums and means over all processes; the identity on one. Torch only."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["global_std", "mean_over_processes", "world"]
+
+
+def world() -> tuple[int, int]:
+    """Return (rank, number of processes); (0, 1) outside a process group."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def mean_over_processes(x: Tensor) -> Tensor:
+    """Return the mean over processes, without a gradient; every process must call this."""
+    count = world()[1]
+    if count == 1:
+        return x.detach()
+    x = x.detach().clone()
+    dist.all_reduce(x)
+    return x / count
+
+
+@torch.no_grad()
+def global_std(x: Tensor) -> Tensor:
+    """Return the standard deviation of all numbers of the joined batch, a scalar.
+
+    The population's (divided by n, as numpy does); processes hold parts of equal size.
+    """
+    mean = mean_over_processes(x.mean())
+    return mean_over_processes((x - mean).square().mean()).sqrt()
