@@ -104,6 +104,13 @@ def list_(arguments: argparse.Namespace) -> int:
     return print_catalogue([arguments.what] if arguments.what else list(LISTS))
 
 
+def prefetch(arguments: argparse.Namespace) -> int:
+    """Download data sets into the data folder, checked; what is there stays."""
+    from benchmarks.prefetch import prefetch as prefetch_data
+
+    return prefetch_data(arguments.names)
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     """Check versions, devices, data, weights and folders; name what mends each."""
     from benchmarks.doctor import run_doctor
@@ -155,6 +162,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("table", help="name of the table")
     verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
     add("list", list_).add_argument("what", nargs="?", choices=LISTS)
+    add("prefetch", prefetch).add_argument("names", nargs="+", help="names of data sets")
     add("doctor", doctor)
     return top
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from benchmarks.errors import UserError, one_line
 from benchmarks.paths import check_writable, outputs_dir, results_dir
 
@@ -70,10 +72,19 @@ def _data() -> Iterator[Finding]:
             data = instantiate(cfg, f"datamodule {name}")
             data.setup()
         except (UserError, ValueError, OSError) as error:
-            yield Finding(f"data {name}", one_line(error), "git checkout datamodules/assets")
+            yield _absent(name, cfg, error)
             continue
         state = "fingerprint verified" if data.fingerprint else "no pinned fingerprint"
         yield Finding(f"data {name}", f"{len(data.split('train')[0]):,} examples, {state}")
+
+
+def _absent(name: str, cfg: DictConfig, error: Exception) -> Finding:
+    """Data that are to be fetched may be absent; embedded ones may not."""
+    if "source" not in cfg:
+        return Finding(f"data {name}", one_line(error), "git checkout datamodules/assets")
+    missing = "is missing" in str(error)
+    found = f"not here (dgmbench prefetch {name})" if missing else one_line(error)
+    return Finding(f"data {name}", found, "" if missing else f"dgmbench prefetch {name}")
 
 
 def _weights() -> Iterator[Finding]:
@@ -87,9 +98,9 @@ def _weights() -> Iterator[Finding]:
         try:
             instantiate(cfg.extractor, f"protocol {name}.extractor")
         except (UserError, ValueError, OSError) as error:
-            yield Finding(
-                f"weights of {name}", one_line(error), "git checkout benchmarks/features"
-            )
+            embedded = "DGMBENCH_DATA" not in str(error)
+            mend = "git checkout benchmarks/features" if embedded else ""
+            yield Finding(f"weights of {name}", one_line(error), mend)
             continue
         yield Finding(f"weights of {name}", "hash verified")
 

@@ -1,6 +1,7 @@
 """What an extractor gives, and how its weights are opened."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +23,17 @@ class Features:
     logits: Tensor | None = None
 
 
-def check_hash(path: Path, sha256: str) -> None:
-    """Compare a weights file with its pinned hash, before anything opens it.
+def check_hash(path: Path, accepted: Sequence[str]) -> None:
+    """Compare a weights file with its pinned hashes, before anything opens it.
 
     Raises:
-        ValueError: if it is absent or differs.
+        ValueError: if it is absent, or has none of them.
     """
     if not path.is_file():
         raise ValueError(f"weights file {path.name} is missing")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != sha256:
-        raise ValueError(f"weights {path.name} must have SHA-256 {sha256}, got {found}")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found not in accepted:
+        raise ValueError(
+            f"weights {path.name} must have SHA-256 {' or '.join(accepted)}, got {found}"
+        )

@@ -53,7 +53,7 @@ class LeNetFashion:
     """
 
     def __init__(self, weights_sha256: str) -> None:
-        check_hash(WEIGHTS, weights_sha256)
+        check_hash(WEIGHTS, [weights_sha256])
         self.network = LeNet().eval().requires_grad_(False)
         self.network.load_state_dict(safetensors.torch.load_file(WEIGHTS))
 
