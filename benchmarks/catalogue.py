@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import compose, names
+from benchmarks.compose import compose, datasets_of, names
 from benchmarks.paths import CONFIGS
 from benchmarks.tables.spec import load_spec, table_names
 
@@ -33,7 +33,7 @@ def _experiments() -> list[tuple[str, str]]:
     lines = []
     for name in names("experiment"):
         cfg = compose([f"experiment={name}"]).cfg
-        lines.append((name, f"{cfg.method}; for {', '.join(map(str, cfg.per_dataset))}"))
+        lines.append((name, f"{cfg.method}; for {', '.join(datasets_of(cfg))}"))
     return lines
 
 

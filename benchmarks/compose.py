@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmarks.errors import UserError, one_line, suggest, user_errors
 from benchmarks.paths import CONFIGS
 
-__all__ = ["Composed", "compose", "compose_group", "names", "with_values"]
+__all__ = ["Composed", "compose", "compose_group", "datasets_of", "names", "with_values"]
 
 LEAST = {
     "seed": 0,
@@ -59,6 +59,11 @@ def names(group: str, config_dirs: Sequence[str] = ()) -> list[str]:
     """Return the names of a config group, sorted."""
     folders = [CONFIGS, *map(Path, config_dirs)]
     return sorted({p.stem for f in folders for p in (f / group).glob("*.yaml")})
+
+
+def datasets_of(cfg: DictConfig) -> list[str]:
+    """Return the data sets an experiment is for (an entry of null takes back an inherited one)."""
+    return [str(name) for name in cfg.per_dataset if cfg.per_dataset[name] is not None]
 
 
 def compose(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Composed:

@@ -279,7 +279,7 @@ def _begin(composed: Composed, run: Run, record: Record, parts: Parts) -> None:
     before = {record.code.get("git_commit"), *record.code.get("earlier_commits", [])}
     record.code = {**code, "earlier_commits": sorted(before - {None, code["git_commit"]})}
     record.versions = library_versions()
-    record.deviations = list(cfg.deviations)
+    record.deviations = [*cfg.deviations, *cfg.data_deviations]
     record.overrides = _portable(composed.overrides)
     record.data_fingerprint = parts.datamodule.found_fingerprint
     record.data_pinned = parts.datamodule.fingerprint is not None

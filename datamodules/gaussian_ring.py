@@ -6,7 +6,7 @@ import numpy as np
 
 from datamodules.base import DataModule, Splits
 
-__all__ = ["GaussianRing", "ring_modes"]
+__all__ = ["GaussianModes", "GaussianRing", "ring_modes"]
 
 
 def ring_modes(num_modes: int, radius: float) -> np.ndarray:
@@ -15,8 +15,54 @@ def ring_modes(num_modes: int, radius: float) -> np.ndarray:
     return radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-class GaussianRing(DataModule):
-    """Points (2,) of equally likely isotropic Gaussians on a ring; the label is the mode.
+class GaussianModes(DataModule):
+    """Points (2,) of equally likely isotropic Gaussians; the label is the mode.
+
+    Args:
+        name: Name of the data set.
+        event_shape: (2,).
+        modes: Means, (number of modes, 2).
+        std: Standard deviation of a mode.
+        train_size: Number of training points.
+        test_size: Number of test points.
+        seed: Of the draw.
+        validation_size: Training points set aside.
+        fingerprint: Expected SHA-256 of the arrays, or None.
+
+    Raises:
+        ValueError: if std is not positive.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        event_shape: Sequence[int],
+        modes: np.ndarray,
+        std: float,
+        train_size: int,
+        test_size: int,
+        seed: int,
+        validation_size: int,
+        fingerprint: str | None = None,
+    ) -> None:
+        super().__init__(name, event_shape, None, len(modes), validation_size, fingerprint)
+        if std <= 0:
+            raise ValueError(f"std must be > 0, got {std}")
+        self.modes, self.std, self.seed = modes, std, seed
+        self.train_size, self.test_size = train_size, test_size
+
+    def load(self) -> Splits:
+        rng = np.random.default_rng(self.seed)
+        return Splits(*self._draw(rng, self.train_size), *self._draw(rng, self.test_size))
+
+    def _draw(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+        mode = rng.integers(len(self.modes), size=size)
+        points = self.modes[mode] + self.std * rng.standard_normal((size, 2))
+        return points.astype(np.float32), mode
+
+
+class GaussianRing(GaussianModes):
+    """Gaussians evenly spaced on a ring around the origin.
 
     Args:
         name: Name of the data set.
@@ -47,18 +93,16 @@ class GaussianRing(DataModule):
         validation_size: int,
         fingerprint: str | None = None,
     ) -> None:
-        super().__init__(name, event_shape, None, num_classes, validation_size, fingerprint)
-        if radius <= 0 or std <= 0:
-            raise ValueError(f"radius and std must be > 0, got {radius} and {std}")
-        self.radius, self.std, self.seed = radius, std, seed
-        self.train_size, self.test_size = train_size, test_size
-
-    def load(self) -> Splits:
-        rng = np.random.default_rng(self.seed)
-        return Splits(*self._draw(rng, self.train_size), *self._draw(rng, self.test_size))
-
-    def _draw(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-        mode = rng.integers(self.num_classes, size=size)
-        means = ring_modes(self.num_classes, self.radius)
-        points = means[mode] + self.std * rng.standard_normal((size, 2))
-        return points.astype(np.float32), mode
+        if radius <= 0:
+            raise ValueError(f"radius must be > 0, got {radius}")
+        super().__init__(
+            name,
+            event_shape,
+            ring_modes(num_classes, radius),
+            std,
+            train_size,
+            test_size,
+            seed,
+            validation_size,
+            fingerprint,
+        )

@@ -1,18 +1,13 @@
 """Image sets prepared as `<root>/<name>.npz`, by `dgmbench prefetch` or by hand."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.base import ImageDataModule, Splits
 from datamodules.npz import read_npz
+from datamodules.root import data_root
 
-__all__ = ["PreparedImages", "data_root"]
-
-
-def data_root() -> Path:
-    """Return the folder of prepared data: $DGMBENCH_DATA, else ~/.cache/dgmbench."""
-    return Path(os.environ.get("DGMBENCH_DATA", "~/.cache/dgmbench")).expanduser()
+__all__ = ["PreparedImages"]
 
 
 class PreparedImages(ImageDataModule):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from benchmarks.compose import compose, compose_group, names
+from benchmarks.compose import compose, compose_group, datasets_of, names
 from benchmarks.errors import UserError
 from benchmarks.identity import run_id
 from benchmarks.instantiate import check_signatures, instantiate
@@ -14,7 +14,7 @@ from benchmarks.train import train
 from tests.helpers import tiny_run
 
 EXPERIMENTS = names("experiment")
-CELLS = [(e, d) for e in EXPERIMENTS for d in compose([f"experiment={e}"]).cfg.per_dataset]
+CELLS = [(e, d) for e in EXPERIMENTS for d in datasets_of(compose([f"experiment={e}"]).cfg)]
 
 
 @pytest.mark.parametrize(("experiment", "dataset"), CELLS)

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.compose import names
 from benchmarks.errors import UserError
 from benchmarks.publish import publish
@@ -329,3 +330,24 @@ def test_stale_records_are_kept_and_named(mini, tmp_path, capsys):
 def test_nothing_to_publish(mini):
     with pytest.raises(UserError, match="no ended run to publish; run: dgmbench table mini"):
         publish("mini")
+
+
+# -- data that are not here ----------------------------------------------------------------------
+
+
+def test_runs_whose_data_or_weights_are_absent_are_left_out(
+    outputs, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setenv("DGMBENCH_DATA", str(tmp_path / "data"))
+    assert main(["table", "lucic2018_table2", "--seeds", "1"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("mnist", "fashion_mnist", "cifar10"):
+        assert f"left out: data set {name} is missing: dgmbench prefetch {name}" in shown
+    assert "| MM GAN |" not in shown
+    assert re.search(r"MM GAN +– +9.8 ± 0.9 +– +29.6 ± 1.6 +– +72.7 ± 3.6", shown)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mnist.npz").touch()
+    run = make_plan(load_spec("lucic2018_table2"), 1).runs[0]
+    assert run.lacks().startswith(
+        "weights inception-2015-12-05.pth are missing: put the file into"
+    )

@@ -8,7 +8,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 from benchmarks.features.base import Features, check_hash
-from datamodules.prepared import data_root
+from datamodules.root import data_root
 
 __all__ = ["Inception2015"]
 

@@ -43,7 +43,11 @@ def run_table(
     missing = [r for r in plan.runs if not r.is_done(records.get(key_of(r)))]
     if missing:
         print(f"{len(plan.runs)} runs, {len(plan.runs) - len(missing)} of them done")
-    failed = run_all(missing, overrides, jobs or len(os.sched_getaffinity(0)))
+    lacking = [r for r in missing if r.lacks()]
+    for line in dict.fromkeys(r.lacks() for r in lacking):
+        print(f"left out: {line}")
+    ready = [r for r in missing if r not in lacking]
+    failed = run_all(ready, overrides, jobs or len(os.sched_getaffinity(0)))
     table = render(plan, plan.records(published))
     figure = write_table(table, folder)
     samples_figure([(run.row.label, grid) for run, grid in sample_grids(plan)], figure)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from benchmarks.compose import Composed, compose, compose_group, with_values
+from benchmarks.compose import Composed, compose, compose_group, datasets_of, with_values
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
 from benchmarks.identity import run_id
@@ -13,6 +13,7 @@ from benchmarks.paths import outputs_dir, results_dir
 from benchmarks.records import Evaluation, Record, better, read_record
 from benchmarks.runs import Run
 from benchmarks.tables.spec import Column, Row, TableSpec
+from datamodules.root import data_root
 
 __all__ = ["Plan", "PlannedRun", "make_plan", "published_record_path"]
 
@@ -74,6 +75,18 @@ class PlannedRun:
             f"protocols=[{protocols}]",
             *overrides,
         ]
+
+    def lacks(self) -> str | None:
+        """Return what this run needs and this machine has not, with what mends it; or None."""
+        data = compose_group("datamodule", self.dataset)
+        if "source" in data and not (data_root() / f"{self.dataset}.npz").exists():
+            return f"data set {self.dataset} is missing: dgmbench prefetch {self.dataset}"
+        for name in self.protocols:
+            extractor = compose_group("protocol", name).get("extractor")
+            weights = None if extractor is None else extractor.get("weights")
+            if weights is not None and not (data_root() / weights).exists():
+                return f"weights {weights} are missing: put the file into {data_root()}"
+        return None
 
     def is_done(self, record: Record | None) -> bool:
         """Return whether a record needs no further work: scored, or diverged."""
@@ -204,7 +217,7 @@ def _training_runs(
 def _compose(experiment: str, dataset: str) -> Composed | None:
     """Compose a row on a data set; None where it is not for it."""
     own = compose([f"experiment={experiment}"])
-    if dataset not in own.cfg.per_dataset:
+    if dataset not in datasets_of(own.cfg):
         return None
     if own.dataset == dataset:
         return own

@@ -181,7 +181,7 @@ def _attributes(plan: Plan, column: Column, records: Records) -> str:
 
 def _published_notes(plan: Plan) -> list[str]:
     notes = []
-    for published in {c.published for c in plan.spec.columns if c.published is not None}:
+    for published in [c.published for c in plan.spec.columns if c.published is not None]:
         source = load_published()[published.source_id]
         notes.append(
             f"Published: {source['citation']}; {source['metric']}; ±: {source['spread']}."
@@ -190,7 +190,7 @@ def _published_notes(plan: Plan) -> list[str]:
             notes.append(f"† not comparable: {published.not_comparable}.")
         if any(r.get(published.column, {}).get("mark") == "M" for r in source["rows"].values()):
             notes.append("* quoted from memory, not checked against the paper.")
-    return notes
+    return list(dict.fromkeys(notes))
 
 
 def _row_notes(plan: Plan, row: Row, records: Records) -> list[str]:

@@ -24,6 +24,7 @@ def build(name, *overrides):
         ("fashion_mnist_small", 10_000, 2_000, (1, 28, 28)),
         ("digits", 1_500, 297, (1, 8, 8)),
         ("gaussian_ring", 50_000, 10_000, (2,)),
+        ("gaussian_grid", 50_000, 10_000, (2,)),
         ("synthetic", 64, 32, (1, 8, 8)),
     ],
 )
@@ -67,10 +68,36 @@ def test_the_ring_has_its_modes():
     assert labels.bincount().min() > 50_000 / 8 * 0.95
 
 
-@pytest.mark.parametrize("overrides", [["radius=0"], ["std=-1"]])
-def test_a_ring_without_extent_is_refused(overrides):
-    with pytest.raises(UserError, match="radius and std must be > 0"):
-        build("gaussian_ring", *overrides)
+def test_the_grid_has_its_modes():
+    data = build("gaussian_grid")
+    x, labels = data.split("train")
+    assert {tuple(m) for m in data.modes.tolist()} == {
+        (i, j) for i in (-4, -2, 0, 2, 4) for j in (-4, -2, 0, 2, 4)
+    }
+    offsets = x - torch.from_numpy(data.modes).float()[labels]
+    assert offsets.std().item() == pytest.approx(0.05, abs=5 * 0.05 / (2 * 100_000) ** 0.5)
+    assert offsets.norm(dim=1).max() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("gaussian_ring", "radius=0", "radius must be > 0, got 0"),
+        ("gaussian_ring", "std=-1", "std must be > 0, got -1"),
+        ("gaussian_grid", "num_classes=24", "num_classes must be 25, the square"),
+    ],
+)
+def test_modes_that_do_not_fit_are_refused(name, override, message):
+    with pytest.raises(UserError, match=message):
+        build(name, override)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+def test_prepared_sets_have_their_fingerprint(name):
+    data = build(name)
+    assert data.fingerprint == data.found_fingerprint
+    assert len(data.split("test")[0]) == 10_000
 
 
 def npz(path, **changes):
