@@ -1,7 +1,7 @@
 """`make speed`: ratios measured in turn, in one run. A benchmark, not a test: nothing is gated.
 
-Each comparison runs its sides alternately and prints the ratio of their medians, so that a busy
-machine slows both.
+Each comparison runs its sides alternately and prints the median of the rounds' ratios, so that a
+busy machine slows both.
 """
 
 import statistics
@@ -28,7 +28,7 @@ from lit_models.callbacks.progress import Progress
 
 __all__ = ["main"]
 
-ROUNDS = 5
+ROUNDS = 20
 THREADS = 1
 Side = Callable[[], float]  # images per second
 
@@ -44,29 +44,34 @@ def main() -> None:
     print(f"torch {torch.__version__}, {THREADS} thread, medians of {ROUNDS} rounds in turn")
     for label, goal, build in cases:
         ours, theirs = build()
-        a, b = alternate(ours, theirs, label)
-        print(f"{label}: {a:,.0f} against {b:,.0f} images/s, ratio {a / b:.2f} ({goal})")
+        a, b, ratio = alternate(ours, theirs, label)
+        print(f"{label}: {a:,.0f} against {b:,.0f} images/s, ratio {ratio:.2f} ({goal})")
 
 
-def alternate(ours: Side, theirs: Side, label: str) -> tuple[float, float]:
-    """Return the median rates of both sides; the first round warms up and does not count."""
-    rates: tuple[list[float], list[float]] = ([], [])
-    for _ in tqdm(range(ROUNDS + 1), desc=label, leave=False):
-        rates[0].append(ours())
-        rates[1].append(theirs())
-    return statistics.median(rates[0][1:]), statistics.median(rates[1][1:])
+def alternate(ours: Side, theirs: Side, label: str) -> tuple[float, float, float]:
+    """Return the median rates of both sides, and the median of the rounds' ratios.
+
+    The first round warms up and does not count; every second round begins with the other side.
+    """
+    rates = []
+    for i in tqdm(range(ROUNDS + 1), desc=label, leave=False):
+        pair = (ours(), theirs()) if i % 2 else (theirs(), ours())[::-1]
+        rates.append(pair)
+    a, b = zip(*rates[1:], strict=True)
+    ratios = [x / y for x, y in rates[1:]]
+    return statistics.median(a), statistics.median(b), statistics.median(ratios)
 
 
 def infogan() -> tuple[Side, Side]:
     """The NS GAN of Lucic et al. at full width."""
     cfg = compose(["experiment=lucic2018_ns_gan", "model.reuse_noise=false"]).cfg
-    return partial(_ours, cfg, 24), partial(_bare, cfg, 24)
+    return partial(_ours, cfg, 8), partial(_bare, cfg, 8)
 
 
 def ring() -> tuple[Side, Side]:
     """The NS GAN with an MLP on a ring."""
     cfg = compose(["experiment=toy_ns_gan"]).cfg
-    return partial(_ours, cfg, 1500), partial(_bare, cfg, 1500)
+    return partial(_ours, cfg, 200), partial(_bare, cfg, 200)
 
 
 def _build(cfg: DictConfig) -> tuple[Any, DataModule]:

@@ -89,8 +89,9 @@ class BatchStream:
         positions = images_seen + self.offsets
         size = len(self.x)
         first, last = images_seen // size, (images_seen + self.span - 1) // size
-        orders = np.concatenate([self.permutation(epoch) for epoch in range(first, last + 1)])
-        return orders[positions - first * size]
+        orders = [self.permutation(epoch) for epoch in range(first, last + 1)]
+        order = orders[0] if len(orders) == 1 else np.concatenate(orders)
+        return order[positions - first * size]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         images_seen = self.images_seen

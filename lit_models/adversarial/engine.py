@@ -80,7 +80,10 @@ class AdversarialModel(LitGenerativeModel):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        if self.clip_grad_norm is not None and self.trainer.precision == "16-mixed":
+        scaled = self.trainer.precision == "16-mixed"
+        # Lightning's hooks around backward cost a small network a tenth of its step
+        self._backward = self.manual_backward if scaled else Tensor.backward
+        if self.clip_grad_norm is not None and scaled:
             raise ValueError(
                 "clip_grad_norm must be null with precision 16-mixed (its gradients are scaled), "
                 f"got {self.clip_grad_norm}"
@@ -89,16 +92,19 @@ class AdversarialModel(LitGenerativeModel):
         optimizers = self.optimizers(use_pl_optimizer=False)
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
         self._optimizers_by_name = dict(zip(self._players, optimizers, strict=True))
+        # once: walking the modules in every step costs more than a small network's forward
+        self._parameters_by_name = {
+            n: list(p.network.parameters()) for n, p in self._players.items()
+        }
 
     def train_step(self, x: Tensor, labels: Tensor) -> None:
         active = None
         for name, objective in self.updates(x, labels):
             if name != active:
-                self._freeze_all_but(name)
+                self._freeze_all_but({name})
                 active = name
             self._update(name, objective)
-        for player in self._players.values():
-            player.network.requires_grad_(True)
+        self._freeze_all_but(set(self._players))
         self._count_training_step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -109,18 +115,20 @@ class AdversarialModel(LitGenerativeModel):
     def _update(self, name: str, objective: Objective) -> None:
         optimizer = self._optimizers_by_name[name]
         loss = objective()
-        optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
+        for parameter in self._parameters_by_name[name]:
+            parameter.grad = None
+        self._backward(loss)
         # not Lightning's wrapper, whose every step would count in global_step
         self.trainer.strategy.optimizer_step(optimizer, closure=_nothing, model=self)
         limit = self._players[name].weight_clip
         if limit is not None:
-            _clamp_(self._players[name].network, limit)
+            _clamp_(self._parameters_by_name[name], limit)
         self.track(**{f"{name}_loss": loss})
 
-    def _freeze_all_but(self, name: str) -> None:
-        for other, player in self._players.items():
-            player.network.requires_grad_(other == name)
+    def _freeze_all_but(self, names: set[str]) -> None:
+        for name, parameters in self._parameters_by_name.items():
+            for parameter in parameters:
+                parameter.requires_grad = name in names
 
     def _count_training_step(self) -> None:
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
@@ -133,7 +141,6 @@ def _nothing() -> Any:
 
 
 @torch.no_grad()
-def _clamp_(network: nn.Module, limit: float) -> None:
-    parameters = list(network.parameters())
+def _clamp_(parameters: list[nn.Parameter], limit: float) -> None:
     torch._foreach_clamp_min_(parameters, -limit)
     torch._foreach_clamp_max_(parameters, limit)

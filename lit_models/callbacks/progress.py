@@ -13,7 +13,7 @@ __all__ = ["Progress"]
 
 
 class Progress(Callback):
-    """Counts images. It looks at the clock once per update and acts at most twice a second.
+    """Counts images. It looks at the clock once per update and acts at most once a second.
 
     Args:
         path: File for others: {"images_seen", "budget_images", "seconds_left"}.
@@ -59,7 +59,7 @@ class Progress(Callback):
         self.seconds += now - self._last
         self._last = now
         if now >= self._next and trainer.is_global_zero:
-            self._next = now + 0.5
+            self._next = now + 1.0
             self._show(pl_module.images_seen)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
