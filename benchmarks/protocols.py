@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -130,16 +130,11 @@ class SampleProtocol:
             ValueError: with too few images.
             DivergedError: if samples are not finite.
         """
-        rank, world_size = world()
         for metric in self.metrics.values():
             metric.to(source.device)
-        if rank == 0:
+        if world()[0] == 0:
             self._add_real(datamodule, cache, source.device)
-        chunks = list(enumerate(_chunks(self.num_samples, self.chunk_size)))
-        for i, index in tqdm(
-            chunks[rank::world_size], desc=label, unit="chunk", disable=rank > 0, leave=False
-        ):
-            generator = torch.Generator().manual_seed(fold_seed(self.seed, i))
+        for index, generator in _own_chunks(self.num_samples, self.chunk_size, self.seed, label):
             images = source(index, generator)
             if not bool(images.isfinite().all()):
                 raise DivergedError("samples are not finite")
@@ -233,14 +228,9 @@ class LikelihoodProtocol:
         assert isinstance(source, ModelSource)
         for metric in self.metrics.values():
             metric.to(source.device)
-        model, (rank, world_size) = source.model, world()
         x, _ = datamodule.split(self.split)
-        chunks = list(enumerate(_chunks(len(x), self.chunk_size)))
-        for i, index in tqdm(
-            chunks[rank::world_size], desc=label, unit="chunk", disable=rank > 0, leave=False
-        ):
-            generator = torch.Generator().manual_seed(fold_seed(self.seed, i))
-            nats = self._nats(model, x[index.start : index.stop], generator)
+        for index, generator in _own_chunks(len(x), self.chunk_size, self.seed, label):
+            nats = self._nats(source.model, x[index.start : index.stop], generator)
             for metric in self.metrics.values():
                 metric.update(nats, datamodule.num_dims)
         return {name: float(metric.compute()) for name, metric in self.metrics.items()}
@@ -264,6 +254,16 @@ def _real_source(datamodule: DataModule, split: str, seed: int) -> TensorSource:
     if datamodule.num_levels is None:
         raise ValueError(f"this protocol needs images, and {datamodule.name} holds vectors")
     return TensorSource(datamodule.split(split)[0], datamodule.num_levels, seed)
+
+
+def _own_chunks(
+    total: int, size: int, seed: int, label: str
+) -> Iterator[tuple[range, torch.Generator]]:
+    """Yield this process's chunks, each with a generator seeded by (seed, chunk), with a bar."""
+    rank, world_size = world()
+    chunks = list(enumerate(_chunks(total, size)))[rank::world_size]
+    for i, index in tqdm(chunks, desc=label, unit="chunk", disable=rank > 0, leave=False):
+        yield index, torch.Generator().manual_seed(fold_seed(seed, i))
 
 
 def _chunks(total: int, size: int) -> list[range]:

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from benchmarks.compose import Composed
 from benchmarks.errors import UserError
 from benchmarks.identity import run_id
@@ -26,12 +24,7 @@ class Run:
     @classmethod
     def of(cls, composed: Composed) -> "Run":
         """Return the folder that a composed config trains in."""
-        return cls.named(composed.experiment, composed.dataset, composed.cfg)
-
-    @classmethod
-    def named(cls, experiment: str, dataset: str, cfg: DictConfig) -> "Run":
-        """Return the folder of an experiment on a data set with this config."""
-        return cls(outputs_dir() / experiment / dataset / run_id(cfg))
+        return cls(outputs_dir() / composed.experiment / composed.dataset / run_id(composed.cfg))
 
     @property
     def id(self) -> str:
