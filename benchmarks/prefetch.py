@@ -1,27 +1,41 @@
-"""`dgmbench prefetch NAME`: a data set into the data folder, once, checked."""
+"""`dgmbench prefetch NAME`: data sets and weights into the data folder, once, checked."""
 
 import fcntl
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Protocol
 
 from benchmarks.compose import compose_group, names
 from benchmarks.errors import UserError, one_line, suggest, user_errors
 from benchmarks.instantiate import instantiate
 from benchmarks.paths import check_writable
-from datamodules.prepared import PreparedImages
+from datamodules.root import data_root
 
 __all__ = ["prefetch"]
 
-Download = Callable[[str, Path], dict[str, np.ndarray]]
+INCEPTION = "inception_2015"
+
+
+class Preparable(Protocol):
+    """Data or weights that can be fetched."""
+
+    name: str
+    path: Path
+    fingerprint: str | None
+
+    def is_prepared(self) -> bool:
+        """Return whether its files are there."""
+
+    def prepare(self) -> None:
+        """Fetch and write them; OSError or RuntimeError where that fails."""
+
+    def setup(self) -> None:
+        """Load and check them."""
 
 
 def prefetch(wanted: Sequence[str]) -> int:
-    """Download and prepare data sets by name; what is there and verified stays.
+    """Download and prepare data sets and weights by name; what is there and verified stays.
 
     Raises:
         UserError: for an unknown name, or a download that fails.
@@ -29,52 +43,43 @@ def prefetch(wanted: Sequence[str]) -> int:
     for data in [_prepared(name) for name in wanted]:
         check_writable(data.path.parent)
         with _alone(data.path):
-            print(f"{data.name}: {_fetch(data, download_with_torchvision)}")
+            print(f"{data.name}: {_fetch(data)}")
     return 0
 
 
-def _prepared(name: str) -> PreparedImages:
-    with user_errors(ValueError):
-        known = [n for n in names("datamodule") if "source" in compose_group("datamodule", n)]
-        if name not in known:
-            raise UserError(f"data set {name!r} cannot be prefetched{suggest(name, known)}")
-        return instantiate(compose_group("datamodule", name), "datamodule")
+def _prepared(name: str) -> Preparable:
+    known = [n for n in names("datamodule") if "source" in compose_group("datamodule", n)]
+    if name not in [*known, INCEPTION]:
+        raise UserError(f"{name!r} cannot be prefetched{suggest(name, [*known, INCEPTION])}")
+    if name == INCEPTION:
+        return _inception()
+    return instantiate(compose_group("datamodule", name), "datamodule")
 
 
-def _fetch(data: PreparedImages, download: Download) -> str:
-    """Make the file if it is not there; verify it either way."""
-    made = not data.path.exists()
+def _inception() -> Preparable:
+    """The weights that the Inception protocols name."""
+    from benchmarks.features.download import PublishedWeights
+    from benchmarks.features.inception import PUBLISHED_SHA256, URL_INCEPTION_V3
+
+    extractor = compose_group("protocol", "fid_10k_test10k").extractor
+    path = data_root() / extractor.weights
+    return PublishedWeights(
+        INCEPTION, path, URL_INCEPTION_V3, PUBLISHED_SHA256, extractor.weights_sha256
+    )
+
+
+def _fetch(data: Preparable) -> str:
+    """Make the files if they are not there; verify them either way."""
+    made = not data.is_prepared()
     if made:
-        if data.source is None:
-            raise UserError(
-                f"data set {data.name} has no download: put {data.path.name} into "
-                f"{data.path.parent}"
-            )
         try:
-            arrays = download(data.source, data.path.parent / "torchvision")
+            data.prepare()
         except (OSError, RuntimeError) as error:
             raise UserError(f"download of {data.name} failed: {one_line(error)}") from error
-        part = data.path.with_suffix(f".{os.getpid()}.part")
-        with part.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        part.replace(data.path)
     with user_errors(ValueError):
         data.setup()
     verified = "fingerprint verified" if data.fingerprint else "no pinned fingerprint"
     return f"{'prepared' if made else 'is there'}, {verified} ({data.path})"
-
-
-def download_with_torchvision(source: str, folder: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a class of torchvision.datasets, which keeps and checks its files."""
-    import torchvision
-
-    cls: Any = getattr(torchvision.datasets, source)
-    out = {}
-    for split, is_train in (("train", True), ("test", False)):
-        data = cls(str(folder), train=is_train, download=True)
-        out[f"{split}_images"] = np.asarray(data.data, dtype=np.uint8)
-        out[f"{split}_labels"] = np.asarray(data.targets, dtype=np.int64)
-    return out
 
 
 @contextmanager

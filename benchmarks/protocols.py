@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from benchmarks.features.base import Features
 from benchmarks.identity import fingerprint
+from benchmarks.metrics.classifier_score import ClassifierScore
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.monitor import DivergedError
@@ -31,6 +32,8 @@ __all__ = [
     "ModelSource",
     "SampleProtocol",
     "TensorSource",
+    "own_chunks",
+    "real_source",
 ]
 
 Extractor = Callable[[Tensor], Features]
@@ -115,11 +118,15 @@ class SampleProtocol:
         """Refuse, before anything long, data or samples that this protocol cannot score.
 
         Raises:
-            ValueError: if images do not fit the extractor, or the real ones are too few.
+            ValueError: if images do not fit the extractor, the real ones are too few, or a metric
+                needs a classifier that the extractor has not.
         """
-        real = _real_source(datamodule, self.real_split, self.seed)
+        real = real_source(datamodule, self.real_split, self.seed)
         real(range(self.num_real - 1, self.num_real), torch.Generator())
-        self.extractor(source(range(2), torch.Generator().manual_seed(0)))
+        features = self.extractor(source(range(2), torch.Generator().manual_seed(0)))
+        for name, metric in self.metrics.items():
+            if features.logits is None and isinstance(metric, ClassifierScore):
+                raise ValueError(f"{name} is not available: these weights have no classifier head")
 
     def run(
         self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str
@@ -134,7 +141,7 @@ class SampleProtocol:
             metric.to(source.device)
         if world()[0] == 0:
             self._add_real(datamodule, cache, source.device)
-        for index, generator in _own_chunks(self.num_samples, self.chunk_size, self.seed, label):
+        for index, generator in own_chunks(self.num_samples, self.chunk_size, self.seed, label):
             images = source(index, generator)
             if not bool(images.isfinite().all()):
                 raise DivergedError("samples are not finite")
@@ -170,7 +177,7 @@ class SampleProtocol:
                 own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
                 metric.load_real_state(own)
             return
-        real = _real_source(datamodule, self.real_split, self.seed)
+        real = real_source(datamodule, self.real_split, self.seed)
         for index in _chunks(self.num_real, self.chunk_size):
             self._update(real(index, torch.Generator()).to(device), index, real=True)
         if cache is not None:
@@ -229,7 +236,7 @@ class LikelihoodProtocol:
         for metric in self.metrics.values():
             metric.to(source.device)
         x, _ = datamodule.split(self.split)
-        for index, generator in _own_chunks(len(x), self.chunk_size, self.seed, label):
+        for index, generator in own_chunks(len(x), self.chunk_size, self.seed, label):
             nats = self._nats(source.model, x[index.start : index.stop], generator)
             for metric in self.metrics.values():
                 metric.update(nats, datamodule.num_dims)
@@ -250,19 +257,24 @@ class LikelihoodProtocol:
         return {"likelihood": kind, "importance_samples": self.num_importance_samples}
 
 
-def _real_source(datamodule: DataModule, split: str, seed: int) -> TensorSource:
+def real_source(datamodule: DataModule, split: str, seed: int) -> TensorSource:
+    """Return a split's images, in an order drawn by the seed.
+
+    Raises:
+        ValueError: for data that are no images.
+    """
     if datamodule.num_levels is None:
         raise ValueError(f"this protocol needs images, and {datamodule.name} holds vectors")
     return TensorSource(datamodule.split(split)[0], datamodule.num_levels, seed)
 
 
-def _own_chunks(
+def own_chunks(
     total: int, size: int, seed: int, label: str
 ) -> Iterator[tuple[range, torch.Generator]]:
     """Yield this process's chunks, each with a generator seeded by (seed, chunk), with a bar."""
     rank, world_size = world()
     chunks = list(enumerate(_chunks(total, size)))[rank::world_size]
-    for i, index in tqdm(chunks, desc=label, unit="chunk", disable=rank > 0, leave=False):
+    for i, index in tqdm(chunks, desc=label, unit="chunk", disable=rank > 0 or None, leave=False):
         yield index, torch.Generator().manual_seed(fold_seed(seed, i))
 
 

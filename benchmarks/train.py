@@ -29,6 +29,7 @@ from benchmarks.records import Record, write_atomically
 from benchmarks.runs import Run
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
+from lit_models.callbacks.agreement import Agreement, DisagreementError
 from lit_models.callbacks.checkpoints import Checkpoints, find_checkpoint
 from lit_models.callbacks.monitor import DivergedError, Monitor
 from lit_models.callbacks.progress import Progress
@@ -172,7 +173,13 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
             cfg.logger, "logger", folder=run.logs, run_id=run.id, images_seen=images_seen
         ),
         # checkpoints last: what the others keep is saved with them
-        callbacks=[Monitor(cfg.log_every_updates), grids, progress, checkpoints],
+        callbacks=[
+            Agreement({"run id": run.id, "protocols": ", ".join(cfg.protocols)}),
+            Monitor(cfg.log_every_updates),
+            grids,
+            progress,
+            checkpoints,
+        ],
         default_root_dir=str(run.folder),
         use_distributed_sampler=False,
         enable_checkpointing=False,
@@ -229,7 +236,10 @@ def quiet() -> None:
 
 def _fit(run: Run, parts: Parts) -> None:
     trainer, model = parts.trainer, parts.model
-    trainer.fit(model, datamodule=parts.datamodule, ckpt_path=parts.checkpoint, weights_only=True)
+    with user_errors(DisagreementError):
+        trainer.fit(
+            model, datamodule=parts.datamodule, ckpt_path=parts.checkpoint, weights_only=True
+        )
     last = run.checkpoints / f"{model.images_seen}.ckpt"
     if not trainer.strategy.broadcast(last.exists()):
         parts.checkpoints.save(trainer)

@@ -33,7 +33,7 @@ def fingerprint_of(splits: Splits) -> str:
     """Return the SHA-256 of the canonical arrays, train then test."""
     digest = hashlib.sha256()
     for array in (splits.train, splits.train_labels, splits.test, splits.test_labels):
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).data)  # without a copy
     return digest.hexdigest()
 
 
@@ -159,15 +159,21 @@ class DataModule(LightningDataModule):
         found = fingerprint_of(splits)
         if self.fingerprint not in (None, found):
             raise ValueError(f"fingerprint of {self.name} must be {self.fingerprint}, got {found}")
-        order = np.random.default_rng(0).permutation(len(splits.train))
-        cut = len(order) - self.validation_size
-        train, validation = np.sort(order[:cut]), np.sort(order[cut:])
+        train, validation = self._set_aside(len(splits.train))
         self._splits = {
             "train": _tensors(splits.train[train], splits.train_labels[train]),
             "validation": _tensors(splits.train[validation], splits.train_labels[validation]),
             "test": _tensors(splits.test, splits.test_labels),
         }
         self.found_fingerprint = found
+
+    def _set_aside(self, size: int) -> tuple[Any, Any]:
+        """Return what indexes the training and the validation examples."""
+        if self.validation_size == 0:
+            return slice(None), slice(0)  # a view: a memory map stays one
+        order = np.random.default_rng(0).permutation(size)
+        cut = size - self.validation_size
+        return np.sort(order[:cut]), np.sort(order[cut:])
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """Return the raw examples and labels of "train", "validation" or "test"."""
@@ -195,7 +201,7 @@ class DataModule(LightningDataModule):
                 raise ValueError(
                     f"{name} examples must have shape {self.shape}, got {array.shape[1:]}"
                 )
-            if self.num_levels is not None and array.max(initial=0) >= self.num_levels:
+            if self.num_levels not in (None, 256) and array.max(initial=0) >= self.num_levels:
                 raise ValueError(
                     f"{name} images must have levels below {self.num_levels}, got {array.max()}"
                 )

@@ -1,13 +1,17 @@
 """Image sets prepared as `<root>/<name>.npz`, by `dgmbench prefetch` or by hand."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from datamodules.base import ImageDataModule, Splits
 from datamodules.npz import read_npz
 from datamodules.root import data_root
 
-__all__ = ["PreparedImages"]
+__all__ = ["PreparedImages", "download_with_torchvision"]
 
 
 class PreparedImages(ImageDataModule):
@@ -44,9 +48,40 @@ class PreparedImages(ImageDataModule):
         self.path = (Path(root).expanduser() if root else data_root()) / f"{name}.npz"
 
     def load(self) -> Splits:
-        if not self.path.exists():
+        if not self.is_prepared():
             raise ValueError(
                 f"data set {self.name} is missing: run `dgmbench prefetch {self.name}`, or put "
                 f"{self.name}.npz into the folder that DGMBENCH_DATA names"
             )
         return read_npz(self.path)
+
+    def is_prepared(self) -> bool:
+        """Return whether the file is there."""
+        return self.path.exists()
+
+    def prepare(self) -> None:
+        """Download the data and write the file.
+
+        Raises:
+            OSError, RuntimeError: if they cannot be had.
+        """
+        if self.source is None:
+            raise RuntimeError(f"no download is known; put the file at {self.path}")
+        arrays = download_with_torchvision(self.source, self.path.parent / "torchvision")
+        part = self.path.with_suffix(f".{os.getpid()}.part")
+        with part.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        part.replace(self.path)
+
+
+def download_with_torchvision(source: str, folder: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a class of torchvision.datasets, which keeps and checks its files."""
+    import torchvision
+
+    cls: Any = getattr(torchvision.datasets, source)
+    out = {}
+    for split, is_train in (("train", True), ("test", False)):
+        data = cls(str(folder), train=is_train, download=True)
+        out[f"{split}_images"] = np.asarray(data.data, dtype=np.uint8)
+        out[f"{split}_labels"] = np.asarray(data.targets, dtype=np.int64)
+    return out

@@ -10,7 +10,8 @@ from torch.optim import Optimizer
 
 from lit_models.collectives import mean_over_processes
 from lit_models.images import DataRange
-from lit_models.noise import StepNoise, fold_seed
+from lit_models.noise import Noise, StepNoise, fold_seed
+from lit_models.priors import Prior
 from lit_models.schedules import Schedule
 
 __all__ = ["LitGenerativeModel", "OptimizerFactory"]
@@ -22,8 +23,8 @@ OptimizerFactory = Any  # Callable[[Iterable[nn.Parameter]], Optimizer], given a
 class LitGenerativeModel(LightningModule):
     """Base of all models: images_seen as the clock, noise as a function of it, sampling.
 
-    A subclass implements `train_step` and `sample`; where a likelihood exists, also
-    `log_likelihood` and `likelihood_kind`.
+    A subclass implements `train_step`, and `sample`, or `prior` and `decode` where it has latent
+    codes; where a likelihood exists, also `log_likelihood` and `likelihood_kind`.
 
     Args:
         batch_size: Images per update, over all processes.
@@ -36,6 +37,7 @@ class LitGenerativeModel(LightningModule):
     """
 
     likelihood_kind: ClassVar[str | None] = None  # "exact", "elbo", "iwae" or "ais"
+    prior: Prior | None = None  # of the latent codes, where there are any
     noise: StepNoise
 
     def __init__(
@@ -84,8 +86,17 @@ class LitGenerativeModel(LightningModule):
     def sample(
         self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
     ) -> Tensor:
-        """Draw num_samples from the model, in its own range, with this generator alone."""
-        raise NotImplementedError
+        """Draw num_samples from the model, in its own range, with this generator alone.
+
+        Here: decoded draws of the prior, for models that have one.
+        """
+        if self.prior is None:
+            raise NotImplementedError
+        return self.decode(self.prior(Noise(generator, self.device, self.dtype), num_samples))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the sample that belongs to codes z (B, dim); differentiable in z."""
+        raise ValueError(f"{type(self).__name__} has no latent codes")
 
     def to_images(self, x: Tensor) -> Tensor:
         """Return samples as floats in [0, 255], unrounded."""

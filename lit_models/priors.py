@@ -1,12 +1,23 @@
 """Priors over the latent code z; their draws have shape (B, dim)."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
 from lit_models.noise import Noise
 
-__all__ = ["NormalPrior", "UniformPrior"]
+__all__ = ["NormalPrior", "Prior", "UniformPrior"]
+
+
+class Prior(Protocol):
+    """What models and the inversion of a generator ask of a prior."""
+
+    def __call__(self, noise: Noise, num_samples: int) -> Tensor:
+        """Return (num_samples, dim) draws."""
+
+    def project(self, z: Tensor) -> Tensor:
+        """Return the point of the prior's support nearest to z (B, dim)."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,10 @@ class NormalPrior:
     def __call__(self, noise: Noise, num_samples: int) -> Tensor:
         """Return (num_samples, dim) draws."""
         return noise((num_samples, self.dim), "normal")
+
+    def project(self, z: Tensor) -> Tensor:
+        """Return z: the support is everything."""
+        return z
 
 
 @dataclass(frozen=True)
@@ -41,3 +56,7 @@ class UniformPrior:
     def __call__(self, noise: Noise, num_samples: int) -> Tensor:
         """Return (num_samples, dim) draws."""
         return self.low + (self.high - self.low) * noise((num_samples, self.dim), "uniform")
+
+    def project(self, z: Tensor) -> Tensor:
+        """Return z clamped to the interval."""
+        return z.clamp(self.low, self.high)

@@ -4,13 +4,18 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.feature_extractor_inceptionv3 import (
+    URL_INCEPTION_V3,
+    FeatureExtractorInceptionV3,
+)
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 from benchmarks.features.base import Features, check_hash
 from datamodules.root import data_root
 
-__all__ = ["Inception2015"]
+__all__ = ["PUBLISHED_SHA256", "URL_INCEPTION_V3", "Inception2015"]
+
+PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 SIDE = 299
 CPU_BATCH = 16  # a larger one leaves the cache
@@ -80,8 +85,8 @@ class Inception2015:
         path = data_root() / weights
         if not path.exists():
             raise ValueError(
-                f"weights file {weights} is missing: put it into the folder that DGMBENCH_DATA "
-                "names"
+                f"weights file {weights} is missing: run `dgmbench prefetch inception_2015`, or "
+                "put it into the folder that DGMBENCH_DATA names"
             )
         check_hash(path, weights_sha256)
         network = _Network("inception_2015", ["2048"], str(path))

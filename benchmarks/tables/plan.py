@@ -79,13 +79,14 @@ class PlannedRun:
     def lacks(self) -> str | None:
         """Return what this run needs and this machine has not, with what mends it; or None."""
         data = compose_group("datamodule", self.dataset)
-        if "source" in data and not (data_root() / f"{self.dataset}.npz").exists():
+        files = (data_root() / f"{self.dataset}.npz", data_root() / self.dataset)
+        if "source" in data and not any(f.exists() for f in files):
             return f"data set {self.dataset} is missing: dgmbench prefetch {self.dataset}"
         for name in self.protocols:
             extractor = compose_group("protocol", name).get("extractor")
             weights = None if extractor is None else extractor.get("weights")
             if weights is not None and not (data_root() / weights).exists():
-                return f"weights {weights} are missing: put the file into {data_root()}"
+                return f"weights {weights} are missing: dgmbench prefetch inception_2015"
         return None
 
     def is_done(self, record: Record | None) -> bool:

@@ -1,6 +1,6 @@
 """BEGAN: an autoencoder as the discriminator, and a proportional control of its balance."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -10,7 +10,7 @@ from lit_models.adversarial.engine import AdversarialModel, Objective, Player
 from lit_models.base import OptimizerFactory
 from lit_models.collectives import mean_over_processes
 from lit_models.images import DataRange
-from lit_models.noise import Noise
+from lit_models.priors import Prior
 from lit_models.schedules import Schedule
 
 __all__ = ["BEGAN"]
@@ -54,7 +54,7 @@ class BEGAN(AdversarialModel):
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        prior: Callable[[Noise, int], Tensor],
+        prior: Prior,
         optimizer_g: OptimizerFactory,
         optimizer_d: OptimizerFactory,
         batch_size: int,
@@ -120,10 +120,8 @@ class BEGAN(AdversarialModel):
         """Return L(G(z))."""
         return self.reconstruction_error(self.generator(z))
 
-    def sample(
-        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
-    ) -> Tensor:
-        return self.generator(self.prior(Noise(generator, self.device, self.dtype), num_samples))
+    def decode(self, z: Tensor) -> Tensor:
+        return self.generator(z)
 
     @torch.no_grad()
     def _update_k(self) -> None:

@@ -1,7 +1,7 @@
 """The GAN with a scalar discriminator: any loss, any penalty, any networks."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -12,7 +12,7 @@ from lit_models.adversarial.losses import AdversarialLoss
 from lit_models.adversarial.penalties import Penalty
 from lit_models.base import OptimizerFactory
 from lit_models.images import DataRange
-from lit_models.noise import Noise
+from lit_models.priors import Prior
 from lit_models.schedules import Schedule
 
 __all__ = ["GAN"]
@@ -50,7 +50,7 @@ class GAN(AdversarialModel):
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        prior: Callable[[Noise, int], Tensor],
+        prior: Prior,
         loss: AdversarialLoss,
         optimizer_g: OptimizerFactory,
         optimizer_d: OptimizerFactory,
@@ -108,7 +108,9 @@ class GAN(AdversarialModel):
         """Return the discriminator's loss on real (B, ...) and the samples of z, with penalty."""
         with torch.no_grad():
             fake = self.generator(z)
-        loss = self.loss.discriminator_loss(self.discriminator(real), self.discriminator(fake))
+        logits = self.discriminator(real), self.discriminator(fake)
+        loss = self.loss.discriminator_loss(*logits)
+        self.track(**self.loss.estimates(*logits))
         if self.penalty is not None:
             loss = loss + self.penalty(self.discriminator, real, fake, self.noise)
         return loss
@@ -117,10 +119,7 @@ class GAN(AdversarialModel):
         """Return the generator's loss on the samples of z."""
         return self.loss.generator_loss(self.discriminator(self.generator(z)))
 
-    def sample(
-        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
-    ) -> Tensor:
-        z = self.prior(Noise(generator, self.device, self.dtype), num_samples)
+    def decode(self, z: Tensor) -> Tensor:
         return (self.ema_generator if self.weights == "ema" else self.generator)(z)
 
     @torch.no_grad()

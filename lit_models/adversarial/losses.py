@@ -1,12 +1,11 @@
 """Adversarial losses: functions of the discriminator's outputs only.
 
-Each is a frozen dataclass with the two methods of `AdversarialLoss`. Arguments are in the order
-real, fake; results are scalars to minimise, means over the batch. What needs the discriminator
-itself stands in `penalties.py`.
+Each is a frozen dataclass on `AdversarialLoss`. Arguments are in the order real, fake; results are
+scalars to minimise, means over the batch. What needs the discriminator itself stands in
+`penalties.py`.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 from torch.nn.functional import relu, softplus
@@ -22,18 +21,24 @@ __all__ = [
 ]
 
 
-class AdversarialLoss(Protocol):
+class AdversarialLoss:
     """What the GAN asks of a loss."""
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return the scalar the discriminator minimises; logits have shape (B,)."""
+        raise NotImplementedError
 
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
         """Return the scalar the generator minimises; logits have shape (B,)."""
+        raise NotImplementedError
+
+    def estimates(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+        """Return what else the logits tell, scalars by name, to be logged."""
+        return {}
 
 
 @dataclass(frozen=True)
-class MinimaxLoss:
+class MinimaxLoss(AdversarialLoss):
     r"""The minimax GAN loss, saturating (Goodfellow et al., 2014, arXiv:1406.2661, Eq. 1).
 
     .. math::
@@ -49,7 +54,7 @@ class MinimaxLoss:
 
 
 @dataclass(frozen=True)
-class NonSaturatingLoss:
+class NonSaturatingLoss(AdversarialLoss):
     r"""Non-saturating GAN loss (Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661, Sec. 3).
 
     .. math::
@@ -65,12 +70,13 @@ class NonSaturatingLoss:
 
 
 @dataclass(frozen=True)
-class WassersteinLoss:
+class WassersteinLoss(AdversarialLoss):
     r"""Wasserstein critic loss (Arjovsky et al., 2017, https://arxiv.org/abs/1701.07875, Eq. 2-3).
 
     .. math:: L_D = E D(G(z)) - E D(x), \quad L_G = -E D(G(z))
 
-    The negated discriminator loss is the estimate of the (scaled) Wasserstein-1 distance.
+    E D(x) - E D(G(z)) is logged as the estimate of the Wasserstein-1 distance, up to the Lipschitz
+    constant that the clipping or the penalty allows.
     """
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -79,9 +85,12 @@ class WassersteinLoss:
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
         return -fake_logits.mean()
 
+    def estimates(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+        return {"wasserstein_estimate": real_logits.mean() - fake_logits.mean()}
+
 
 @dataclass(frozen=True)
-class HingeLoss:
+class HingeLoss(AdversarialLoss):
     r"""Hinge loss (Lim and Ye, 2017, https://arxiv.org/abs/1705.02894).
 
     .. math:: L_D = E \max(0, 1 - D(x)) + E \max(0, 1 + D(G(z))), \quad L_G = -E D(G(z))
@@ -95,7 +104,7 @@ class HingeLoss:
 
 
 @dataclass(frozen=True)
-class LeastSquaresLoss:
+class LeastSquaresLoss(AdversarialLoss):
     r"""LSGAN's loss on the discriminator's output (Mao et al., 2017, arXiv:1611.04076, Eq. 2).
 
     .. math::

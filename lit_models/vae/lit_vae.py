@@ -43,6 +43,7 @@ class VAE(LitGenerativeModel):
     """
 
     likelihood_kind: ClassVar[str | None] = "elbo"
+    prior: NormalPrior
 
     def __init__(
         self,
@@ -82,10 +83,8 @@ class VAE(LitGenerativeModel):
         self.track(loss=loss)
         return loss
 
-    def sample(
-        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
-    ) -> Tensor:
-        z = self.prior(Noise(generator, self.device, self.dtype), num_samples)
+    def decode(self, z: Tensor) -> Tensor:
+        """Return E[x | z], (B, C, H, W)."""
         return self.likelihood.mean(self.decoder(z))
 
     def log_likelihood(

@@ -1,0 +1,158 @@
+"""Precision, recall and F1 on data whose manifold is known (Lucic et al., 2018, Sec. 5)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.metrics.share_within import ShareWithin
+from benchmarks.protocols import ImageSource, ModelSource, own_chunks, real_source
+from datamodules.base import DataModule
+from lit_models.base import LitGenerativeModel
+from lit_models.callbacks.monitor import DivergedError
+from lit_models.callbacks.sample_grids import sampling
+from lit_models.noise import Noise, fold_seed
+
+__all__ = ["KnownManifold", "ManifoldProtocol", "invert"]
+
+SAMPLES, INVERSIONS = range(2)  # children of the seed
+
+
+@runtime_checkable
+class KnownManifold(Protocol):
+    """A data set that knows the manifold of its images."""
+
+    def manifold_distance(self, images: np.ndarray) -> np.ndarray:
+        """Return the Euclidean distances (N,) of images (N, C, H, W) in [0, 1] to the manifold."""
+
+
+@dataclass(frozen=True)
+class ManifoldProtocol:
+    """Precision: samples near the manifold. Recall: test images that the generator can make.
+
+    A sample is precise if its Euclidean distance to the nearest image of the manifold, pixels in
+    [0, 1], is at most `threshold`. A test image is recalled if inverting the generator finds a
+    code whose image is within the threshold of it; a better inversion can only raise it. F1 is
+    their harmonic mean.
+
+    Attributes:
+        threshold: Largest distance (.75 in the paper; from memory, not checked).
+        num_samples: Number of samples.
+        num_real: Number of test images, the first ones in an order drawn by the seed.
+        steps: Gradient steps of an inversion.
+        restarts: Codes from which an inversion starts.
+        lr: Adam's step size.
+        seed: Of the samples and the starts.
+        chunk_size: Samples, and test images, per chunk.
+    """
+
+    threshold: float
+    num_samples: int
+    num_real: int
+    steps: int
+    restarts: int
+    lr: float
+    seed: int
+    chunk_size: int
+
+    def check(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Refuse, before anything long, a source or data that this protocol cannot score.
+
+        Raises:
+            ValueError: if the data's manifold is not known, or the source is no model with codes.
+        """
+        if not isinstance(datamodule, KnownManifold):
+            raise ValueError(
+                f"this protocol needs data of a known manifold (triangles), got {datamodule.name}"
+            )
+        self._model(source)
+        real = real_source(datamodule, "test", self.seed)
+        real(range(self.num_real - 1, self.num_real), torch.Generator())
+        found = tuple(source(range(2), torch.Generator().manual_seed(0)).shape[1:])
+        if found != datamodule.shape:
+            raise ValueError(f"samples must have shape {datamodule.shape}, got {found}")
+
+    def run(
+        self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str
+    ) -> dict[str, float]:
+        """Score a model.
+
+        Raises:
+            ValueError: with too few test images.
+            DivergedError: if samples are not finite.
+        """
+        assert isinstance(datamodule, KnownManifold)
+        precision = ShareWithin(self.threshold).to(source.device)
+        recall = ShareWithin(self.threshold).to(source.device)
+        seed = fold_seed(self.seed, SAMPLES)
+        for index, generator in own_chunks(
+            self.num_samples, self.chunk_size, seed, f"{label}: precision"
+        ):
+            images = source(index, generator) / 255
+            if not bool(images.isfinite().all()):
+                raise DivergedError("samples are not finite")
+            distances = datamodule.manifold_distance(images.cpu().numpy())
+            precision.update(torch.from_numpy(distances).to(source.device))
+        model = self._model(source)
+        real = real_source(datamodule, "test", self.seed)
+        seed = fold_seed(self.seed, INVERSIONS)
+        for index, generator in own_chunks(
+            self.num_real, self.chunk_size, seed, f"{label}: recall"
+        ):
+            targets = real(index, generator).to(source.device) / 255
+            recall.update(invert(model, targets, self.steps, self.restarts, self.lr, generator))
+        p, r = float(precision.compute()), float(recall.compute())
+        return {"precision": p, "recall": r, "f1": 2 * p * r / (p + r) if p + r else 0.0}
+
+    def attributes(self, source: ImageSource) -> dict[str, Any]:
+        """Return what the row prints beside the score: nothing."""
+        return {}
+
+    def _model(self, source: ImageSource) -> LitGenerativeModel:
+        if not isinstance(source, ModelSource) or source.model.prior is None:
+            raise ValueError("this protocol needs a model with latent codes")
+        return source.model
+
+
+def invert(
+    model: LitGenerativeModel,
+    targets: Tensor,
+    steps: int,
+    restarts: int,
+    lr: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return the smallest distances (B,) of the model's images to targets that a search finds.
+
+    Adam on the codes, kept in the prior's support, minimises the squared Euclidean distance from
+    several draws of the prior.
+
+    Args:
+        model: With latent codes.
+        targets: Images (B, C, H, W) in [0, 1].
+        steps: Gradient steps.
+        restarts: Draws of the prior per target.
+        lr: Adam's step size.
+        generator: Of the draws.
+    """
+    assert model.prior is not None
+    noise = Noise(generator, model.device, model.dtype)
+    best = torch.full((len(targets),), float("inf"), device=targets.device)
+    with sampling(model):
+        for _ in range(restarts):
+            z = model.prior(noise, len(targets)).requires_grad_()
+            optimizer = torch.optim.Adam([z], lr=lr)
+            for step in range(steps + 1):
+                with torch.enable_grad():
+                    images = model.to_images(model.decode(z)) / 255
+                    squares = (images - targets).square().flatten(1).sum(1)
+                    total = squares.sum()
+                best = torch.minimum(best, squares.detach().sqrt())
+                if step < steps:
+                    (z.grad,) = torch.autograd.grad(total, z)
+                    optimizer.step()
+                    z.data = model.prior.project(z.data)
+    return best

@@ -1,0 +1,153 @@
+"""CelebA at 64x64 as in Lucic et al. (2018), memory-mapped."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from datamodules.base import ImageDataModule, Splits
+from datamodules.npz import read_npz
+from datamodules.root import data_root
+
+__all__ = ["CROP", "SIDE", "CelebA64", "crop_and_resize"]
+
+CROP, SIDE = 160, 64
+PARTITION = "list_eval_partition.txt"
+SPLITS = {
+    "train": "0",
+    "test": "2",
+}  # 1 is the official validation set, which the paper leaves out
+KEPT_EVERY = 1000  # images after which a conversion can go on where it was cut
+
+
+def crop_and_resize(image: np.ndarray) -> np.ndarray:
+    """Return the central 160x160 of an image (H, W, 3), resized to (3, 64, 64), uint8.
+
+    The resize is TensorFlow 1's bilinear one: output pixel i takes position 2.5 i of the crop,
+    without half-pixel centres and antialiasing. Rounded to the nearest level, where the paper's
+    code keeps floats.
+    """
+    top, left = (image.shape[0] - CROP) // 2, (image.shape[1] - CROP) // 2
+    crop = image[top : top + CROP, left : left + CROP].astype(np.float32)
+    position = np.arange(SIDE, dtype=np.float32) * (CROP / SIDE)
+    low = position.astype(int)
+    share = position - low
+    rows = crop[low] * (1 - share)[:, None, None] + crop[low + 1] * share[:, None, None]
+    out = rows[:, low] * (1 - share)[:, None] + rows[:, low + 1] * share[:, None]
+    return np.rint(out).astype(np.uint8).transpose(2, 0, 1)
+
+
+class CelebA64(ImageDataModule):
+    """162,770 training and 19,962 test images of faces, (3, 64, 64), all of label 0.
+
+    Liu et al., 2015, https://arxiv.org/abs/1411.7766. Read from `<root>/<name>/train.npy` and
+    `test.npy`, which `dgmbench prefetch` makes, as memory maps: the processes of one machine share
+    them, and only what a batch needs is read. `<root>/<name>.npz` is accepted too.
+
+    Args:
+        name: Name of the data set, and of its folder.
+        image_shape: (3, 64, 64).
+        num_levels: Levels of a pixel.
+        num_classes: Number of labels.
+        validation_size: Training images set aside; if not 0, the training images are copied into
+            memory.
+        source: Name of the class in torchvision.datasets that downloads it.
+        root: Folder of the prepared data; None for `data_root()`.
+        fingerprint: Expected SHA-256 of the arrays, or None.
+
+    Raises:
+        ValueError: from setup, if the files are missing or wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        image_shape: Sequence[int],
+        num_levels: int,
+        num_classes: int,
+        validation_size: int,
+        source: str | None,
+        root: str | None = None,
+        fingerprint: str | None = None,
+    ) -> None:
+        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        self.source = source
+        self.path = (Path(root).expanduser() if root else data_root()) / name
+        self.originals = self.path.parent / "torchvision" / "celeba"
+
+    def is_prepared(self) -> bool:
+        """Return whether the files are there."""
+        return all((self.path / f"{split}.npy").exists() for split in SPLITS)
+
+    def load(self) -> Splits:
+        if not self.is_prepared():
+            file = self.path.with_suffix(".npz")
+            if file.exists():
+                return read_npz(file)
+            raise ValueError(
+                f"data set {self.name} is missing: run `dgmbench prefetch {self.name}`, or put "
+                f"{self.name}.npz into the folder that DGMBENCH_DATA names"
+            )
+        images = {}
+        for split in SPLITS:
+            try:  # copy on write: torch wants a writable array
+                images[split] = np.load(self.path / f"{split}.npy", "c", allow_pickle=False)
+            except (ValueError, OSError, EOFError) as error:
+                raise ValueError(f"{self.path / split}.npy is no array file: {error}") from error
+        labels = {split: np.zeros(len(x), np.int64) for split, x in images.items()}
+        return Splits(images["train"], labels["train"], images["test"], labels["test"])
+
+    def prepare(self) -> None:
+        """Convert the originals, downloaded by torchvision unless they are there already.
+
+        A conversion that was cut goes on where it was.
+
+        Raises:
+            OSError, RuntimeError: if the originals cannot be had.
+        """
+        if not (self.originals / PARTITION).exists():
+            self._download()
+        lines = (self.originals / PARTITION).read_text().split("\n")
+        pairs = [line.split() for line in lines if line.strip()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        for split, code in SPLITS.items():
+            self._convert([name for name, part in pairs if part == code], split)
+
+    def _download(self) -> None:
+        import torchvision
+
+        try:
+            torchvision.datasets.CelebA(str(self.originals.parent), split="test", download=True)
+        except (OSError, RuntimeError, ImportError) as error:
+            raise RuntimeError(
+                f"{error} (by hand: put {PARTITION} and the folder img_align_celeba into "
+                f"{self.originals})"
+            ) from error
+
+    def _convert(self, names: Sequence[str], split: str) -> None:
+        target, part = self.path / f"{split}.npy", self.path / f"{split}.part"
+        if target.exists():
+            return
+        done_file = self.path / f"{split}.done"
+        done = int(done_file.read_text()) if part.exists() and done_file.exists() else 0
+        shape = (len(names), 3, SIDE, SIDE)
+        out = np.lib.format.open_memmap(part, "r+" if done else "w+", np.uint8, shape)
+        for i in tqdm(
+            range(done, len(names)), desc=f"{self.name} {split}", unit="image", disable=None
+        ):
+            out[i] = crop_and_resize(_read(self.originals / "img_align_celeba" / names[i]))
+            if (i + 1) % KEPT_EVERY == 0:
+                out.flush()
+                done_file.write_text(str(i + 1))
+        out.flush()
+        del out
+        part.replace(target)
+        done_file.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))

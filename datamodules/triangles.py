@@ -1,0 +1,215 @@
+"""Rasterised triangles: images of a known manifold, after Lucic et al. (2018).
+
+"Are GANs Created Equal?", https://arxiv.org/abs/1711.10337, Sec. 5 and the published notebook:
+convex polygons with vertices on a circle, moved to the middle of the image, drawn with partial
+cover of pixels. The manifold has as many dimensions as vertices, so that the distance of an image
+to it can be computed.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from datamodules.base import ImageDataModule, Splits
+
+__all__ = ["Triangles", "polygon_vertices", "rasterise"]
+
+BLOCK, SHOWN = 2000, 10  # polygons at a time; blocks from which on a bar is shown
+SEARCH_STEPS, STARTS = 12, 4
+
+
+def polygon_vertices(angles: np.ndarray, radius: float) -> np.ndarray:
+    """Return vertices (N, V, 2) at angles (N, V) of a circle, moved to have mean 0."""
+    points = radius * np.stack([np.cos(angles), np.sin(angles)], axis=2)
+    return points - points.mean(axis=1, keepdims=True)
+
+
+def rasterise(vertices: np.ndarray, side: int, subpixels: int) -> np.ndarray:
+    """Return which share of each pixel convex polygons cover, (N, side, side), in [0, 1].
+
+    A pixel counts the centres of its subpixels x subpixels cells inside the polygon.
+
+    Args:
+        vertices: (N, V, 2), counter-clockwise, in [-1, 1] x [-1, 1].
+        side: Pixels per side.
+        subpixels: Cells per side of a pixel.
+    """
+    fine = side * subpixels
+    y = (np.arange(fine) + 0.5) * (2 / fine) - 1
+    lower = np.full((len(vertices), fine), -np.inf)
+    upper = np.full((len(vertices), fine), np.inf)
+    for i in range(vertices.shape[1]):  # inside is to the left of every edge
+        x0, y0 = vertices[:, i, 0, None], vertices[:, i, 1, None]
+        dx = vertices[:, (i + 1) % vertices.shape[1], 0, None] - x0
+        dy = vertices[:, (i + 1) % vertices.shape[1], 1, None] - y0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            crossing = x0 + dx * (y - y0) / dy
+        upper = np.where(dy > 0, np.minimum(upper, crossing), upper)
+        lower = np.where(dy < 0, np.maximum(lower, crossing), lower)
+    first = _cells(lower, fine)
+    last = np.maximum(_cells(upper, fine), first)
+    left = np.arange(side, dtype=np.int16) * subpixels
+    first, last = first[..., None], last[..., None]
+    covered = np.minimum(last, left + subpixels) - np.maximum(first, left)
+    covered = np.maximum(covered, 0).reshape(-1, side, subpixels, side).sum(axis=2)
+    return covered / np.float32(subpixels**2)
+
+
+def _cells(x: np.ndarray, fine: int) -> np.ndarray:
+    """Return how many cell centres lie to the left of x."""
+    return np.clip(np.ceil((x + 1) * (fine / 2) - 0.5), 0, fine).astype(np.int16)
+
+
+class Triangles(ImageDataModule):
+    """White polygons with `num_vertices` vertices on black; all labels are 0.
+
+    The gaps between neighbouring vertices, seen from the circle's centre, are uniform among those
+    that are at least `min_gap_degrees`.
+
+    Args:
+        name: Name of the data set.
+        image_shape: (1, S, S).
+        num_levels: Levels of a pixel (256).
+        num_classes: Number of labels (1).
+        num_vertices: Vertices of a polygon (3).
+        min_gap_degrees: Smallest gap (20 in the paper's notebook).
+        radius: Of the circle, where the image is [-1, 1]^2 (.75).
+        subpixels: Cells per side of a pixel (8).
+        train_size: Number of training images, those set aside included.
+        test_size: Number of test images.
+        seed: Of the draw.
+        validation_size: Training images set aside.
+        fingerprint: Expected SHA-256 of the arrays, or None.
+
+    Raises:
+        ValueError: if the image is not a grey square, or the gaps do not fit a circle.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        image_shape: Sequence[int],
+        num_levels: int,
+        num_classes: int,
+        num_vertices: int,
+        min_gap_degrees: float,
+        radius: float,
+        subpixels: int,
+        train_size: int,
+        test_size: int,
+        seed: int,
+        validation_size: int,
+        fingerprint: str | None = None,
+    ) -> None:
+        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        if len(self.shape) != 3 or self.shape[0] != 1 or self.shape[1] != self.shape[2]:
+            raise ValueError(f"image_shape must be (1, S, S), got {list(image_shape)}")
+        if num_vertices < 3 or not 0 < num_vertices * min_gap_degrees < 360:
+            raise ValueError(
+                "num_vertices must be >= 3 and num_vertices x min_gap_degrees in (0, 360), "
+                f"got {num_vertices} and {min_gap_degrees}"
+            )
+        self.top_level = num_levels - 1
+        self.num_vertices, self.min_gap = num_vertices, np.deg2rad(min_gap_degrees)
+        self.radius, self.subpixels = radius, subpixels
+        self.train_size, self.test_size, self.seed = train_size, test_size, seed
+
+    def load(self) -> Splits:
+        rng = np.random.default_rng(self.seed)
+        # one after the other, so that the test set does not depend on how the draws are batched
+        self._angles = {"train": self._draw(rng, self.train_size)}
+        self._angles["test"] = self._draw(rng, self.test_size)
+        images = {split: self._images(a)[:, None] for split, a in self._angles.items()}
+        self._known = images["train"]
+        labels = {split: np.zeros(len(a), np.int64) for split, a in self._angles.items()}
+        return Splits(images["train"], labels["train"], images["test"], labels["test"])
+
+    def manifold_distance(self, images: np.ndarray) -> np.ndarray:
+        """Return the Euclidean distance of images (N, 1, S, S) in [0, 1] to the nearest polygon.
+
+        From the nearest training images, a Gauss-Newton search over the angles. The result is the
+        distance to a polygon image that exists, so an upper bound.
+        """
+        pixels = images.reshape(len(images), -1).astype(np.float32)
+        starts = self._nearest_training(pixels)
+        best = np.full(len(pixels), np.inf)
+        for column in starts.T:
+            best = np.minimum(best, self._search(pixels, self._angles["train"][column]))
+        return best
+
+    def _draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Return angles (N, V): uniform gaps of at least min_gap, then a uniform rotation."""
+        slack = 2 * np.pi - self.num_vertices * self.min_gap
+        shares = rng.dirichlet(np.ones(self.num_vertices), size=size)
+        gaps = self.min_gap + slack * shares
+        return rng.uniform(0, 2 * np.pi, (size, 1)) + np.cumsum(gaps, axis=1)
+
+    def _images(self, angles: np.ndarray) -> np.ndarray:
+        parts = np.array_split(angles, max(1, len(angles) // BLOCK))
+        return np.concatenate(
+            [
+                self._levels(polygon_vertices(part, self.radius))
+                for part in tqdm(
+                    parts, desc=self.name, leave=False, disable=len(parts) < SHOWN or None
+                )
+            ]
+        )
+
+    def _levels(self, vertices: np.ndarray) -> np.ndarray:
+        cover = rasterise(vertices, self.shape[1], self.subpixels)
+        return np.rint(cover * self.top_level).astype(np.uint8)
+
+    def _nearest_training(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the indices (N, STARTS) of the nearest training images."""
+        train = self._known.reshape(self.train_size, -1)
+        found = []
+        for part in np.array_split(pixels, max(1, len(pixels) // 250)):
+            scores = np.empty((len(part), len(train)), np.float32)
+            for at in range(0, len(train), 10_000):
+                block = train[at : at + 10_000].astype(np.float32) / self.top_level
+                scores[:, at : at + 10_000] = (block**2).sum(1) - 2 * part @ block.T
+            found.append(np.argpartition(scores, STARTS, axis=1)[:, :STARTS])
+        return np.concatenate(found)
+
+    def _search(self, pixels: np.ndarray, angles: np.ndarray) -> np.ndarray:
+        """Return the smallest distance that a damped Gauss-Newton search finds."""
+        angles, step = angles.copy(), np.full(len(angles), np.deg2rad(2.0))
+        best = self._distance(pixels, angles)
+        for _ in range(SEARCH_STEPS):
+            residual = pixels - self._flat(angles)
+            slopes = np.stack(
+                [self._slope(angles, i, np.deg2rad(1.0)) for i in range(self.num_vertices)], axis=2
+            )
+            gram = np.einsum("npi,npj->nij", slopes, slopes)
+            gram += 1e-3 * np.eye(self.num_vertices)
+            right = np.einsum("npi,np->ni", slopes, residual)
+            move = np.linalg.solve(gram, right[..., None])[..., 0]
+            scale = np.minimum(1, step / np.abs(move).max(axis=1).clip(1e-12))
+            proposal = self._admissible(angles + scale[:, None] * move)
+            distance = self._distance(pixels, proposal)
+            better = distance < best
+            angles[better], best[better] = proposal[better], distance[better]
+            step = np.where(better, step * 1.5, step * 0.4)
+        return best
+
+    def _slope(self, angles: np.ndarray, vertex: int, delta: float) -> np.ndarray:
+        up, down = angles.copy(), angles.copy()
+        up[:, vertex] += delta
+        down[:, vertex] -= delta
+        return (self._flat(up) - self._flat(down)) / (2 * delta)
+
+    def _admissible(self, angles: np.ndarray) -> np.ndarray:
+        """Return angles whose gaps are at least min_gap; the others are scaled to fit."""
+        gaps = np.diff(angles, axis=1, append=angles[:, :1] + 2 * np.pi)
+        slack = np.maximum(gaps - self.min_gap, 0)
+        slack *= (2 * np.pi - self.num_vertices * self.min_gap) / slack.sum(1, keepdims=True)
+        ends = np.cumsum(self.min_gap + slack, axis=1)[:, :-1]
+        return angles[:, :1] + np.concatenate([np.zeros((len(angles), 1)), ends], axis=1)
+
+    def _distance(self, pixels: np.ndarray, angles: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.square(pixels - self._flat(angles)).sum(1))
+
+    def _flat(self, angles: np.ndarray) -> np.ndarray:
+        images = self._images(angles).reshape(len(angles), -1)
+        return images.astype(np.float32) / self.top_level
