@@ -41,11 +41,13 @@ __all__ = ["quiet", "train"]
 # children of the root seed
 INITIALISATION, ORDER, NOISE, GRIDS = range(4)
 CHECKPOINTS_PER_RUN = 10
+SPEED = ("threads", "channels_last", "compile")  # settings that change rounding only
 HARMLESS = (  # true of every run here, and meant so
     ".*have overridden `on_after_batch_transfer`.*",
     ".*LeafSpec.*",
     ".*`srun` command is available.*",
     ".*does not have many workers.*",
+    ".*torch.distributed.nn.functional.* is deprecated.*",
 )
 
 
@@ -84,6 +86,7 @@ def train(composed: Composed, bar: bool = True) -> Record:
 
 def _train(composed: Composed, run: Run, bar: bool) -> Record:
     torch.set_num_threads(composed.cfg.threads)
+    torch.backends.cudnn.deterministic = True  # the same bits for the same seed
     datamodule = _data(composed)
     with user_errors(ValueError):
         record = run.record() or _new_record(composed, run)
@@ -150,6 +153,7 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
     torch.manual_seed(fold_seed(cfg.seed, INITIALISATION))
     model: LitGenerativeModel = instantiate(cfg.model, "model")
     model.noise_seed = fold_seed(cfg.seed, NOISE)
+    model.speed_up(cfg.channels_last, cfg.compile)
     budget = _budget(cfg.images_seen, model.images_per_step)
     with user_errors(ValueError, TypeError):
         model.weights = cfg.weights
@@ -186,6 +190,8 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    if cfg.data_on_device:
+        datamodule.device = trainer.strategy.root_device
     with user_errors(ValueError):
         BatchStream(
             *datamodule.split("train"), batch_size=model.batch_size, world_size=trainer.world_size
@@ -299,7 +305,7 @@ def _begin(composed: Composed, run: Run, record: Record, parts: Parts) -> None:
     record.config = {
         **identity(cfg),
         "weights": cfg.weights,
-        "threads": cfg.threads,
+        **{key: cfg[key] for key in SPEED},
         "draws_dropout": parts.model.draws_dropout,  # then the number of processes matters
     }
     record.status, record.reason = "interrupted", "started and not ended"

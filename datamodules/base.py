@@ -96,7 +96,9 @@ class BatchStream:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         images_seen = self.images_seen
         while True:
-            index = torch.from_numpy(self.indices(images_seen))
+            index = torch.from_numpy(self.indices(images_seen)).to(
+                self.x.device, non_blocking=True
+            )
             yield self.x.index_select(0, index), self.labels.index_select(0, index)
             images_seen += self.span
 
@@ -117,6 +119,7 @@ class DataModule(LightningDataModule):
 
     Attributes:
         order_seed: Seed of the order of the batches.
+        device: Where the training examples are kept, and so the batches made.
         found_fingerprint: SHA-256 of the data, once set up.
     """
 
@@ -136,6 +139,7 @@ class DataModule(LightningDataModule):
         self.fingerprint = fingerprint
         self.found_fingerprint: str | None = None
         self.order_seed = 0
+        self.device = torch.device("cpu")
 
     @property
     def num_dims(self) -> int:
@@ -185,8 +189,10 @@ class DataModule(LightningDataModule):
         """Return the stream that begins where the model's clock stands."""
         assert self.trainer is not None
         model: Any = self.trainer.lightning_module
+        x, labels = (t.to(self.device) for t in self.split("train"))
         return BatchStream(
-            *self.split("train"),
+            x,
+            labels,
             batch_size=model.batch_size,
             batches_per_step=model.batches_per_step,
             images_seen=model.images_seen,

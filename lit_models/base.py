@@ -38,6 +38,7 @@ class LitGenerativeModel(LightningModule):
 
     likelihood_kind: ClassVar[str | None] = None  # "exact", "elbo", "iwae" or "ais"
     prior: Prior | None = None  # of the latent codes, where there are any
+    channels_last: bool = False
     noise: StepNoise
 
     def __init__(
@@ -114,7 +115,19 @@ class LitGenerativeModel(LightningModule):
         self, batch: tuple[Tensor, Tensor], dataloader_idx: int
     ) -> tuple[Tensor, Tensor]:
         x, labels = batch
-        return self.data_range.encode(x, self.dtype), labels
+        x = self.data_range.encode(x, self.dtype)
+        if self.channels_last and x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        return x, labels
+
+    def speed_up(self, channels_last: bool, compile: bool) -> None:
+        """Choose memory format and compilation of the networks; neither renames a parameter."""
+        self.channels_last = channels_last
+        if channels_last:
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if compile:
+            for network in self.children():
+                network.compile()
 
     @property
     def draws_dropout(self) -> bool:

@@ -54,6 +54,10 @@ class ReplicatedStrategy(DDPStrategy):
             for tensor in [*self.model.parameters(), *self.model.buffers()]:
                 dist.broadcast(tensor, src=0)
         self._steps = 0
+        if self.root_device.type == "cuda":
+            # Lightning asks all processes for a signal in every batch, and waits for the device
+            epoch_loop = self.model.trainer.fit_loop.epoch_loop
+            epoch_loop._broadcast_sigterm_tensor = lambda: None
 
     def optimizer_step(
         self, optimizer: Optimizer, closure: Callable[[], Any], model: Any = None, **kwargs: Any

@@ -106,7 +106,8 @@ class BEGAN(AdversarialModel):
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
         """Return L(x), the mean absolute error over all numbers of x (B, C, H, W)."""
-        return (x - self.discriminator(x)).abs().mean()
+        # in full precision under autocast
+        return (x.to(self.dtype) - self.discriminator(x).to(self.dtype)).abs().mean()
 
     def discriminator_objective(self, real: Tensor, z: Tensor) -> Tensor:
         """Return L(x) - k L(G(z)); keeps both errors for the update of k."""

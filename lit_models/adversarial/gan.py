@@ -108,16 +108,20 @@ class GAN(AdversarialModel):
         """Return the discriminator's loss on real (B, ...) and the samples of z, with penalty."""
         with torch.no_grad():
             fake = self.generator(z)
-        logits = self.discriminator(real), self.discriminator(fake)
+        logits = self._logits(real), self._logits(fake)
         loss = self.loss.discriminator_loss(*logits)
         self.track(**self.loss.estimates(*logits))
         if self.penalty is not None:
-            loss = loss + self.penalty(self.discriminator, real, fake, self.noise)
+            # forward, not the module: a compiled network has no second derivative
+            loss = loss + self.penalty(self.discriminator.forward, real, fake, self.noise)
         return loss
 
     def generator_objective(self, z: Tensor) -> Tensor:
         """Return the generator's loss on the samples of z."""
-        return self.loss.generator_loss(self.discriminator(self.generator(z)))
+        return self.loss.generator_loss(self._logits(self.generator(z)))
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return self.discriminator(x).to(self.dtype)  # losses in full precision under autocast
 
     def decode(self, z: Tensor) -> Tensor:
         return (self.ema_generator if self.weights == "ema" else self.generator)(z)

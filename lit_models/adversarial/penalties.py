@@ -12,13 +12,13 @@ from lit_models.noise import Noise
 
 __all__ = ["DraganPenalty", "GaussianDraganPenalty", "GradientPenalty", "Penalty"]
 
+Network = Callable[[Tensor], Tensor]  # the discriminator's forward, from (B, ...) to (B,)
+
 
 class Penalty(Protocol):
     """What the GAN asks of a penalty."""
 
-    def __call__(
-        self, discriminator: nn.Module, real: Tensor, fake: Tensor, noise: Noise
-    ) -> Tensor:
+    def __call__(self, discriminator: Network, real: Tensor, fake: Tensor, noise: Noise) -> Tensor:
         """Return the scalar added to the discriminator's loss; real and fake are (B, ...)."""
 
 
@@ -41,12 +41,12 @@ class GradientPenalty:
     target: float
     epsilon: float
 
-    def __call__(
-        self, discriminator: nn.Module, real: Tensor, fake: Tensor, noise: Noise
-    ) -> Tensor:
+    def __call__(self, discriminator: Network, real: Tensor, fake: Tensor, noise: Noise) -> Tensor:
         """Return the penalty on points between real and fake, both (B, ...)."""
         u = noise((real.shape[0], *[1] * (real.dim() - 1)), "uniform")
-        norm = gradient_norm(discriminator, torch.lerp(fake.detach(), real, u), self.epsilon)
+        norm = gradient_norm(
+            discriminator, torch.lerp(fake.detach().to(real.dtype), real, u), self.epsilon
+        )
         return self.weight * (norm - self.target).square().mean()
 
 
@@ -75,9 +75,7 @@ class DraganPenalty:
     scale: float
     output: nn.Module
 
-    def __call__(
-        self, discriminator: nn.Module, real: Tensor, fake: Tensor, noise: Noise
-    ) -> Tensor:
+    def __call__(self, discriminator: Network, real: Tensor, fake: Tensor, noise: Noise) -> Tensor:
         """Return the penalty on points near real, (B, ...); fake is not used."""
         u = noise((real.shape[0], *[1] * (real.dim() - 1)), "uniform")
         v = noise(real.shape, "uniform")
@@ -106,17 +104,20 @@ class GaussianDraganPenalty:
     variance: float
     output: nn.Module
 
-    def __call__(
-        self, discriminator: nn.Module, real: Tensor, fake: Tensor, noise: Noise
-    ) -> Tensor:
+    def __call__(self, discriminator: Network, real: Tensor, fake: Tensor, noise: Noise) -> Tensor:
         """Return the penalty on points near real, (B, ...); fake is not used."""
         x_hat = real + self.variance**0.5 * noise(real.shape, "normal")
         norm = gradient_norm(lambda x: self.output(discriminator(x)), x_hat, self.epsilon)
         return self.weight * (norm - self.target).square().mean()
 
 
-def gradient_norm(function: Callable[[Tensor], Tensor], x: Tensor, epsilon: float) -> Tensor:
-    """Return sqrt(epsilon + |grad f(x)|^2) of each example, (B,); differentiable."""
+def gradient_norm(function: Network, x: Tensor, epsilon: float) -> Tensor:
+    """Return sqrt(epsilon + |grad f(x)|^2) of each example, (B,); differentiable.
+
+    In the precision of x and the parameters, also under autocast, whose rounding is worth some
+    percent of a penalty's gradient.
+    """
     x = x.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(function(x).sum(), x, create_graph=True)
+    with torch.autocast(x.device.type, enabled=False):
+        (gradient,) = torch.autograd.grad(function(x).sum(), x, create_graph=True)
     return (gradient.flatten(1).square().sum(1) + epsilon).sqrt()

@@ -71,12 +71,13 @@ class VAE(LitGenerativeModel):
 
     def posterior(self, x: Tensor) -> DiagonalNormal:
         """Return q(z | x) for x (B, C, H, W)."""
-        return DiagonalNormal.from_features(self.encoder(x), self.min_sigma)
+        # densities and likelihoods in full precision under autocast
+        return DiagonalNormal.from_features(self.encoder(x).to(self.dtype), self.min_sigma)
 
     def train_step(self, x: Tensor, labels: Tensor) -> Tensor:
         q = self.posterior(x)
         z = q.transform(self.prior(self.noise, len(x)))
-        reconstruction = -self.likelihood.log_prob(x, self.decoder(z)).mean()
+        reconstruction = -self.likelihood.log_prob(x, self.decoder(z).to(self.dtype)).mean()
         kl = q.kl_to_standard_normal().mean()
         self.track(reconstruction_nats=reconstruction, kl_nats=kl)
         loss = reconstruction + self.kl_weight * kl

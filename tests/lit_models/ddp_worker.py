@@ -24,6 +24,7 @@ from benchmarks.metrics.bits_per_dim import BitsPerDim  # noqa: E402
 from benchmarks.metrics.classifier_score import ClassifierScore  # noqa: E402
 from benchmarks.metrics.frechet import FrechetDistance  # noqa: E402
 from benchmarks.protocols import SampleProtocol  # noqa: E402
+from lit_models.callbacks.agreement import Agreement, DisagreementError  # noqa: E402
 from lit_models.callbacks.monitor import DivergedError, Monitor  # noqa: E402
 from lit_models.distributed import ReplicatedStrategy, average_gradients  # noqa: E402
 from lit_models.networks.norm import GlobalBatchNorm  # noqa: E402
@@ -150,6 +151,20 @@ def disagreement_in_training():
     torch.save(message, OUT / f"uneven-{RANK}of{WORLD}.pt")
 
 
+def different_configs():
+    """Processes that were started with different seeds end before the first step."""
+    if WORLD == 1:
+        return
+    model, data = build("vae")
+    agreement = Agreement({"protocols": "", "run id": f"r-s{RANK}"})
+    try:
+        trainer_for(1, callbacks=[agreement]).fit(model, datamodule=data)
+        message = "none"
+    except DisagreementError as error:
+        message = str(error)
+    torch.save([message, model.images_seen], OUT / f"configs-{RANK}of{WORLD}.pt")
+
+
 def divergence():
     """NaN on one rank ends all ranks."""
     model, data = build("vae")
@@ -178,4 +193,5 @@ if __name__ == "__main__":
     batch_norm()
     disagreement()
     disagreement_in_training()
+    different_configs()
     divergence()

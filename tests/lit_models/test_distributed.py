@@ -1,5 +1,6 @@
 """Two processes are one: training in float64 over 20 updates, metrics, errors."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers import METHODS, assert_same_state
+from benchmarks.records import Record
+from tests.helpers import METHODS, assert_same_state, without_dead_biases
 
 WORKER = Path(__file__).with_name("ddp_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -50,20 +52,6 @@ def results(tmp_path_factory):
         return torch.load(out / f"{name}-{rank}of{world}.pt", weights_only=True)
 
     return get
-
-
-def without_dead_biases(state):
-    """Leave out a bias before BatchNorm, and the running mean that follows it.
-
-    Its gradient is zero but for rounding, which Adam turns into steps; the two cancel.
-    """
-    means = [k for k in state if k.endswith("running_mean")]
-    biases = []
-    for mean in means:
-        stem, index, _ = mean.rsplit(".", 2)
-        biases.append(f"{stem}.{int(index) - 1}.bias")
-    assert set(biases) <= set(state)
-    return {k: v for k, v in state.items() if k not in {*means, *biases}}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -114,3 +102,67 @@ def test_divergence_on_one_rank_ends_all(results):
     assert results("divergence").startswith("train/loss = nan")
     for rank in range(2):
         assert results("divergence", rank, 2) == results("divergence")
+
+
+def test_processes_with_different_configs_end_at_once(results):
+    for rank in range(2):
+        message, images_seen = results("configs", rank, 2)
+        assert message == "run id must be the same in all processes, got r-s0 and r-s1"
+        assert images_seen == 0
+
+
+def run_all(commands, **settings):
+    """Run commands side by side; return their exit codes and outputs."""
+    jobs = [
+        subprocess.Popen(
+            c, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **settings
+        )
+        for c in commands
+    ]
+    try:
+        outputs = [job.communicate(timeout=240)[0] for job in jobs]
+    finally:
+        for job in jobs:
+            job.kill()
+    return [job.returncode for job in jobs], outputs
+
+
+RUN = ["experiment=lucic2018_ns_gan_quick", "images_seen=640", "protocols=[]", "logger=wandb"]
+
+
+@pytest.mark.slow
+def test_torchrun_and_lightnings_launcher_train_the_same_run(tmp_path):
+    """Both with two processes: one record and one W&B run each, the same model."""
+    states = {}
+    train = ["-m", "benchmarks", "train", *RUN, "trainer=ddp_cpu"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    torchrun.append(f"--master_port={free_port()}")
+    for name, command in (("torchrun", torchrun), ("lightning", [sys.executable])):
+        env = {**os.environ, "DGMBENCH_OUTPUTS": str(tmp_path / name), "WANDB_MODE": "offline"}
+        codes, outputs = run_all([[*command, *train]], cwd=ROOT, env=env)
+        assert codes == [0], outputs
+        (record,) = (tmp_path / name).rglob("record.json")
+        found = Record.from_json(record.read_text())
+        assert (found.status, found.cost["processes"]) == ("finished", 2)
+        assert len(list((tmp_path / name).rglob("*.wandb"))) == 1
+        checkpoint = torch.load(next(record.parent.rglob("640.ckpt")), weights_only=True)
+        states[name] = checkpoint["state_dict"]
+    assert_same_state(states["torchrun"], states["lightning"])
+
+
+@pytest.mark.slow
+def test_two_processes_with_different_seeds_end_with_one_line(tmp_path):
+    port = str(free_port())
+    env = {**os.environ, "DGMBENCH_OUTPUTS": str(tmp_path), "WORLD_SIZE": "2"}
+    env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": "0"}
+    jobs = [
+        [
+            *("env", f"LOCAL_RANK={rank}", f"RANK={rank}", sys.executable, "-m", "benchmarks"),
+            *("train", *RUN[:3], "trainer=ddp_cpu", f"seed={rank}"),
+        ]
+        for rank in range(2)
+    ]
+    codes, outputs = run_all(jobs, cwd=ROOT, env=env)
+    assert codes == [2, 2], outputs
+    assert "run id must be the same in all processes, got" in outputs[0]
+    assert "Traceback" not in outputs[0] + outputs[1]

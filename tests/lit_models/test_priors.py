@@ -22,3 +22,10 @@ def test_uniform_spans_its_interval():
 def test_normal_is_the_noise_itself():
     z = NormalPrior(dim=3)(noise(), 7)
     assert torch.equal(z, noise()((7, 3), "normal"))
+
+
+def test_projection_is_the_nearest_point_of_the_support():
+    z = torch.tensor([[-3.0, 0.25, 3.0]])
+    assert torch.equal(NormalPrior(dim=3).project(z), z)
+    expected = torch.tensor([[-1.0, 0.25, 1.0]])
+    assert torch.equal(UniformPrior(dim=3, low=-1.0, high=1.0).project(z), expected)

@@ -10,7 +10,11 @@ import torch
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
+from benchmarks.compose import compose_group
 from benchmarks.features.inception import Inception2015
+from benchmarks.instantiate import instantiate
+from benchmarks.metrics.classifier_score import ClassifierScore
+from benchmarks.protocols import SampleProtocol, TensorSource
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,9 @@ def test_wrong_files_are_refused_before_opening(weights, monkeypatch):
     monkeypatch.setattr("torch.load", None)
     with pytest.raises(ValueError, match=r"weights whole.pth must have SHA-256 00 or 11, got"):
         Inception2015("whole.pth", ["00", "11"])
-    with pytest.raises(ValueError, match=r"weights file none.pth is missing: put it into"):
+    with pytest.raises(
+        ValueError, match=r"weights file none.pth is missing: run `dgmbench prefetch"
+    ):
         Inception2015("none.pth", ["00"])
 
 
@@ -89,3 +95,28 @@ def test_weights_with_another_gap_are_refused(weights, monkeypatch):
 def test_wrong_channels_are_refused(weights, monkeypatch):
     with pytest.raises(ValueError, match="images must have 1 or 3 channels, got 2"):
         load(weights, "pool3.pth", monkeypatch)(torch.zeros(1, 2, 8, 8))
+
+
+def test_large_batches_are_worked_off_in_parts(weights, monkeypatch):
+    ours = load(weights, "pool3.pth", monkeypatch)
+    images = torch.rand(18, 1, 8, 8) * 255
+    whole = ours(images).pooled
+    assert whole.shape == (18, 2048)
+    torch.testing.assert_close(whole[16:], ours(images[16:]).pooled)
+
+
+@pytest.mark.parametrize(("name", "available"), [("whole.pth", True), ("pool3.pth", False)])
+def test_inception_score_needs_the_head(weights, monkeypatch, name, available):
+    extractor = load(weights, name, monkeypatch)
+    data = instantiate(compose_group("datamodule", "synthetic"), "data")
+    data.setup()
+    protocol = SampleProtocol(
+        extractor, {"inception_score": ClassifierScore(1008, 4, 2)}, "test", 0, 4, True, 0, 2
+    )
+    source = TensorSource(data.split("test")[0], 256, 0)
+    if available:
+        protocol.check(source, data)
+        assert 1 <= protocol.run(source, data, None, "")["inception_score"] <= 1008
+    else:
+        with pytest.raises(ValueError, match="inception_score is not available: these weights"):
+            protocol.check(source, data)

@@ -85,3 +85,13 @@ def test_optimal_discriminator_gives_jensen_shannon():
     m = (p + q) / 2
     js = 0.5 * ((p * (p / m).log()).sum() + (q * (q / m).log()).sum())
     torch.testing.assert_close(value, math.log(4) - 2 * js)
+
+
+def test_wasserstein_estimate_is_the_difference_of_means():
+    """(2 - 1) / 2 - (.5 + 3) / 2 = -1.25; without penalty it is the negated loss."""
+    loss = LOSSES["wasserstein"]
+    ((name, value),) = loss.estimates(REAL, FAKE).items()
+    assert name == "wasserstein_estimate"
+    assert value.item() == -1.25
+    assert value.item() == -loss.discriminator_loss(REAL, FAKE).item()
+    assert LOSSES["hinge"].estimates(REAL, FAKE) == {}
