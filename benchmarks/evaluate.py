@@ -29,7 +29,13 @@ from benchmarks.runs import Run
 from datamodules.base import DataModule
 from datamodules.npz import read_arrays
 from lit_models.base import LitGenerativeModel
-from lit_models.callbacks.checkpoints import CheckpointError, find_checkpoint, load_checkpoint
+from lit_models.callbacks.checkpoints import (
+    CheckpointError,
+    find_checkpoint,
+    find_snapshots,
+    load_checkpoint,
+    snapshot_path,
+)
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import image_grid, save_png
 
@@ -137,20 +143,33 @@ def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativ
     Raises:
         CheckpointError: if there is none, or it does not belong to this config.
     """
-    state = None
-    if checkpoint == "last":
-        found = find_checkpoint(run.checkpoints, run_id(cfg))
-        state = found[1] if found else None
-    elif (path := run.checkpoints / f"snapshot-{checkpoint}.pt").exists():
-        state = load_checkpoint(path, run_id(cfg))
-    if state is None:
-        raise CheckpointError(f"checkpoint {checkpoint!r} does not exist in {run.checkpoints}")
     model: LitGenerativeModel = instantiate(cfg.model, "model")
     model.to(DTYPES.get(cfg.precision, torch.float32))
+    images_seen = load_into(model, run.checkpoints, checkpoint, run_id(cfg))
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), images_seen
+
+
+def load_into(model: LitGenerativeModel, folder: Path, checkpoint: str, run_id: str) -> int:
+    """Load what sampling needs of a checkpoint, "last" or a snapshot's; return its images_seen.
+
+    Raises:
+        CheckpointError: if there is none, or it does not belong to this model.
+    """
+    state = None
+    if checkpoint == "last":
+        found = find_checkpoint(folder, run_id)
+        state = found[1] if found else None
+    elif (path := snapshot_path(folder, checkpoint)).exists():
+        state = load_checkpoint(path, run_id)
+    if state is None:
+        known = ", ".join(["last", *map(str, find_snapshots(folder))])
+        raise CheckpointError(
+            f"checkpoint must be one of {known}, got {checkpoint!r} (none such in {folder})"
+        )
     missing, unexpected = model.load_state_dict(state["state_dict"], strict=False)
     if unexpected or set(missing) & set(model.sampling_state()):
         raise CheckpointError(f"checkpoint {checkpoint!r} does not hold this model's weights")
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), state["images_seen"]
+    return state["images_seen"]
 
 
 def evaluate_images(

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmarks.compose import Composed, compose_group
 from benchmarks.environment import code_state, device_name, library_versions, peak_memory_bytes
 from benchmarks.errors import UserError, one_line, user_errors
-from benchmarks.evaluate import evaluate
+from benchmarks.evaluate import evaluate, load_into
 from benchmarks.evaluation_ids import protocol_fingerprint
 from benchmarks.identity import NOT_IDENTITY, identity
 from benchmarks.instantiate import instantiate
@@ -30,7 +30,7 @@ from benchmarks.runs import Run
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.agreement import Agreement, DisagreementError
-from lit_models.callbacks.checkpoints import Checkpoints, find_checkpoint
+from lit_models.callbacks.checkpoints import Checkpoints, find_checkpoint, find_snapshots
 from lit_models.callbacks.monitor import DivergedError, Monitor
 from lit_models.callbacks.progress import Progress
 from lit_models.callbacks.sample_grids import SampleGrids
@@ -92,7 +92,7 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
         record = run.record() or _new_record(composed, run)
     _check_data(record, datamodule)
     was_finished = record.status == "finished"
-    if record.status == "diverged" or (was_finished and not _protocols_to_do(composed, record)):
+    if record.status == "diverged" or (was_finished and not _to_do(composed, run, record)):
         return record
     parts = _build(composed, run, datamodule, bar)
     if not was_finished:
@@ -212,18 +212,25 @@ def _budget(images_seen: int, images_per_step: int) -> int:
 
 def _protocols(composed: Composed) -> dict[str, DictConfig]:
     """Return the configs of the protocols that the run's config names."""
+    cfg = composed.cfg
+    if cfg.snapshot_protocols and cfg.snapshot_every_images is None:
+        raise UserError("snapshot_every_images must be given with snapshot_protocols, got null")
     return {
         name: compose_group("protocol", name, config_dirs=composed.config_dirs)
-        for name in composed.cfg.protocols
+        for name in [*cfg.protocols, *cfg.snapshot_protocols]
     }
 
 
-def _protocols_to_do(composed: Composed, record: Record) -> list[str]:
-    """Return the protocols whose measurement of the last checkpoint the record lacks."""
+def _to_do(composed: Composed, run: Run, record: Record) -> list[tuple[str, str]]:
+    """Return the (protocol, checkpoint) pairs whose measurement the record lacks, last first."""
+    snapshots = [str(images) for images in find_snapshots(run.checkpoints)]
+    wanted = [(name, "last") for name in composed.cfg.protocols]
+    wanted += [(name, at) for at in snapshots for name in composed.cfg.snapshot_protocols]
+    prints = {name: protocol_fingerprint(cfg) for name, cfg in _protocols(composed).items()}
     return [
-        name
-        for name, cfg in _protocols(composed).items()
-        if record.evaluation(protocol_fingerprint(cfg), "last", composed.cfg.weights) is None
+        (name, checkpoint)
+        for name, checkpoint in wanted
+        if record.evaluation(prints[name], checkpoint, composed.cfg.weights) is None
     ]
 
 
@@ -252,14 +259,18 @@ def _fit(run: Run, parts: Parts) -> None:
 
 
 def _evaluate(composed: Composed, run: Run, record: Record, parts: Parts) -> None:
-    model = parts.model.to(parts.trainer.strategy.root_device)
-    for name in _protocols_to_do(composed, record):
+    model, loaded, images_seen = parts.model, "last", parts.model.images_seen
+    model.to(parts.trainer.strategy.root_device)
+    for name, checkpoint in _to_do(composed, run, record):
+        if checkpoint != loaded:
+            images_seen = load_into(model, run.checkpoints, checkpoint, run.id)
+            loaded = checkpoint
         result = evaluate(
             ModelSource(model),
             parts.datamodule,
             name,
-            "last",
-            model.images_seen,
+            checkpoint,
+            images_seen,
             model.weights,
             composed.config_dirs,
         )
@@ -268,7 +279,8 @@ def _evaluate(composed: Composed, run: Run, record: Record, parts: Parts) -> Non
 
 
 def _summarize(loggers: Sequence[Logger], record: Record) -> None:
-    values = {f"{e.protocol}/{k}": v for e in record.evaluations for k, v in e.metrics.items()}
+    last = [e for e in record.evaluations if e.checkpoint == "last"]
+    values = {f"{e.protocol}/{k}": v for e in last for k, v in e.metrics.items()}
     for logger in loggers:
         if hasattr(logger, "summarize"):
             logger.summarize(values)

@@ -255,6 +255,89 @@ def test_the_rows_weights_are_shown_and_others_are_not(mini):
     assert any("weights ema" in note for note in table.notes)
 
 
+# -- selection among snapshots -------------------------------------------------------------------
+
+
+@pytest.fixture
+def selecting(mini, monkeypatch, request):
+    """The first run of `mini` with three snapshots, scored under the column and a selector."""
+    selected_by = request.param
+    text = MINI.replace("note: A note.", "selection: test_as_in_paper\nnote: A note.")
+    if selected_by:
+        text = text.replace("test_as_in_paper", f"validation\nselected_by: {selected_by}")
+    (specs.FOLDER / "mini.yaml").write_text(text)
+    compose_ = plans.compose
+
+    def with_snapshots(overrides):
+        composed = compose_(overrides)
+        composed.cfg.snapshot_every_images = composed.cfg.images_seen // 3 or None
+        return composed
+
+    monkeypatch.setattr(plans, "compose", with_snapshots)
+    plans._compose.cache_clear()
+    spec = load_spec("mini")
+    rows = tuple(r for r in spec.rows if r.label == "A")  # B is not trained: it has no snapshots
+    plan = make_plan(dataclasses.replace(spec, rows=rows), 2)
+    yield plan
+    plans._compose.cache_clear()
+
+
+def score(planned, record, checkpoint, value, protocol="bits_per_dim_test"):
+    print_ = plans._fingerprint(protocol)
+    metrics = {"bits_per_dim": value}
+    record.add(Evaluation(protocol, print_, checkpoint, "raw", int(checkpoint), metrics))
+    record.write(planned.run.record_path)
+
+
+@pytest.mark.parametrize("selecting", [None], indirect=True)
+def test_the_best_snapshot_on_test_as_in_the_paper(selecting):
+    planned = selecting.runs[0]
+    assert planned.snapshots == 3
+    assert "snapshot_protocols=[bits_per_dim_test]" in planned.command([])
+    record = put(planned, 1.0)  # the last checkpoint is better, and is not shown
+    for checkpoint, value in (("10", 4.0), ("20", 2.0)):
+        score(planned, record, checkpoint, value)
+    assert not planned.is_done(record)
+    assert cells(selecting)["A"][0] == "–"  # one snapshot is not scored yet
+    score(planned, record, "30", 3.0)
+    assert planned.is_done(record)
+    assert cells(selecting)["A"][0] == "2.00"
+    table = render(selecting, selecting.records(False))
+    assert any("best on the very test images" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("selecting", ["fd_lenet_2k_test2k"], indirect=True)
+def test_the_best_snapshot_on_validation(selecting):
+    planned = selecting.runs[0]
+    record = put(planned, 9.0)
+    for checkpoint, value, selector in (("10", 4.0, 3.0), ("20", 2.0, 5.0), ("30", 7.0, None)):
+        score(planned, record, checkpoint, value)
+        score(planned, record, checkpoint, selector, planned.selected_by)
+    assert planned.is_done(record)
+    assert cells(selecting)["A"][0] == "4.00"
+    table = render(selecting, selecting.records(False))
+    assert any("best on validation images, by `fd_lenet_2k" in note for note in table.notes)
+
+
+def test_selection_needs_snapshots_and_a_known_name(mini):
+    text = MINI.replace("note: A note.", "selection: test_as_in_paper\nnote: A note.")
+    (specs.FOLDER / "mini.yaml").write_text(text)
+    with pytest.raises(UserError, match="selection test_as_in_paper needs snapshots, and snapsh"):
+        make_plan(load_spec("mini"), 1)
+    for wrong, message in (
+        ("best", "selection must be one of none, validation, test_as_in_paper, got 'best'"),
+        ("validation", "selected_by must be given for selection validation, and only then"),
+    ):
+        (specs.FOLDER / "mini.yaml").write_text(text.replace("test_as_in_paper", wrong))
+        with pytest.raises(UserError, match=message):
+            load_spec("mini")
+
+
+def test_the_last_checkpoint_is_stated(mini):
+    notes = render(mini, {}).notes
+    assert "Selection: none; the last checkpoint of each run is scored." in notes
+
+
 # -- publish -------------------------------------------------------------------------------------
 
 
@@ -349,5 +432,5 @@ def test_runs_whose_data_or_weights_are_absent_are_left_out(
     (tmp_path / "data" / "mnist.npz").touch()
     run = make_plan(load_spec("lucic2018_table2"), 1).runs[0]
     assert run.lacks().startswith(
-        "weights inception-2015-12-05.pth are missing: put the file into"
+        "weights inception-2015-12-05.pth are missing: dgmbench prefetch inception_2015"
     )

@@ -6,20 +6,28 @@ from torchmetrics import Metric
 
 from benchmarks.features.base import Features
 
-__all__ = ["FrechetDistance", "frechet_distance"]
+__all__ = ["FrechetDistance", "frechet_distance", "matrix_root"]
 
 
-def frechet_distance(mu_1: Tensor, cov_1: Tensor, mu_2: Tensor, cov_2: Tensor) -> Tensor:
+def matrix_root(cov: Tensor) -> Tensor:
+    """Return the symmetric root of a covariance, (D, D)."""
+    values, vectors = torch.linalg.eigh(cov)
+    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+
+
+def frechet_distance(
+    mu_1: Tensor, cov_1: Tensor, mu_2: Tensor, cov_2: Tensor, root_1: Tensor | None = None
+) -> Tensor:
     r"""Return the squared Fréchet distance of two Gaussians, a float64 scalar.
 
     Heusel et al., 2017, https://arxiv.org/abs/1706.08500, Eq. 6:
 
     .. math:: \|\mu_1 - \mu_2\|^2 + tr(C_1 + C_2 - 2 (C_1^{1/2} C_2 C_1^{1/2})^{1/2})
 
-    The root's trace is taken from eigenvalues of symmetric matrices only.
+    The root's trace is taken from eigenvalues of symmetric matrices only. root_1 is cov_1's root,
+    where it is known: it is two thirds of the work.
     """
-    values, vectors = torch.linalg.eigh(cov_1)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    root = matrix_root(cov_1) if root_1 is None else root_1
     inner = root @ cov_2 @ root
     trace_root = torch.linalg.eigvalsh((inner + inner.T) / 2).clamp(min=0).sqrt().sum()
     return (mu_1 - mu_2).square().sum() + cov_1.trace() + cov_2.trace() - 2 * trace_root
@@ -44,6 +52,7 @@ class FrechetDistance(Metric):
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.num_features = num_features
+        self._real_root: Tensor | None = None
         for side in ("real", "fake"):
             zeros = torch.zeros(num_features, dtype=torch.float64)
             square = torch.zeros(num_features, num_features, dtype=torch.float64)
@@ -59,21 +68,28 @@ class FrechetDistance(Metric):
                 f"features must have {self.num_features} dimensions, got {x.shape[1]}"
             )
         side = "real" if real else "fake"
+        if real:
+            self._real_root = None
         for name, value in (("sum", x.sum(0)), ("outer", x.T @ x), ("count", len(x))):
             setattr(self, f"{side}_{name}", getattr(self, f"{side}_{name}") + value)
 
     def compute(self) -> Tensor:
         """Return the distance, a float64 scalar."""
-        return frechet_distance(*self._moments("real"), *self._moments("fake"))
+        return frechet_distance(
+            *self._moments("real"), *self._moments("fake"), root_1=self._real_root
+        )
 
     def real_state(self) -> dict[str, Tensor]:
-        """Return the sums over real features, to be kept."""
-        return {f"real_{n}": getattr(self, f"real_{n}") for n in ("sum", "outer", "count")}
+        """Return the sums over real features and their covariance's root, to be kept."""
+        if self._real_root is None:
+            self._real_root = matrix_root(self._moments("real")[1])
+        sums = {f"real_{n}": getattr(self, f"real_{n}") for n in ("sum", "outer", "count")}
+        return {**sums, "real_root": self._real_root}
 
     def load_real_state(self, state: dict[str, Tensor]) -> None:
         """Put back what `real_state` returned, on one process only."""
         for name, value in state.items():
-            setattr(self, name, value.to(self.device))
+            setattr(self, f"_{name}" if name == "real_root" else name, value.to(self.device))
 
     def _moments(self, side: str) -> tuple[Tensor, Tensor]:
         total, outer = getattr(self, f"{side}_sum"), getattr(self, f"{side}_outer")

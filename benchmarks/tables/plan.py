@@ -34,6 +34,8 @@ class PlannedRun:
         fingerprints: Their fingerprints.
         images_seen: Length of the training, for the estimate of the time left.
         weights: "raw" or "ema": what the columns show.
+        snapshots: How many snapshots are scored; 0 where the last checkpoint is.
+        selected_by: Protocol that selects among them; None for each column's own.
     """
 
     row: Row
@@ -45,6 +47,8 @@ class PlannedRun:
     fingerprints: tuple[str, ...]
     images_seen: int = 0
     weights: str = "raw"
+    snapshots: int = 0
+    selected_by: str | None = None
 
     @property
     def run(self) -> Run:
@@ -73,6 +77,10 @@ class PlannedRun:
             f"datamodule={self.dataset}",
             f"seed={self.seed}",
             f"protocols=[{protocols}]",
+            *(
+                [f"snapshot_protocols=[{','.join(self.snapshot_protocols)}]"]
+                * bool(self.snapshots)
+            ),
             *overrides,
         ]
 
@@ -89,6 +97,12 @@ class PlannedRun:
                 return f"weights {weights} are missing: dgmbench prefetch inception_2015"
         return None
 
+    @property
+    def snapshot_protocols(self) -> tuple[str, ...]:
+        """What every snapshot is scored under, where one of them is selected."""
+        names = (*self.protocols, *([self.selected_by] if self.selected_by else []))
+        return names if self.snapshots else ()
+
     def is_done(self, record: Record | None) -> bool:
         """Return whether a record needs no further work: scored, or diverged."""
         if record is None:
@@ -96,13 +110,35 @@ class PlannedRun:
         if record.status == "diverged":
             return True
         scored = all(self.evaluation(record, p) for p in self.protocols)
+        scored &= all(
+            len(self._of_snapshots(record, p)) >= self.snapshots for p in self.snapshot_protocols
+        )
         return record.status == "finished" and scored
 
     def evaluation(self, record: Record, protocol: str) -> Evaluation | None:
-        """Return a record's evaluation under one of this run's protocols."""
+        """Return the evaluation of a run's last checkpoint under a protocol."""
         checkpoint = "images" if self.row.images is not None else "last"
-        wanted = self.fingerprints[self.protocols.index(protocol)]
-        return record.evaluation(wanted, checkpoint, self.weights)
+        return record.evaluation(_fingerprint(protocol), checkpoint, self.weights)
+
+    def shown(self, record: Record, column: Column) -> Evaluation | None:
+        """Return the evaluation that a column shows: the last checkpoint's, or the selected one.
+
+        None where something is not scored yet.
+        """
+        if self.snapshots == 0:
+            return self.evaluation(record, column.protocol)
+        scored = self._of_snapshots(record, self.selected_by or column.protocol)
+        finite = [e for e in scored if e.metrics.get(column.metric) is not None]
+        if len(scored) < self.snapshots or not finite:
+            return None
+        sign = 1 if column.better == "lower" else -1
+        best = min(finite, key=lambda e: sign * float(e.metrics[column.metric] or 0.0))
+        return record.evaluation(_fingerprint(column.protocol), best.checkpoint, self.weights)
+
+    def _of_snapshots(self, record: Record, protocol: str) -> list[Evaluation]:
+        wanted = (_fingerprint(protocol), self.weights)
+        found = [e for e in record.evaluations if (e.fingerprint, e.weights) == wanted]
+        return [e for e in found if e.checkpoint.isdigit()]
 
 
 @dataclass(frozen=True)
@@ -154,7 +190,7 @@ def make_plan(spec: TableSpec, seeds: int) -> Plan:
             if row.images is not None:
                 runs += _images_run(row, dataset, protocols)
             else:
-                runs += _training_runs(row, dataset, protocols, seeds)
+                runs += _training_runs(spec, row, dataset, protocols, seeds)
     return Plan(spec, tuple(runs))
 
 
@@ -177,7 +213,12 @@ def _protocols(spec: TableSpec, dataset: str) -> tuple[str, ...]:
 
 
 def _fingerprints(protocols: Sequence[str]) -> tuple[str, ...]:
-    return tuple(protocol_fingerprint(compose_group("protocol", name)) for name in protocols)
+    return tuple(map(_fingerprint, protocols))
+
+
+@lru_cache(maxsize=256)
+def _fingerprint(protocol: str) -> str:
+    return protocol_fingerprint(compose_group("protocol", protocol))
 
 
 def _images_run(row: Row, dataset: str, protocols: tuple[str, ...]) -> list[PlannedRun]:
@@ -191,13 +232,14 @@ def _images_run(row: Row, dataset: str, protocols: tuple[str, ...]) -> list[Plan
 
 
 def _training_runs(
-    row: Row, dataset: str, protocols: tuple[str, ...], seeds: int
+    spec: TableSpec, row: Row, dataset: str, protocols: tuple[str, ...], seeds: int
 ) -> list[PlannedRun]:
     assert row.experiment is not None
     composed = _compose(row.experiment, dataset)
     if composed is None:
         return []
     own = tuple(p for p in protocols if p in composed.cfg.protocols)
+    snapshots = 0 if spec.selection == "none" else _num_snapshots(spec, composed)
     return [
         PlannedRun(
             row,
@@ -209,9 +251,21 @@ def _training_runs(
             _fingerprints(own),
             composed.cfg.images_seen,
             composed.cfg.weights,
+            snapshots,
+            spec.selected_by,
         )
         for seed in range(seeds)
     ]
+
+
+def _num_snapshots(spec: TableSpec, composed: Composed) -> int:
+    every = composed.cfg.snapshot_every_images
+    if every is None or every > composed.cfg.images_seen:
+        raise UserError(
+            f"table {spec.name}: selection {spec.selection} needs snapshots, and "
+            f"snapshot_every_images of {composed.experiment} on {composed.dataset} is {every}"
+        )
+    return composed.cfg.images_seen // every
 
 
 @lru_cache(maxsize=256)

@@ -17,6 +17,14 @@ from benchmarks.tables.statistics import CellStatistics, summarize
 
 __all__ = ["Rendered", "render", "to_csv", "to_markdown", "to_terminal"]
 
+SELECTIONS = {
+    "none": "Selection: none; the last checkpoint of each run is scored.",
+    "validation": "Selection: the snapshot that is best on validation images, by `{}`.",
+    "test_as_in_paper": (
+        "Selection: the snapshot that is best on the very test images that are reported, as in "
+        "the paper."
+    ),
+}
 Records = Mapping[tuple[str, str, str], Record]
 
 
@@ -81,7 +89,7 @@ def _value(run: PlannedRun, column: Column, record: Record) -> float | None:
 
 def _evaluation(run: PlannedRun, column: Column, record: Record) -> Evaluation | None:
     wanted = run.fingerprints[run.protocols.index(column.protocol)]
-    found = run.evaluation(record, column.protocol)
+    found = run.shown(record, column)
     others = {e.fingerprint for e in record.evaluations if e.protocol == column.protocol}
     others -= {wanted}
     if found is None and others and record.status == "finished":
@@ -134,11 +142,13 @@ def _published(row: Row, column: Column) -> str:
     marks = ("*" if entry["mark"] == "M" else "") + (
         "†" if column.published.not_comparable else ""
     )
-    return f"{entry['value']} ± {entry['spread']}{marks}"
+    spread = f" ± {entry['spread']}" if "spread" in entry else ""
+    return f"{entry['value']}{spread}{marks}"
 
 
 def _notes(plan: Plan, records: Records) -> list[str]:
     notes = [plan.spec.note] if plan.spec.note else []
+    notes.append(SELECTIONS[plan.spec.selection].format(plan.spec.selected_by))
     notes += _published_notes(plan)
     for column in plan.spec.columns:
         cfg = compose_group("protocol", column.protocol)

@@ -12,6 +12,7 @@ from benchmarks.errors import UserError, one_line, suggest
 __all__ = ["Column", "Published", "Row", "TableSpec", "load_published", "load_spec", "table_names"]
 
 FOLDER = Path(__file__).parent
+SELECTIONS = ("none", "validation", "test_as_in_paper")
 PUBLISHED = "published"  # the file of published numbers, no table
 T = TypeVar("T")
 
@@ -73,7 +74,14 @@ class Row:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table."""
+    """A table.
+
+    Attributes:
+        selection: Which checkpoint of a run is scored: "none", the last one; "test_as_in_paper",
+            the snapshot with the best score in the column itself; "validation", the snapshot with
+            the best value of the column's metric under `selected_by`.
+        selected_by: Protocol on the validation split; for selection "validation" only.
+    """
 
     name: str
     title: str
@@ -81,6 +89,15 @@ class TableSpec:
     seeds: int
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    selection: str = "none"
+    selected_by: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.selection not in SELECTIONS:
+            allowed = ", ".join(SELECTIONS)
+            raise ValueError(f"selection must be one of {allowed}, got {self.selection!r}")
+        if (self.selection == "validation") != (self.selected_by is not None):
+            raise ValueError("selected_by must be given for selection validation, and only then")
 
 
 def table_names() -> list[str]:

@@ -8,7 +8,14 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-__all__ = ["CheckpointError", "Checkpoints", "find_checkpoint", "load_checkpoint"]
+__all__ = [
+    "CheckpointError",
+    "Checkpoints",
+    "find_checkpoint",
+    "find_snapshots",
+    "load_checkpoint",
+    "snapshot_path",
+]
 
 KEPT = 2
 
@@ -20,6 +27,16 @@ class CheckpointError(ValueError):
 def find_checkpoints(folder: Path) -> list[Path]:
     """Return the resumable checkpoints of a folder, newest first."""
     return sorted(folder.glob("[0-9]*.ckpt"), key=lambda p: int(p.stem), reverse=True)
+
+
+def snapshot_path(folder: Path, images_seen: int | str) -> Path:
+    """Return where the snapshot of a moment lies."""
+    return folder / f"snapshot-{images_seen}.pt"
+
+
+def find_snapshots(folder: Path) -> list[int]:
+    """Return the images_seen of a folder's snapshots, in order."""
+    return sorted(int(p.stem.split("-")[1]) for p in folder.glob("snapshot-[0-9]*.pt"))
 
 
 def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
@@ -114,7 +131,7 @@ class Checkpoints(Callback):
         if not trainer.is_global_zero:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"snapshot-{model.images_seen}.pt"
+        path = snapshot_path(self.folder, model.images_seen)
         state: dict[str, Tensor] = model.sampling_state()
         part = path.with_suffix(".part")
         torch.save(

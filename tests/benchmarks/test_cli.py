@@ -149,7 +149,7 @@ def test_list_shows_every_file(capsys):
 def test_status_of_a_table(outputs, capsys):
     assert main(["status", "quick"]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("missing") == shown.count("\n") == 25  # 8 rows x 3 seeds, and the floor
+    assert shown.count("missing") == shown.count("\n") == 37  # 12 rows x 3 seeds, and the floor
     assert main(["status"]) == 0
     assert "start one with: dgmbench table quick" in capsys.readouterr().out
 

@@ -172,7 +172,7 @@ def test_a_run_is_scored_without_training_and_at_a_snapshot(outputs):
     assert both.evaluations[0] == last.evaluations[0]
     assert both.evaluations[0].metrics != both.evaluations[1].metrics
     assert both.cost == trained.cost
-    with pytest.raises(UserError, match="checkpoint '17' does not exist"):
+    with pytest.raises(UserError, match="checkpoint must be one of last, 16, 32, got '17'"):
         evaluate_run(folder, ["bits_per_dim_test"], checkpoint="17")
 
 
@@ -222,3 +222,32 @@ def test_a_model_without_likelihood_is_told_so(outputs):
 def test_a_folder_that_is_no_run(outputs, tmp_path):
     with pytest.raises(UserError, match="RUN must be a run's folder"):
         evaluate_run(tmp_path, ["bits_per_dim_test"])
+
+
+def test_every_snapshot_is_scored_after_training(outputs):
+    """Each by its own weights, once; asked for later, without training again."""
+    overrides = ["snapshot_every_images=16", "protocols=[bits_per_dim_test]"]
+    composed = tiny_run("oord2016_pixelcnn_quick", overrides)
+    composed.cfg.protocols = ["bits_per_dim_test"]
+    train(composed, bar=False)
+    composed.cfg.snapshot_protocols = ["bits_per_dim_test"]
+    record = train(composed, bar=False)
+    found = {e.checkpoint: e for e in record.evaluations}
+    assert list(found) == ["last", "16", "32"]
+    assert [found[c].images_seen for c in ("16", "32")] == [16, 32]
+    values = [e.metrics["bits_per_dim"] for e in record.evaluations]
+    assert values[0] == values[2]  # the last step is a snapshot
+    assert values[1] != values[2]
+    run = Run.of(composed)
+    by_hand = evaluate_run(run.folder, ["bits_per_dim_test"], "16")
+    assert {e.checkpoint: e for e in by_hand.evaluations}["16"].metrics == found["16"].metrics
+    before = run.record_path.read_bytes()
+    train(composed, bar=False)  # nothing is left to do
+    assert run.record_path.read_bytes() == before
+
+
+def test_snapshots_to_score_must_be_kept(outputs):
+    composed = tiny_run("oord2016_pixelcnn_quick")
+    composed.cfg.snapshot_protocols = ["bits_per_dim_test"]
+    with pytest.raises(UserError, match="snapshot_every_images must be given with snapshot_proto"):
+        train(composed, bar=False)
