@@ -6,31 +6,55 @@ from torchmetrics import Metric
 
 from benchmarks.features.base import Features
 
-__all__ = ["FrechetDistance", "frechet_distance", "matrix_root"]
+__all__ = ["FrechetDistance", "covariance_factor", "frechet_distance"]
+
+BLOCK = 256
 
 
-def matrix_root(cov: Tensor) -> Tensor:
-    """Return the symmetric root of a covariance, (D, D)."""
+def covariance_factor(cov: Tensor) -> Tensor:
+    """Return F with F F^T = cov, (D, D): Cholesky's, or where cov is singular, of eigenvectors."""
+    factor, info = torch.linalg.cholesky_ex(cov)
+    if int(info) == 0:
+        return factor
     values, vectors = torch.linalg.eigh(cov)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return vectors * values.clamp(min=0).sqrt()
 
 
 def frechet_distance(
-    mu_1: Tensor, cov_1: Tensor, mu_2: Tensor, cov_2: Tensor, root_1: Tensor | None = None
+    mu_1: Tensor, cov_1: Tensor, mu_2: Tensor, cov_2: Tensor, factor_1: Tensor | None = None
 ) -> Tensor:
     r"""Return the squared Fréchet distance of two Gaussians, a float64 scalar.
 
     Heusel et al., 2017, https://arxiv.org/abs/1706.08500, Eq. 6:
 
-    .. math:: \|\mu_1 - \mu_2\|^2 + tr(C_1 + C_2 - 2 (C_1^{1/2} C_2 C_1^{1/2})^{1/2})
+    .. math:: \|\mu_1 - \mu_2\|^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^{1/2})
 
-    The root's trace is taken from eigenvalues of symmetric matrices only. root_1 is cov_1's root,
-    where it is known: it is two thirds of the work.
+    With C_1 = F F^T, the eigenvalues of C_1 C_2 are those of the symmetric F^T C_2 F, which are
+    found faster and more safely. factor_1 is F, where it is known.
     """
-    root = matrix_root(cov_1) if root_1 is None else root_1
-    inner = root @ cov_2 @ root
-    trace_root = torch.linalg.eigvalsh((inner + inner.T) / 2).clamp(min=0).sqrt().sum()
+    factor = covariance_factor(cov_1) if factor_1 is None else factor_1
+    inner = _lower_congruence(factor, cov_2)
+    trace_root = torch.linalg.eigvalsh(inner).clamp(min=0).sqrt().sum()
     return (mu_1 - mu_2).square().sum() + cov_1.trace() + cov_2.trace() - 2 * trace_root
+
+
+def _lower_congruence(factor: Tensor, cov: Tensor) -> Tensor:
+    """Return F^T C F, or its lower triangle, which is all that eigvalsh reads.
+
+    The zeros of a lower-triangular F are left out block by block: a third of the work.
+    """
+    if bool(factor.triu(1).any()):
+        return factor.T @ cov @ factor
+    size = len(factor)
+    right = torch.empty_like(cov)
+    for at in range(0, size, BLOCK):
+        block = slice(at, at + BLOCK)
+        right[:, block] = cov[:, at:] @ factor[at:, block]
+    out = torch.zeros_like(cov)
+    for at in range(0, size, BLOCK):
+        end = min(at + BLOCK, size)
+        out[at:end, :end] = factor[at:, at:end].T @ right[at:, :end]
+    return out
 
 
 class FrechetDistance(Metric):
@@ -52,7 +76,7 @@ class FrechetDistance(Metric):
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.num_features = num_features
-        self._real_root: Tensor | None = None
+        self._real_factor: Tensor | None = None
         for side in ("real", "fake"):
             zeros = torch.zeros(num_features, dtype=torch.float64)
             square = torch.zeros(num_features, num_features, dtype=torch.float64)
@@ -69,27 +93,27 @@ class FrechetDistance(Metric):
             )
         side = "real" if real else "fake"
         if real:
-            self._real_root = None
+            self._real_factor = None
         for name, value in (("sum", x.sum(0)), ("outer", x.T @ x), ("count", len(x))):
             setattr(self, f"{side}_{name}", getattr(self, f"{side}_{name}") + value)
 
     def compute(self) -> Tensor:
         """Return the distance, a float64 scalar."""
         return frechet_distance(
-            *self._moments("real"), *self._moments("fake"), root_1=self._real_root
+            *self._moments("real"), *self._moments("fake"), factor_1=self._real_factor
         )
 
     def real_state(self) -> dict[str, Tensor]:
-        """Return the sums over real features and their covariance's root, to be kept."""
-        if self._real_root is None:
-            self._real_root = matrix_root(self._moments("real")[1])
+        """Return the sums over real features and their covariance's factor, to be kept."""
+        if self._real_factor is None:
+            self._real_factor = covariance_factor(self._moments("real")[1])
         sums = {f"real_{n}": getattr(self, f"real_{n}") for n in ("sum", "outer", "count")}
-        return {**sums, "real_root": self._real_root}
+        return {**sums, "real_factor": self._real_factor}
 
     def load_real_state(self, state: dict[str, Tensor]) -> None:
         """Put back what `real_state` returned, on one process only."""
         for name, value in state.items():
-            setattr(self, f"_{name}" if name == "real_root" else name, value.to(self.device))
+            setattr(self, f"_{name}" if name == "real_factor" else name, value.to(self.device))
 
     def _moments(self, side: str) -> tuple[Tensor, Tensor]:
         total, outer = getattr(self, f"{side}_sum"), getattr(self, f"{side}_outer")

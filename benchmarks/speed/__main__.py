@@ -58,7 +58,7 @@ def _training(label: str, least: float, rounds: int, updates: int, *overrides: s
 
 
 def _frechet(library: str, cached: bool, least: float) -> Case:
-    label = f"Frechet distance, d = 2048{', real root cached' if cached else ''}"
+    label = f"Frechet distance, d = 2048{', real factor cached' if cached else ''}"
     goal = f"goal >= {least} times {library}"
     return Case(label, goal, "per second", 2, partial(frechet, library, cached))
 

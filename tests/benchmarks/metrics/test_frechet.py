@@ -7,6 +7,7 @@ import torch
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from benchmarks.features.base import Features
+from benchmarks.metrics import frechet
 from benchmarks.metrics.frechet import FrechetDistance, frechet_distance
 
 
@@ -85,9 +86,37 @@ def test_kept_real_statistics_give_the_same():
     first, second = FrechetDistance(6), FrechetDistance(6)
     first.update(Features(a), torch.arange(400), real=True)
     second.load_real_state(first.real_state())
-    for metric in (first, second):
+    third = FrechetDistance(6)
+    third.update(Features(a), torch.arange(400), real=True)
+    for metric in (first, second, third):
         metric.update(Features(b), torch.arange(400))
     assert torch.equal(first.compute(), second.compute())
+    assert torch.equal(first.compute(), third.compute())
+    assert second._real_factor is not None
+    first.update(Features(a + 1), torch.arange(400), real=True)  # then the factor is another
+    third.update(Features(a + 1), torch.arange(400), real=True)
+    assert torch.equal(first.compute(), third.compute())
+    assert not torch.equal(first.compute(), second.compute())
+
+
+@pytest.mark.parametrize("d", [3, 300, 512])
+def test_blocks_leave_out_zeros_only(d):
+    """F^T C F of a triangular F in blocks of 256, against the plain product."""
+    rng = torch.Generator().manual_seed(0)
+    factor = torch.randn(d, d, generator=rng, dtype=torch.float64).tril()
+    cov = torch.randn(d, d, generator=rng, dtype=torch.float64)
+    cov = cov @ cov.T
+    plain = factor.T @ cov @ factor
+    torch.testing.assert_close(frechet._lower_congruence(factor, cov).tril(), plain.tril())
+    torch.testing.assert_close(frechet._lower_congruence(factor.T, cov), factor @ cov @ factor.T)
+
+
+def test_factors_of_regular_and_singular_covariances():
+    regular = gaussian(0).T.cov()
+    singular = torch.diag(torch.tensor([4.0, 0.0, 1.0], dtype=torch.float64))
+    for cov in (regular, singular):
+        factor = frechet.covariance_factor(cov)
+        torch.testing.assert_close(factor @ factor.T, cov)
 
 
 @pytest.mark.parametrize(("n_real", "n_fake", "side"), [(6, 400, "real"), (400, 6, "fake")])
