@@ -1,5 +1,6 @@
 """A run's checkpoint, or images made elsewhere -> metrics under a named protocol -> a record."""
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ from benchmarks.compose import compose_group
 from benchmarks.environment import code_state, library_versions
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
-from benchmarks.identity import run_id
+from benchmarks.features.base import Features, Remembered
+from benchmarks.identity import fingerprint, run_id
 from benchmarks.instantiate import instantiate
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import (
@@ -39,10 +41,19 @@ from lit_models.callbacks.checkpoints import (
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import image_grid, save_png
 
-__all__ = ["describe", "evaluate", "evaluate_images", "evaluate_run", "load_model"]
+__all__ = [
+    "Memory",
+    "describe",
+    "evaluate",
+    "evaluate_images",
+    "evaluate_run",
+    "load_into",
+    "load_model",
+]
 
 DTYPES = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
 SPLITS = ("train", "validation", "test")
+Memory = dict[str, dict[bytes, Features]]  # by extractor
 
 
 def evaluate(
@@ -53,6 +64,7 @@ def evaluate(
     images_seen: int,
     weights: str = "raw",
     config_dirs: Sequence[str] = (),
+    memory: Memory | None = None,
 ) -> Evaluation:
     """Score a source under a protocol; every process of a group must call this.
 
@@ -64,11 +76,17 @@ def evaluate(
         images_seen: Of the checkpoint.
         weights: "raw" or "ema", as recorded.
         config_dirs: The user's own config folders.
+        memory: Shared by the protocols that score this source, so that those with the same
+            extractor compute features once; None to keep nothing.
     """
     cfg = compose_group("protocol", name, config_dirs=config_dirs)
     protocol = instantiate(cfg, f"protocol {name}")
     cache = None
     if isinstance(protocol, SampleProtocol):
+        if memory is not None:
+            known = memory.setdefault(fingerprint(OmegaConf.to_container(cfg.extractor)), {})
+            extractor = Remembered(protocol.extractor, known)
+            protocol = dataclasses.replace(protocol, extractor=extractor)
         key = protocol.real_key(cfg, str(datamodule.found_fingerprint))
         cache = cache_dir() / "real_statistics" / f"{key}.safetensors"
     began = time.monotonic()
@@ -122,6 +140,7 @@ def evaluate_run(
         model.weights = weights or cfg.weights
         if record.status != "finished":  # its last checkpoint is not the run's last
             checkpoint = str(images_seen)
+        memory: Memory | None = {} if len(protocols) > 1 else None
         for name in protocols:
             result = evaluate(
                 ModelSource(model),
@@ -131,6 +150,7 @@ def evaluate_run(
                 images_seen,
                 model.weights,
                 config_dirs,
+                memory,
             )
             record.add(result)
             record.write(run.record_path)
@@ -215,8 +235,13 @@ def evaluate_images(
             versions=library_versions(),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        memory: Memory | None = {} if len(protocols) > 1 else None
         for protocol in protocols:
-            record.add(evaluate(source, datamodule, protocol, "images", 0, "raw", config_dirs))
+            result = evaluate(
+                source, datamodule, protocol, "images", 0, "raw", config_dirs, memory
+            )
+            record.add(result)
+            record.write(run.record_path)
         grid = image_grid(source(range(min(64, len(pixels))), torch.Generator()), columns=8)
         run.samples.mkdir(exist_ok=True)
         save_png(grid, run.samples / "0.png")

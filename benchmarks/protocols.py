@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from tqdm import tqdm
 
-from benchmarks.features.base import Features
+from benchmarks.features.base import Extractor
 from benchmarks.identity import fingerprint
 from benchmarks.metrics.classifier_score import ClassifierScore
 from datamodules.base import DataModule
@@ -35,8 +35,6 @@ __all__ = [
     "own_chunks",
     "real_source",
 ]
-
-Extractor = Callable[[Tensor], Features]
 
 
 class ImageSource(Protocol):

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmarks.compose import Composed, compose_group
 from benchmarks.environment import code_state, device_name, library_versions, peak_memory_bytes
 from benchmarks.errors import UserError, one_line, user_errors
-from benchmarks.evaluate import evaluate, load_into
+from benchmarks.evaluate import Memory, evaluate, load_into
 from benchmarks.evaluation_ids import protocol_fingerprint
 from benchmarks.identity import NOT_IDENTITY, identity
 from benchmarks.instantiate import instantiate
@@ -261,10 +261,12 @@ def _fit(run: Run, parts: Parts) -> None:
 def _evaluate(composed: Composed, run: Run, record: Record, parts: Parts) -> None:
     model, loaded, images_seen = parts.model, "last", parts.model.images_seen
     model.to(parts.trainer.strategy.root_device)
-    for name, checkpoint in _to_do(composed, run, record):
+    to_do = _to_do(composed, run, record)
+    memory: Memory | None = {} if len(to_do) > 1 else None
+    for name, checkpoint in to_do:
         if checkpoint != loaded:
             images_seen = load_into(model, run.checkpoints, checkpoint, run.id)
-            loaded = checkpoint
+            loaded, memory = checkpoint, {}
         result = evaluate(
             ModelSource(model),
             parts.datamodule,
@@ -273,6 +275,7 @@ def _evaluate(composed: Composed, run: Run, record: Record, parts: Parts) -> Non
             images_seen,
             model.weights,
             composed.config_dirs,
+            memory,
         )
         record.add(result)
         _write(run, record)

@@ -11,6 +11,7 @@ from benchmarks.compose import compose_group
 from benchmarks.errors import UserError
 from benchmarks.evaluate import evaluate_images, evaluate_run, load_model
 from benchmarks.features.base import Features
+from benchmarks.features.lenet import LeNetFashion
 from benchmarks.instantiate import instantiate
 from benchmarks.metrics.frechet import FrechetDistance
 from benchmarks.protocols import SampleProtocol, TensorSource
@@ -251,3 +252,25 @@ def test_snapshots_to_score_must_be_kept(outputs):
     composed.cfg.snapshot_protocols = ["bits_per_dim_test"]
     with pytest.raises(UserError, match="snapshot_every_images must be given with snapshot_proto"):
         train(composed, bar=False)
+
+
+def test_protocols_with_one_extractor_compute_features_once(outputs, monkeypatch):
+    """Two protocols give what each gives alone; the second needs no new features."""
+    calls = []
+    plain = LeNetFashion.__call__
+
+    def counted(self, images):
+        calls.append(len(images))
+        return plain(self, images)
+
+    monkeypatch.setattr(LeNetFashion, "__call__", counted)
+    data = compose_group("datamodule", "fashion_mnist_small")
+    alone = evaluate_images("train", data, ["fd_lenet_2k_test2k"])
+    first, cache = sum(calls), next((outputs / "cache").rglob("*.safetensors"), None)
+    assert first == 4000
+    if cache is not None:
+        cache.unlink()
+    calls.clear()
+    both = evaluate_images("train", data, ["fd_lenet_2k_test2k", "fd_lenet_2k_test2k"])
+    assert sum(calls) == 4000
+    assert both.evaluations[0].metrics == alone.evaluations[0].metrics
