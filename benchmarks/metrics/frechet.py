@@ -15,7 +15,7 @@ def covariance_factor(cov: Tensor) -> Tensor:
     """Return F with F F^T = cov, (D, D): Cholesky's, or where cov is singular, of eigenvectors."""
     factor, info = torch.linalg.cholesky_ex(cov)
     if int(info) == 0:
-        return factor.contiguous()
+        return factor
     values, vectors = torch.linalg.eigh(cov)
     return vectors * values.clamp(min=0).sqrt()
 
