@@ -183,7 +183,7 @@ class SampleProtocol:
             part = cache.with_suffix(f".{os.getpid()}.part")
             safetensors.torch.save_file(
                 {
-                    f"{n}/{k}": v.cpu().contiguous()
+                    f"{n}/{k}": v.cpu()
                     for n, m in keeping.items()
                     for k, v in m.real_state().items()
                 },

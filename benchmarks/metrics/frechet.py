@@ -15,9 +15,9 @@ def covariance_factor(cov: Tensor) -> Tensor:
     """Return F with F F^T = cov, (D, D): Cholesky's, or where cov is singular, of eigenvectors."""
     factor, info = torch.linalg.cholesky_ex(cov)
     if int(info) == 0:
-        return factor
+        return factor.contiguous()  # in memory order, or a kept one would round otherwise
     values, vectors = torch.linalg.eigh(cov)
-    return vectors * values.clamp(min=0).sqrt()
+    return (vectors * values.clamp(min=0).sqrt()).contiguous()
 
 
 def frechet_distance(

@@ -127,7 +127,8 @@ def test_the_floor_and_the_identity(outputs):
     floor = evaluate_images("train", DATA, [LENET])
     same = evaluate_images("test", DATA, [LENET])
     assert 0.1 < floor.evaluations[0].metrics["fd_lenet"] < 5
-    assert same.evaluations[0].metrics["fd_lenet"] == pytest.approx(0, abs=1e-6)
+    # roots of eigenvalues that are zero but for rounding (features that never fire)
+    assert same.evaluations[0].metrics["fd_lenet"] == pytest.approx(0, abs=1e-4)
     assert floor.run_id != same.run_id
     assert list(outputs.glob("images/fashion_mnist_small/*/record.json"))
 
@@ -141,7 +142,7 @@ def test_a_folder_and_an_npz_equal_the_split_they_hold(outputs, tmp_path, data):
     np.savez(tmp_path / "made.npz", images=pixels)
     for source in (folder, tmp_path / "made.npz"):
         record = evaluate_images(str(source), DATA, [LENET])
-        assert record.evaluations[0].metrics["fd_lenet"] == pytest.approx(0, abs=1e-6)
+        assert record.evaluations[0].metrics["fd_lenet"] == pytest.approx(0, abs=1e-4)
         assert str(tmp_path) not in record.to_json()
 
 
@@ -266,11 +267,8 @@ def test_protocols_with_one_extractor_compute_features_once(outputs, monkeypatch
     monkeypatch.setattr(LeNetFashion, "__call__", counted)
     data = compose_group("datamodule", "fashion_mnist_small")
     alone = evaluate_images("train", data, ["fd_lenet_2k_test2k"])
-    first, cache = sum(calls), next((outputs / "cache").rglob("*.safetensors"), None)
-    assert first == 4000
-    if cache is not None:
-        cache.unlink()
+    assert sum(calls) == 4000
     calls.clear()
     both = evaluate_images("train", data, ["fd_lenet_2k_test2k", "fd_lenet_2k_test2k"])
-    assert sum(calls) == 4000
+    assert sum(calls) == 2000  # of the samples, once; the real statistics were kept on disk
     assert both.evaluations[0].metrics == alone.evaluations[0].metrics
