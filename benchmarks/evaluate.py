@@ -166,7 +166,11 @@ def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativ
     model: LitGenerativeModel = instantiate(cfg.model, "model")
     model.to(DTYPES.get(cfg.precision, torch.float32))
     images_seen = load_into(model, run.checkpoints, checkpoint, run_id(cfg))
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), images_seen
+    return model.eval().to(_device()), images_seen
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load_into(model: LitGenerativeModel, folder: Path, checkpoint: str, run_id: str) -> int:
@@ -217,7 +221,7 @@ def evaluate_images(
         datamodule = instantiate(composed_data, "datamodule")
         datamodule.setup()
         pixels, levels, name = _images(images, datamodule)
-        source = TensorSource(pixels, levels, seed=0)
+        source = TensorSource(pixels, levels, seed=0, device=_device())
         key = images if images in SPLITS else hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
         identifier = images_run_id(key, composed_data)
         run = Run(outputs_dir() / "images" / datamodule.name / identifier)

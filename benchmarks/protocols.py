@@ -69,11 +69,13 @@ class TensorSource:
         images: Levels (N, C, H, W).
         num_levels: Number of levels.
         seed: Of the order.
+        device: Where they are scored.
     """
 
-    device = torch.device("cpu")
-
-    def __init__(self, images: Tensor, num_levels: int, seed: int) -> None:
+    def __init__(
+        self, images: Tensor, num_levels: int, seed: int, device: str | torch.device = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
         self.order = torch.from_numpy(np.random.default_rng(seed).permutation(len(images)))
         self.images, self.scale = images, 255 / (num_levels - 1)
 
@@ -82,7 +84,8 @@ class TensorSource:
             raise ValueError(
                 f"the protocol needs at least {index.stop} images, got {len(self.images)}"
             )
-        return self.images[self.order[index.start : index.stop]].float() * self.scale
+        images = self.images[self.order[index.start : index.stop]].to(self.device)
+        return images.float() * self.scale
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,10 @@ class SampleProtocol:
         features = self.extractor(source(range(2), torch.Generator().manual_seed(0)))
         for name, metric in self.metrics.items():
             if features.logits is None and isinstance(metric, ClassifierScore):
-                raise ValueError(f"{name} is not available: these weights have no classifier head")
+                raise ValueError(
+                    f"{name} is not available: the extractor's weights have no classifier head "
+                    "(for Inception: remove the file, then `dgmbench prefetch inception_2015`)"
+                )
 
     def run(
         self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str

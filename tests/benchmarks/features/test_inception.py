@@ -118,5 +118,7 @@ def test_inception_score_needs_the_head(weights, monkeypatch, name, available):
         protocol.check(source, data)
         assert 1 <= protocol.run(source, data, None, "")["inception_score"] <= 1008
     else:
-        with pytest.raises(ValueError, match="inception_score is not available: these weights"):
+        with pytest.raises(
+            ValueError, match="inception_score is not available: the extractor's weights"
+        ):
             protocol.check(source, data)

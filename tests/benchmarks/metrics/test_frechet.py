@@ -4,6 +4,11 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from torch_fidelity.metric_fid import (
+    KEY_METRIC_FID,
+    fid_features_to_statistics,
+    fid_statistics_to_metric,
+)
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from benchmarks.features.base import Features
@@ -74,6 +79,13 @@ def test_parity_with_torchmetrics():
     theirs.update(images[1] // 2, real=False)
     ours = distance(images[0].flatten(1).double(), (images[1] // 2).flatten(1).double())
     torch.testing.assert_close(ours.item(), theirs.compute().item(), rtol=1e-6, atol=0)
+
+
+def test_parity_with_torch_fidelity():
+    a, b = gaussian(0), gaussian(1, shift=0.5)
+    moments = [fid_features_to_statistics(x) for x in (a, b)]
+    expected = fid_statistics_to_metric(*moments, verbose=False)[KEY_METRIC_FID]
+    torch.testing.assert_close(distance(a, b).item(), expected, rtol=1e-6, atol=0)
 
 
 def test_pinned_value():

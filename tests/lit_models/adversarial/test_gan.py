@@ -107,6 +107,24 @@ def test_clock_and_counters():
     assert model.scalars.keys() == {"train/discriminator_loss", "train/generator_loss"}
 
 
+def test_the_wasserstein_estimate_is_logged_without_the_penalty():
+    model = make(WassersteinLoss(), penalty=PENALTY)
+    objective, seen = model.discriminator_objective, []
+
+    def watched(real, z):
+        with torch.no_grad():
+            gap = model.discriminator(real).mean() - model.discriminator(model.generator(z)).mean()
+        loss = objective(real, z)
+        seen.append((gap, model.scalars["train/wasserstein_estimate"], loss.detach()))
+        return loss
+
+    model.discriminator_objective = watched
+    fit(model, steps=2)
+    for gap, estimate, loss in seen:
+        torch.testing.assert_close(estimate, gap)
+        assert abs(loss + estimate) > 1e-3  # the penalty
+
+
 def parameters(network):
     return {k: v.clone() for k, v in network.named_parameters()}
 
