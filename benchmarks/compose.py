@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.errors import UserError, one_line, suggest, user_errors
@@ -32,6 +32,9 @@ LEAST = {
     "checkpoint_every_images": 1,
     "sample_grid_every_images": 1,
 }
+SWITCHES = ("data_on_device", "channels_last", "compile")
+LISTS = ("protocols", "snapshot_protocols", "deviations", "data_deviations")
+PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true")
 MAY_BE_NULL = [key for key in LEAST if key.endswith("every_images")]
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, ConfigCompositionException)
 
@@ -216,3 +219,16 @@ def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"{key} must be an integer >= {least}, got {value}")
+    _check_kinds(cfg)
+
+
+def _check_kinds(cfg: DictConfig) -> None:
+    for key in SWITCHES:
+        if not isinstance(cfg[key], bool):
+            raise UserError(f"{key} must be true or false, got {cfg[key]}")
+    for key in LISTS:
+        value = cfg[key]
+        if not isinstance(value, ListConfig) or not all(isinstance(v, str) for v in value):
+            raise UserError(f"{key} must be a list of texts, got {value}")
+    if cfg.precision not in PRECISIONS:  # other spellings would be other runs
+        raise UserError(f"precision must be one of {', '.join(PRECISIONS)}, got {cfg.precision}")

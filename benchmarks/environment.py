@@ -10,7 +10,13 @@ from typing import Any
 from benchmarks import __version__
 from benchmarks.paths import ROOT
 
-__all__ = ["code_state", "device_name", "library_versions", "peak_memory_bytes"]
+__all__ = [
+    "code_state",
+    "device_name",
+    "exact_arithmetic",
+    "library_versions",
+    "peak_memory_bytes",
+]
 
 LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "hydra-core", "wandb")
 
@@ -40,6 +46,18 @@ def device_name(device: Any) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU ({platform.machine()})"
+
+
+def exact_arithmetic() -> None:
+    """Make GPUs compute in the precision that is asked for, and the same bits for the same seed.
+
+    PyTorch lets convolutions round float32 to TF32 unless told otherwise.
+    """
+    import torch
+
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def peak_memory_bytes() -> int:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from benchmarks.compose import compose_group
-from benchmarks.environment import code_state, library_versions
+from benchmarks.environment import code_state, exact_arithmetic, library_versions
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
 from benchmarks.features.base import Features, Remembered
@@ -89,6 +89,7 @@ def evaluate(
             protocol = dataclasses.replace(protocol, extractor=extractor)
         key = protocol.real_key(cfg, str(datamodule.found_fingerprint))
         cache = cache_dir() / "real_statistics" / f"{key}.safetensors"
+    protocol.check(source, datamodule)
     began = time.monotonic()
     metrics = protocol.run(source, datamodule, cache, label=name)
     return Evaluation(
@@ -131,6 +132,7 @@ def evaluate_run(
     cfg = OmegaConf.load(run.config_path)
     assert isinstance(cfg, DictConfig)
     torch.set_num_threads(cfg.threads)
+    exact_arithmetic()
     with run.locked(), user_errors(ValueError, OSError, DivergedError):
         record = run.record()
         assert record is not None
@@ -217,6 +219,7 @@ def evaluate_images(
         UserError: if the images are absent, unreadable, too few, or do not fit.
     """
     torch.set_num_threads(1)
+    exact_arithmetic()
     with user_errors(ValueError, OSError):
         datamodule = instantiate(composed_data, "datamodule")
         datamodule.setup()
@@ -257,7 +260,8 @@ def evaluate_images(
 def _images(images: str, datamodule: DataModule) -> tuple[Tensor, int, str]:
     """Return levels (N, C, H, W), their number, and a name without a path."""
     if images in SPLITS:
-        assert datamodule.num_levels is not None
+        if datamodule.num_levels is None:
+            raise UserError(f"images must be images, and {datamodule.name} holds vectors")
         return datamodule.split(images)[0], datamodule.num_levels, images
     path = Path(images).expanduser()
     if path.is_dir():

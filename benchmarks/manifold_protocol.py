@@ -9,10 +9,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.metrics.share_within import ShareWithin
-from benchmarks.protocols import ImageSource, ModelSource, own_chunks, real_source
+from benchmarks.protocols import (
+    ImageSource,
+    ModelSource,
+    check_finite,
+    own_chunks,
+    real_source,
+)
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
-from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import sampling
 from lit_models.noise import Noise, fold_seed
 
@@ -47,6 +52,9 @@ class ManifoldProtocol:
         lr: Adam's step size.
         seed: Of the samples and the starts.
         chunk_size: Samples, and test images, per chunk.
+
+    Raises:
+        ValueError: if a number is too small.
     """
 
     threshold: float
@@ -57,6 +65,15 @@ class ManifoldProtocol:
     lr: float
     seed: int
     chunk_size: int
+
+    def __post_init__(self) -> None:
+        least = {"num_samples": 1, "num_real": 1, "steps": 0, "restarts": 1, "chunk_size": 1}
+        for name, lowest in least.items():
+            if getattr(self, name) < lowest:
+                raise ValueError(f"{name} must be >= {lowest}, got {getattr(self, name)}")
+        for name in ("threshold", "lr"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
 
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, a source or data that this protocol cannot score.
@@ -87,15 +104,17 @@ class ManifoldProtocol:
         assert isinstance(datamodule, KnownManifold)
         precision = ShareWithin(self.threshold).to(source.device)
         recall = ShareWithin(self.threshold).to(source.device)
-        seed = fold_seed(self.seed, SAMPLES)
+        seed, finite = fold_seed(self.seed, SAMPLES), True
         for index, generator in own_chunks(
             self.num_samples, self.chunk_size, seed, f"{label}: precision"
         ):
-            images = source(index, generator) / 255
-            if not bool(images.isfinite().all()):
-                raise DivergedError("samples are not finite")
+            images = source(index, generator).float() / 255
+            finite = bool(images.isfinite().all())
+            if not finite:
+                break
             distances = datamodule.manifold_distance(images.cpu().numpy())
             precision.update(torch.from_numpy(distances).to(source.device))
+        check_finite(finite, source.device)
         model = self._model(source)
         real = real_source(datamodule, "test", self.seed)
         seed = fold_seed(self.seed, INVERSIONS)

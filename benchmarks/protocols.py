@@ -17,12 +17,11 @@ from tqdm import tqdm
 
 from benchmarks.features.base import Extractor
 from benchmarks.identity import fingerprint
-from benchmarks.metrics.classifier_score import ClassifierScore
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import sampling
-from lit_models.collectives import world
+from lit_models.collectives import any_process, world
 from lit_models.images import round_to_uint8
 from lit_models.noise import fold_seed
 
@@ -32,6 +31,7 @@ __all__ = [
     "ModelSource",
     "SampleProtocol",
     "TensorSource",
+    "check_finite",
     "own_chunks",
     "real_source",
 ]
@@ -126,7 +126,7 @@ class SampleProtocol:
         real(range(self.num_real - 1, self.num_real), torch.Generator())
         features = self.extractor(source(range(2), torch.Generator().manual_seed(0)))
         for name, metric in self.metrics.items():
-            if features.logits is None and isinstance(metric, ClassifierScore):
+            if features.logits is None and getattr(metric, "needs_logits", False):
                 raise ValueError(
                     f"{name} is not available: the extractor's weights have no classifier head "
                     "(for Inception: remove the file, then `dgmbench prefetch inception_2015`)"
@@ -143,15 +143,17 @@ class SampleProtocol:
         """
         for metric in self.metrics.values():
             metric.to(source.device)
-        if world()[0] == 0:
-            self._add_real(datamodule, cache, source.device)
+        self._add_real(datamodule, cache, source.device, label)
+        finite = True
         for index, generator in own_chunks(self.num_samples, self.chunk_size, self.seed, label):
             images = source(index, generator)
-            if not bool(images.isfinite().all()):
-                raise DivergedError("samples are not finite")
+            finite = bool(images.isfinite().all())
+            if not finite:
+                break
             if self.round_to_uint8:
                 images = round_to_uint8(images).float()
             self._update(images, index, real=False)
+        check_finite(finite, source.device)
         return {name: float(metric.compute()) for name, metric in self.metrics.items()}
 
     def attributes(self, source: ImageSource) -> dict[str, Any]:
@@ -171,30 +173,44 @@ class SampleProtocol:
         for metric in self.metrics.values():
             metric.update(features, positions, real=real)
 
-    def _add_real(self, datamodule: DataModule, cache: Path | None, device: torch.device) -> None:
-        """Feed the real images, or what an earlier run kept of them."""
-        keeping = {n: m for n, m in self.metrics.items() if hasattr(m, "real_state")}
-        if cache is not None and cache.exists():
-            state = safetensors.torch.load_file(cache)
-            for name, metric in keeping.items():
-                prefix = f"{name}/"
-                own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-                metric.load_real_state(own)
+    def _add_real(
+        self, datamodule: DataModule, cache: Path | None, device: torch.device, label: str
+    ) -> None:
+        """Feed the real images, shared among the processes, or what an earlier run kept."""
+        rank = world()[0]
+        known = cache is not None and cache.exists()
+        if any_process(rank == 0 and known, device):  # the first process decides for all
+            if rank == 0:
+                assert cache is not None
+                self._load_real(cache)
             return
         real = real_source(datamodule, self.real_split, self.seed)
-        for index in _chunks(self.num_real, self.chunk_size):
-            self._update(real(index, torch.Generator()).to(device), index, real=True)
+        chunks = own_chunks(self.num_real, self.chunk_size, self.seed, f"{label}: real images")
+        for index, generator in chunks:
+            self._update(real(index, generator).to(device), index, real=True)
         if cache is not None:
+            self._keep_real(cache)
+
+    def _keeping(self) -> dict[str, Any]:
+        return {n: m for n, m in self.metrics.items() if hasattr(m, "real_state")}
+
+    def _load_real(self, cache: Path) -> None:
+        state = safetensors.torch.load_file(cache)
+        for name, metric in self._keeping().items():
+            prefix = f"{name}/"
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            metric.load_real_state(own)
+
+    def _keep_real(self, cache: Path) -> None:
+        """Write the sums over all processes; every process must call this."""
+        state = {}
+        for name, metric in self._keeping().items():
+            with metric.sync_context(should_sync=world()[1] > 1):
+                state |= {f"{name}/{k}": v.cpu() for k, v in metric.real_state().items()}
+        if world()[0] == 0:
             cache.parent.mkdir(parents=True, exist_ok=True)
             part = cache.with_suffix(f".{os.getpid()}.part")
-            safetensors.torch.save_file(
-                {
-                    f"{n}/{k}": v.cpu()
-                    for n, m in keeping.items()
-                    for k, v in m.real_state().items()
-                },
-                part,
-            )
+            safetensors.torch.save_file(state, part)
             part.replace(cache)
 
 
@@ -270,6 +286,16 @@ def real_source(datamodule: DataModule, split: str, seed: int) -> TensorSource:
     if datamodule.num_levels is None:
         raise ValueError(f"this protocol needs images, and {datamodule.name} holds vectors")
     return TensorSource(datamodule.split(split)[0], datamodule.num_levels, seed)
+
+
+def check_finite(finite: bool, device: torch.device) -> None:
+    """End all processes if the samples of one are not finite; every process must call this.
+
+    Raises:
+        DivergedError: on every process.
+    """
+    if any_process(not finite, device):
+        raise DivergedError("samples are not finite")
 
 
 def own_chunks(

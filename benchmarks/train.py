@@ -17,7 +17,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.compose import Composed, compose_group
-from benchmarks.environment import code_state, device_name, library_versions, peak_memory_bytes
+from benchmarks.environment import (
+    code_state,
+    device_name,
+    exact_arithmetic,
+    library_versions,
+    peak_memory_bytes,
+)
 from benchmarks.errors import UserError, one_line, user_errors
 from benchmarks.evaluate import Memory, evaluate, load_into
 from benchmarks.evaluation_ids import protocol_fingerprint
@@ -34,6 +40,7 @@ from lit_models.callbacks.checkpoints import Checkpoints, find_checkpoint, find_
 from lit_models.callbacks.monitor import DivergedError, Monitor
 from lit_models.callbacks.progress import Progress
 from lit_models.callbacks.sample_grids import SampleGrids
+from lit_models.distributed import ReplicatedStrategy
 from lit_models.noise import fold_seed
 
 __all__ = ["quiet", "train"]
@@ -86,7 +93,7 @@ def train(composed: Composed, bar: bool = True) -> Record:
 
 def _train(composed: Composed, run: Run, bar: bool) -> Record:
     torch.set_num_threads(composed.cfg.threads)
-    torch.backends.cudnn.deterministic = True  # the same bits for the same seed
+    exact_arithmetic()
     datamodule = _data(composed)
     with user_errors(ValueError):
         record = run.record() or _new_record(composed, run)
@@ -153,13 +160,13 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
     torch.manual_seed(fold_seed(cfg.seed, INITIALISATION))
     model: LitGenerativeModel = instantiate(cfg.model, "model")
     model.noise_seed = fold_seed(cfg.seed, NOISE)
-    model.speed_up(cfg.channels_last, cfg.compile)
     budget = _budget(cfg.images_seen, model.images_per_step)
     with user_errors(ValueError, TypeError):
         model.weights = cfg.weights
         for name, protocol in _protocols(composed).items():
             instantiate(protocol, f"protocol {name}").check(ModelSource(model), datamodule)
         found = find_checkpoint(run.checkpoints, run.id)
+    model.speed_up(cfg.channels_last, cfg.compile)
     path, images_seen = (found[0], found[1]["images_seen"]) if found else (None, 0)
     every = cfg.checkpoint_every_images or max(budget // CHECKPOINTS_PER_RUN, 1)
     checkpoints = Checkpoints(run.checkpoints, every, run.id, cfg.snapshot_every_images)
@@ -178,7 +185,7 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
         ),
         # checkpoints last: what the others keep is saved with them
         callbacks=[
-            Agreement({"run id": run.id, "protocols": ", ".join(cfg.protocols)}),
+            Agreement(_agreed(composed, run, datamodule)),
             Monitor(cfg.log_every_updates),
             grids,
             progress,
@@ -190,6 +197,11 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    if trainer.world_size > 1 and not isinstance(trainer.strategy, ReplicatedStrategy):
+        raise UserError(
+            "trainer.strategy must be ReplicatedStrategy (trainer=ddp or trainer=ddp_cpu) with "
+            f"several processes, got {type(trainer.strategy).__name__}"
+        )
     if cfg.data_on_device:
         datamodule.device = trainer.strategy.root_device
     with user_errors(ValueError):
@@ -197,6 +209,18 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
             *datamodule.split("train"), batch_size=model.batch_size, world_size=trainer.world_size
         )
     return Parts(model, datamodule, trainer, progress, checkpoints, path)
+
+
+def _agreed(composed: Composed, run: Run, datamodule: DataModule) -> dict[str, str]:
+    """Return what all processes of a run must have in common."""
+    cfg = composed.cfg
+    return {
+        "run id": run.id,
+        "data fingerprint": str(datamodule.found_fingerprint),
+        "protocols": ", ".join(cfg.protocols),
+        "snapshot_protocols": ", ".join(cfg.snapshot_protocols),
+        "weights": cfg.weights,
+    }
 
 
 def _budget(images_seen: int, images_per_step: int) -> int:
@@ -261,7 +285,7 @@ def _fit(run: Run, parts: Parts) -> None:
 def _evaluate(composed: Composed, run: Run, record: Record, parts: Parts) -> None:
     model, loaded, images_seen = parts.model, "last", parts.model.images_seen
     model.to(parts.trainer.strategy.root_device)
-    to_do = _to_do(composed, run, record)
+    to_do = parts.trainer.strategy.broadcast(_to_do(composed, run, record))
     memory: Memory | None = {} if len(to_do) > 1 else None
     for name, checkpoint in to_do:
         if checkpoint != loaded:

@@ -13,7 +13,7 @@ from datamodules.root import data_root
 __all__ = ["CROP", "SIDE", "CelebA64", "crop_and_resize"]
 
 CROP, SIDE = 160, 64
-PARTITION = "list_eval_partition.txt"
+IMAGES, PARTITION = "img_align_celeba", "list_eval_partition.txt"
 SPLITS = {
     "train": "0",
     "test": "2",
@@ -106,13 +106,26 @@ class CelebA64(ImageDataModule):
         Raises:
             OSError, RuntimeError: if the originals cannot be had.
         """
-        if not (self.originals / PARTITION).exists():
+        if self._absent() is not None:
             self._download()
-        lines = (self.originals / PARTITION).read_text().split("\n")
-        pairs = [line.split() for line in lines if line.strip()]
+        if (absent := self._absent()) is not None:
+            raise RuntimeError(f"{absent} is missing")
+        pairs = self._partition()
         self.path.mkdir(parents=True, exist_ok=True)
         for split, code in SPLITS.items():
             self._convert([name for name, part in pairs if part == code], split)
+
+    def _partition(self) -> list[list[str]]:
+        lines = (self.originals / PARTITION).read_text().split("\n")
+        return [line.split() for line in lines if line.strip()]
+
+    def _absent(self) -> Path | None:
+        """Return an original that is not there, as after an extraction that was cut."""
+        if not (self.originals / PARTITION).exists():
+            return self.originals / PARTITION
+        folder = self.originals / IMAGES
+        here = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+        return next((folder / name for name, _ in self._partition() if name not in here), None)
 
     def _download(self) -> None:
         import torchvision
@@ -136,7 +149,7 @@ class CelebA64(ImageDataModule):
         for i in tqdm(
             range(done, len(names)), desc=f"{self.name} {split}", unit="image", disable=None
         ):
-            out[i] = crop_and_resize(_read(self.originals / "img_align_celeba" / names[i]))
+            out[i] = crop_and_resize(_read(self.originals / IMAGES / names[i]))
             if (i + 1) % KEPT_EVERY == 0:
                 out.flush()
                 done_file.write_text(str(i + 1))

@@ -110,6 +110,11 @@ class Triangles(ImageDataModule):
                 "num_vertices must be >= 3 and num_vertices x min_gap_degrees in (0, 360), "
                 f"got {num_vertices} and {min_gap_degrees}"
             )
+        if train_size - validation_size <= STARTS:
+            raise ValueError(
+                f"train_size must be > {validation_size + STARTS} with validation_size "
+                f"{validation_size}, got {train_size}"
+            )
         self.top_level = num_levels - 1
         self.num_vertices, self.min_gap = num_vertices, np.deg2rad(min_gap_degrees)
         self.radius, self.subpixels = radius, subpixels

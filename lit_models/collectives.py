@@ -4,7 +4,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["global_std", "mean_over_processes", "world"]
+__all__ = ["any_process", "global_std", "mean_over_processes", "world"]
 
 
 def world() -> tuple[int, int]:
@@ -22,6 +22,11 @@ def mean_over_processes(x: Tensor) -> Tensor:
     x = x.detach().clone()
     dist.all_reduce(x)
     return x / count
+
+
+def any_process(flag: bool, device: torch.device) -> bool:
+    """Return whether the flag is set on some process; every process must call this."""
+    return bool(mean_over_processes(torch.tensor(float(flag), device=device)) > 0)
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """Many processes: one replicated model, one all-reduce per optimizer step."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -24,9 +25,9 @@ def average_gradients(optimizer: Optimizer) -> Tensor:
         A boolean scalar: whether some parameter has a gradient on some processes only.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    held = [float(p.grad is not None) for p in parameters]
+    held = tuple(p.grad is not None for p in parameters)
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    counts = torch.tensor(held, dtype=gradients[0].dtype, device=gradients[0].device)
+    counts = _indicator(held, gradients[0].dtype, gradients[0].device)
     flat = torch.cat([*(g.reshape(-1) for g in gradients), counts])
     dist.all_reduce(flat)
     sizes = [g.numel() for g in gradients]
@@ -34,6 +35,12 @@ def average_gradients(optimizer: Optimizer) -> Tensor:
     views = [piece.view_as(g) for piece, g in zip(pieces, gradients, strict=False)]
     torch._foreach_copy_(gradients, views)
     return ((pieces[-1] != 0) & (pieces[-1] != 1)).any()
+
+
+@lru_cache(maxsize=64)
+def _indicator(held: tuple[bool, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return zeros and ones; kept, since a copy to the device would wait for it in every step."""
+    return torch.tensor(held, dtype=dtype, device=device)
 
 
 class ReplicatedStrategy(DDPStrategy):

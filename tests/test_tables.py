@@ -13,12 +13,16 @@ from benchmarks.compose import names
 from benchmarks.errors import UserError
 from benchmarks.publish import publish
 from benchmarks.records import Evaluation, Record
+from benchmarks.runs import Run
 from benchmarks.tables import plan as plans
 from benchmarks.tables import spec as specs
 from benchmarks.tables.plan import check_passed_on, key_of, make_plan
 from benchmarks.tables.render import render, to_csv, to_markdown, to_terminal
 from benchmarks.tables.spec import load_published, load_spec, table_names
 from benchmarks.tables.statistics import summarize
+from benchmarks.train import train
+from lit_models.callbacks.checkpoints import find_snapshots
+from tests.helpers import tiny_run
 
 MINI = """
 title: "Mini | table"
@@ -181,7 +185,7 @@ def test_only_overrides_that_do_not_change_the_runs_pass():
     spec = load_spec("quick")
     check_passed_on(spec, ["trainer=ddp_cpu", "trainer.devices=2", "logger=wandb", "threads=1"])
     for override in ("seed=1", "images_seen=5", "model.n_critic=2", "trainers=x"):
-        with pytest.raises(UserError, match="trainer, logger, threads only"):
+        with pytest.raises(UserError, match="overrides of trainer, logger, threads, "):
             check_passed_on(spec, [override])
     for override in ("trainer=nope", "logger.entityy=3", "threads=0"):
         with pytest.raises(UserError):
@@ -270,7 +274,7 @@ def selecting(mini, monkeypatch, request):
 
     def with_snapshots(overrides):
         composed = compose_(overrides)
-        composed.cfg.snapshot_every_images = composed.cfg.images_seen // 3 or None
+        composed.cfg.snapshot_every_images = 30_000 if composed.cfg.images_seen else None
         return composed
 
     monkeypatch.setattr(plans, "compose", with_snapshots)
@@ -292,31 +296,34 @@ def score(planned, record, checkpoint, value, protocol="bits_per_dim_test"):
 @pytest.mark.parametrize("selecting", [None], indirect=True)
 def test_the_best_snapshot_on_test_as_in_the_paper(selecting):
     planned = selecting.runs[0]
-    assert planned.snapshots == 3
+    first, second, third = map(str, planned.snapshots)
     assert "snapshot_protocols=[bits_per_dim_test]" in planned.command([])
     record = put(planned, 1.0)  # the last checkpoint is better, and is not shown
-    for checkpoint, value in (("10", 4.0), ("20", 2.0)):
+    for checkpoint, value in ((first, 4.0), (second, 2.0), ("640", 0.5)):  # 640: by hand
         score(planned, record, checkpoint, value)
     assert not planned.is_done(record)
     assert cells(selecting)["A"][0] == "–"  # one snapshot is not scored yet
-    score(planned, record, "30", 3.0)
+    score(planned, record, third, 3.0)
     assert planned.is_done(record)
     assert cells(selecting)["A"][0] == "2.00"
     table = render(selecting, selecting.records(False))
     assert any("best on the very test images" in note for note in table.notes)
 
 
-@pytest.mark.parametrize("selecting", ["fd_lenet_2k_test2k"], indirect=True)
+@pytest.mark.parametrize("selecting", ["fid_10k_validation10k"], indirect=True)
 def test_the_best_snapshot_on_validation(selecting):
     planned = selecting.runs[0]
     record = put(planned, 9.0)
-    for checkpoint, value, selector in (("10", 4.0, 3.0), ("20", 2.0, 5.0), ("30", 7.0, None)):
+    first, second, third = map(str, planned.snapshots)
+    for checkpoint, value, selector in ((first, 4.0, 3.0), (second, 2.0, 5.0), (third, 7.0, None)):
         score(planned, record, checkpoint, value)
         score(planned, record, checkpoint, selector, planned.selected_by)
     assert planned.is_done(record)
     assert cells(selecting)["A"][0] == "4.00"
     table = render(selecting, selecting.records(False))
-    assert any("best on validation images, by `fd_lenet_2k" in note for note in table.notes)
+    assert any(
+        "best on validation images, by `fid_10k_validation10k" in note for note in table.notes
+    )
 
 
 def test_selection_needs_snapshots_and_a_known_name(mini):
@@ -331,6 +338,35 @@ def test_selection_needs_snapshots_and_a_known_name(mini):
         (specs.FOLDER / "mini.yaml").write_text(text.replace("test_as_in_paper", wrong))
         with pytest.raises(UserError, match=message):
             load_spec("mini")
+
+
+@pytest.mark.parametrize("selecting", [None], indirect=True)
+def test_a_run_whose_snapshots_are_all_bad_is_a_failure(selecting):
+    planned = selecting.runs[0]
+    record = put(planned, 1.0)
+    for checkpoint in map(str, planned.snapshots):
+        score(planned, record, checkpoint, None)
+    assert cells(selecting)["A"][:3] == ("failed", "0", "1")
+
+
+def test_planned_snapshots_are_those_a_run_keeps(outputs):
+    """Steps of 40 images, every 100: the first step at or past each, within whole steps."""
+    composed = tiny_run("lucic2018_wgan_gp_quick", ["snapshot_every_images=100"], steps=9)
+    composed.cfg.images_seen = 399  # 360 in whole steps
+    train(composed, bar=False)
+    planned = plans._snapshots(load_spec("quick"), composed)
+    assert list(planned) == find_snapshots(Run.of(composed).checkpoints) == [120, 200, 320]
+
+
+def test_a_selector_must_look_at_validation_images(mini):
+    text = MINI.replace("note: A", "selection: validation\nselected_by: NAME\nnote: A")
+    for name, message in (
+        ("fid_10k_test10k", "must be a protocol on the validation split, got fid_10k_test10k on"),
+        ("fid", "protocol 'fid' does not exist"),
+    ):
+        (specs.FOLDER / "mini.yaml").write_text(text.replace("NAME", name))
+        with pytest.raises(UserError, match=message):
+            make_plan(load_spec("mini"), 1)
 
 
 def test_the_last_checkpoint_is_stated(mini):

@@ -42,7 +42,7 @@ class Remembered:
 
     def __call__(self, images: Tensor) -> Features:
         """Return the features of images (B, C, H, W)."""
-        pixels = images.contiguous().cpu().numpy()
+        pixels = images.float().contiguous().cpu().numpy()
         digest = hashlib.sha256(str((pixels.shape, pixels.dtype)).encode())
         digest.update(pixels.data)
         key = digest.digest()

@@ -1,5 +1,6 @@
 """Pretrained weights from their publisher: resumable, hash-checked, never half a file."""
 
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,9 +53,18 @@ def download(url: str, path: Path, sha256: str) -> None:
         OSError: if the transfer fails, or what came has another hash (it is deleted then).
     """
     part = path.with_name(f"{path.name}.part")
+    if part.exists() and _has_hash(part, sha256):  # cut between the last byte and the rename
+        part.replace(path)
+        return
     done = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    with urllib.request.urlopen(request, timeout=60) as response:
+    try:
+        response = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # more is here than there: the part is of another file
+            part.unlink()
+        raise
+    with response:
         goes_on = response.status == 206
         total = int(response.headers.get("Content-Length", 0)) + (done if goes_on else 0)
         with (
@@ -72,3 +82,11 @@ def download(url: str, path: Path, sha256: str) -> None:
         part.unlink()
         raise OSError(str(error)) from error
     part.replace(path)
+
+
+def _has_hash(path: Path, sha256: str) -> bool:
+    try:
+        check_hash(path, [sha256])
+    except ValueError:
+        return False
+    return True

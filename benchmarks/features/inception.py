@@ -13,12 +13,19 @@ from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d
 from benchmarks.features.base import Features, check_hash
 from datamodules.root import data_root
 
-__all__ = ["PUBLISHED_SHA256", "URL_INCEPTION_V3", "Inception2015"]
+__all__ = ["PUBLISHED_SHA256", "URL_INCEPTION_V3", "Inception2015", "resize"]
 
 PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 SIDE = 299
 CPU_BATCH = 16  # a larger one leaves the cache
+
+
+def resize(images: Tensor) -> Tensor:
+    """Return images (B, C, H, W) at 299x299 by TensorFlow 1's bilinear rule."""
+    return interpolate_bilinear_2d_like_tensorflow1x(
+        images, size=(SIDE, SIDE), align_corners=False
+    )
 
 
 class _Network(FeatureExtractorInceptionV3):
@@ -55,10 +62,7 @@ class _Network(FeatureExtractorInceptionV3):
 
     def pooled(self, images: Tensor) -> Tensor:
         """Return (B, 2048) of floats in [0, 255], (B, 3, H, W), unrounded."""
-        x = interpolate_bilinear_2d_like_tensorflow1x(
-            images, size=(SIDE, SIDE), align_corners=False
-        )
-        x = (x - 128) / 128
+        x = (resize(images) - 128) / 128
         for name in self.TRUNK:
             x = getattr(self, name)(x)
         return x.flatten(1)

@@ -27,6 +27,7 @@ class ClassifierScore(Metric):
 
     full_state_update = False
     higher_is_better = True
+    needs_logits = True
 
     def __init__(self, num_classes: int, num_samples: int, num_splits: int) -> None:
         super().__init__()

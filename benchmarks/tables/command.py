@@ -1,6 +1,5 @@
 """`dgmbench table T`: plan, run what is missing in processes of their own, render."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,14 @@ from benchmarks.errors import UserError
 from benchmarks.paths import check_writable, outputs_dir
 from benchmarks.records import write_atomically
 from benchmarks.tables.figure import newest_grid, samples_figure
-from benchmarks.tables.plan import Plan, PlannedRun, check_passed_on, key_of, make_plan
+from benchmarks.tables.plan import (
+    Plan,
+    PlannedRun,
+    check_passed_on,
+    default_jobs,
+    key_of,
+    make_plan,
+)
 from benchmarks.tables.pool import run_all
 from benchmarks.tables.render import Rendered, render, to_csv, to_markdown, to_terminal
 from benchmarks.tables.spec import load_spec
@@ -25,7 +31,7 @@ def run_table(
     Args:
         name: Of the table.
         overrides: Of trainer, logger and threads, passed on to every run.
-        jobs: Runs side by side; None for the number of cores.
+        jobs: Runs side by side; None for the number of cores, or for 1 on GPUs.
         seeds: Number of seeds; None for the specification's.
         published: Count published records as done, too.
 
@@ -47,7 +53,7 @@ def run_table(
     for line in dict.fromkeys(r.lacks() for r in lacking):
         print(f"left out: {line}")
     ready = [r for r in missing if r not in lacking]
-    failed = run_all(ready, overrides, jobs or len(os.sched_getaffinity(0)))
+    failed = run_all(ready, overrides, jobs or default_jobs(spec, overrides))
     table = render(plan, plan.records(published))
     figure = write_table(table, folder)
     samples_figure([(run.row.label, grid) for run, grid in sample_grids(plan)], figure)

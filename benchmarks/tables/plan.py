@@ -1,9 +1,12 @@
 """The plan of a table: rows x columns x seeds -> run ids. It joins, and never globs a folder."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from omegaconf import DictConfig
 
 from benchmarks.compose import Composed, compose, compose_group, datasets_of, with_values
 from benchmarks.errors import UserError, user_errors
@@ -17,7 +20,7 @@ from datamodules.root import data_root
 
 __all__ = ["Plan", "PlannedRun", "make_plan", "published_record_path"]
 
-PASSED_ON = ("trainer", "logger", "threads")
+PASSED_ON = ("trainer", "logger", "threads", "channels_last", "compile", "data_on_device")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class PlannedRun:
         fingerprints: Their fingerprints.
         images_seen: Length of the training, for the estimate of the time left.
         weights: "raw" or "ema": what the columns show.
-        snapshots: How many snapshots are scored; 0 where the last checkpoint is.
+        snapshots: The images_seen of the snapshots to select among; none where the last
+            checkpoint is shown.
         selected_by: Protocol that selects among them; None for each column's own.
     """
 
@@ -47,7 +51,7 @@ class PlannedRun:
     fingerprints: tuple[str, ...]
     images_seen: int = 0
     weights: str = "raw"
-    snapshots: int = 0
+    snapshots: tuple[int, ...] = ()
     selected_by: str | None = None
 
     @property
@@ -87,10 +91,9 @@ class PlannedRun:
     def lacks(self) -> str | None:
         """Return what this run needs and this machine has not, with what mends it; or None."""
         data = compose_group("datamodule", self.dataset)
-        files = (data_root() / f"{self.dataset}.npz", data_root() / self.dataset)
-        if "source" in data and not any(f.exists() for f in files):
+        if "source" in data and not _is_here(data):
             return f"data set {self.dataset} is missing: dgmbench prefetch {self.dataset}"
-        for name in self.protocols:
+        for name in (*self.protocols, *self.snapshot_protocols):
             extractor = compose_group("protocol", name).get("extractor")
             weights = None if extractor is None else extractor.get("weights")
             if weights is not None and not (data_root() / weights).exists():
@@ -111,7 +114,8 @@ class PlannedRun:
             return True
         scored = all(self.evaluation(record, p) for p in self.protocols)
         scored &= all(
-            len(self._of_snapshots(record, p)) >= self.snapshots for p in self.snapshot_protocols
+            len(self._of_snapshots(record, p)) == len(self.snapshots)
+            for p in self.snapshot_protocols
         )
         return record.status == "finished" and scored
 
@@ -125,20 +129,20 @@ class PlannedRun:
 
         None where something is not scored yet.
         """
-        if self.snapshots == 0:
+        if not self.snapshots:
             return self.evaluation(record, column.protocol)
         scored = self._of_snapshots(record, self.selected_by or column.protocol)
-        finite = [e for e in scored if e.metrics.get(column.metric) is not None]
-        if len(scored) < self.snapshots or not finite:
+        if len(scored) < len(self.snapshots):
             return None
+        finite = [e for e in scored if e.metrics.get(column.metric) is not None]
         sign = 1 if column.better == "lower" else -1
-        best = min(finite, key=lambda e: sign * float(e.metrics[column.metric] or 0.0))
+        best = min(finite or scored, key=lambda e: sign * (e.metrics.get(column.metric) or 0.0))
         return record.evaluation(_fingerprint(column.protocol), best.checkpoint, self.weights)
 
     def _of_snapshots(self, record: Record, protocol: str) -> list[Evaluation]:
         wanted = (_fingerprint(protocol), self.weights)
         found = [e for e in record.evaluations if (e.fingerprint, e.weights) == wanted]
-        return [e for e in found if e.checkpoint.isdigit()]
+        return [e for e in found if e.checkpoint in map(str, self.snapshots)]
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,12 @@ class Plan:
         return found
 
 
+def _is_here(data: DictConfig) -> bool:
+    root = Path(data.root).expanduser() if data.root else data_root()
+    prepared = (root / f"{data.name}.npz", root / data.name / "test.npy")
+    return any(file.exists() for file in prepared)
+
+
 def key_of(planned: PlannedRun) -> tuple[str, str, str]:
     """Return what joins a plan with records."""
     return (planned.experiment, planned.dataset, planned.run_id)
@@ -183,6 +193,7 @@ def make_plan(spec: TableSpec, seeds: int) -> Plan:
     """
     if seeds < 1:
         raise UserError(f"seeds must be >= 1, got {seeds}")
+    _check_selector(spec)
     runs: list[PlannedRun] = []
     for row in spec.rows:
         for dataset in dict.fromkeys(c.dataset for c in spec.columns):
@@ -206,6 +217,16 @@ def check_passed_on(spec: TableSpec, overrides: Sequence[str]) -> None:
         if row.experiment is not None:
             compose([f"experiment={row.experiment}", *overrides])
             return
+
+
+def default_jobs(spec: TableSpec, overrides: Sequence[str]) -> int:
+    """Return how many runs go side by side: one per core, or one where each takes the GPUs."""
+    cores = len(os.sched_getaffinity(0))
+    experiment = next((row.experiment for row in spec.rows if row.experiment), None)
+    if experiment is None:
+        return cores
+    cfg = compose([f"experiment={experiment}", *overrides]).cfg
+    return 1 if cfg.trainer.accelerator in ("gpu", "cuda") else cores
 
 
 def _protocols(spec: TableSpec, dataset: str) -> tuple[str, ...]:
@@ -239,7 +260,7 @@ def _training_runs(
     if composed is None:
         return []
     own = tuple(p for p in protocols if p in composed.cfg.protocols)
-    snapshots = 0 if spec.selection == "none" else _num_snapshots(spec, composed)
+    snapshots = () if spec.selection == "none" else _snapshots(spec, composed)
     return [
         PlannedRun(
             row,
@@ -258,14 +279,31 @@ def _training_runs(
     ]
 
 
-def _num_snapshots(spec: TableSpec, composed: Composed) -> int:
-    every = composed.cfg.snapshot_every_images
-    if every is None or every > composed.cfg.images_seen:
+def _snapshots(spec: TableSpec, composed: Composed) -> tuple[int, ...]:
+    """Return the images_seen at which a run keeps snapshots: the first step at or past each."""
+    cfg = composed.cfg
+    every, step = cfg.snapshot_every_images, cfg.model.batch_size * cfg.model.get("n_critic", 1)
+    budget = cfg.images_seen // step * step
+    if every is None or every > budget:
         raise UserError(
             f"table {spec.name}: selection {spec.selection} needs snapshots, and "
             f"snapshot_every_images of {composed.experiment} on {composed.dataset} is {every}"
         )
-    return composed.cfg.images_seen // every
+    at = (-(-k * every // step) * step for k in range(1, budget // every + 1))
+    return tuple(dict.fromkeys(images for images in at if images <= budget))
+
+
+def _check_selector(spec: TableSpec) -> None:
+    """A selector on validation images must look at validation images."""
+    if spec.selected_by is None:
+        return
+    cfg = compose_group("protocol", spec.selected_by)
+    split = cfg.get("real_split", cfg.get("split"))
+    if split != "validation":
+        raise UserError(
+            f"table {spec.name}: selected_by must be a protocol on the validation split, "
+            f"got {spec.selected_by} on {split}"
+        )
 
 
 @lru_cache(maxsize=256)

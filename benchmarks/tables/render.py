@@ -194,7 +194,8 @@ def _published_notes(plan: Plan) -> list[str]:
     for published in [c.published for c in plan.spec.columns if c.published is not None]:
         source = load_published()[published.source_id]
         notes.append(
-            f"Published: {source['citation']}; {source['metric']}; ±: {source['spread']}."
+            f"Published: {source['citation']}; {source['metric']}; ±: {source['spread']}. "
+            f"Source: {source['note']}."
         )
         if published.not_comparable:
             notes.append(f"† not comparable: {published.not_comparable}.")

@@ -120,7 +120,8 @@ class AdversarialModel(LitGenerativeModel):
         loss = objective()
         for parameter in self._parameters_by_name[name]:
             parameter.grad = None
-        self._backward(loss)
+        with torch.autocast(self.device.type, enabled=False):  # a penalty's second derivative
+            self._backward(loss)
         self._step(optimizer)
         limit = self._players[name].weight_clip
         if limit is not None:

@@ -49,7 +49,8 @@ class GlobalBatchNorm(nn.BatchNorm1d):
             )
         return self._global(input)
 
-    def _global(self, x: Tensor) -> Tensor:
+    def _global(self, input: Tensor) -> Tensor:
+        x = input.to(self.running_mean.dtype)  # sums in full precision under autocast
         axes = [0, *range(2, x.dim())]
         column = [1, -1] + [1] * (x.dim() - 2)
         count = x.numel() // x.shape[1] * dist.get_world_size()  # equal shards
@@ -60,4 +61,4 @@ class GlobalBatchNorm(nn.BatchNorm1d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
         scale = self.weight * (var + self.eps).rsqrt()
-        return centred * scale.view(column) + self.bias.view(column)
+        return (centred * scale.view(column) + self.bias.view(column)).to(input.dtype)

@@ -66,7 +66,7 @@ MISTAKES = [
     (["evaluate", "images=train", "protocol=bits_per_dim_test"], "datamodule must be given"),
     (["table", "quick", "--jobs", "0"], "jobs must be >= 1, got 0"),
     (["table", "quick", "--seeds", "0"], "seeds must be >= 1, got 0"),
-    (["table", "quick", "images_seen=1"], "trainer, logger, threads only"),
+    (["table", "quick", "images_seen=1"], "trainer, logger, threads, "),
     (["table", "kwick"], "table 'kwick' does not exist; did you mean quick"),
     (["status", "kwick"], "table 'kwick' does not exist"),
     (["publish", "kwick"], "table 'kwick' does not exist"),

@@ -23,6 +23,7 @@ from benchmarks.instantiate import instantiate  # noqa: E402
 from benchmarks.metrics.bits_per_dim import BitsPerDim  # noqa: E402
 from benchmarks.metrics.classifier_score import ClassifierScore  # noqa: E402
 from benchmarks.metrics.frechet import FrechetDistance  # noqa: E402
+from benchmarks.metrics.share_within import ShareWithin  # noqa: E402
 from benchmarks.protocols import SampleProtocol  # noqa: E402
 from lit_models.callbacks.agreement import Agreement, DisagreementError  # noqa: E402
 from lit_models.callbacks.monitor import DivergedError, Monitor  # noqa: E402
@@ -66,14 +67,15 @@ def metrics():
     real, fake = torch.randn(50, 5, generator=rng), torch.randn(50, 5, generator=rng) + 1
     logits = torch.randn(50, 4, generator=rng)
     frechet, score = FrechetDistance(5), ClassifierScore(4, num_samples=50, num_splits=3)
-    bits = BitsPerDim()
+    bits, share = BitsPerDim(), ShareWithin(1.0)
     for i, index in enumerate(torch.arange(50).split(7)):
         if i % WORLD == RANK:
             frechet.update(Features(real[index]), index, real=True)
             frechet.update(Features(fake[index]), index)
             score.update(Features(fake[index], logits[index]), index)
             bits.update(logits[index, 0], num_dims=3)
-    values = [float(m.compute()) for m in (frechet, score, bits)]
+            share.update(fake[index, 0])
+    values = [float(m.compute()) for m in (frechet, score, bits, share)]
     torch.save(values, OUT / f"metrics-{RANK}of{WORLD}.pt")
 
 
@@ -83,24 +85,45 @@ def protocol():
     class Source:
         device = torch.device("cpu")
 
+        broken = False
+
         def __call__(self, index, generator):
+            if self.broken and index.start == 0:  # in the first process's share
+                return torch.full((len(index), 1, 8, 8), float("nan"))
             return torch.rand(len(index), 1, 8, 8, generator=generator) * 255
 
     cfg = tiny_run(METHODS["pixel_cnn"]).cfg.datamodule
     cfg.test_size = 40
     data = instantiate(cfg, "data")
     data.setup()
-    measure = SampleProtocol(
-        extractor=lambda x: Features(torch.nn.functional.avg_pool2d(x, 4).flatten(1)),
-        metrics={"fd": FrechetDistance(4)},
-        real_split="test",
-        num_real=40,
-        num_samples=50,
-        round_to_uint8=False,
-        seed=42,
-        chunk_size=7,
-    )
-    torch.save(measure.run(Source(), data, None, "x"), OUT / f"protocol-{RANK}of{WORLD}.pt")
+    settings = {
+        "extractor": lambda x: Features(torch.nn.functional.avg_pool2d(x, 4).flatten(1)),
+        "real_split": "test",
+        "num_real": 40,
+        "num_samples": 50,
+        "round_to_uint8": False,
+        "seed": 42,
+        "chunk_size": 7,
+    }
+    measure, again = (SampleProtocol(metrics={"fd": FrechetDistance(4)}, **settings) for _ in "ab")
+    cache = OUT / f"real-of{WORLD}.safetensors"
+    scores = [measure.run(Source(), data, cache, "x") for measure in (measure, again)]
+    torch.save(scores, OUT / f"protocol-{RANK}of{WORLD}.pt")
+    nan = Source()
+    nan.broken = True
+    try:
+        again.run(nan, data, cache, "x")
+        message = "none"
+    except DivergedError as error:
+        message = str(error)
+    torch.save(message, OUT / f"nan-{RANK}of{WORLD}.pt")
+
+
+def bf16():
+    """BatchNorm over the global batch under autocast."""
+    model, data = build("ns_gan")
+    trainer_for(2, precision="bf16-mixed").fit(model, datamodule=data)
+    torch.save(model.state_dict(), OUT / f"bf16-{RANK}of{WORLD}.pt")
 
 
 def batch_norm():
@@ -190,6 +213,7 @@ if __name__ == "__main__":
     train_all()
     metrics()
     protocol()
+    bf16()
     batch_norm()
     disagreement()
     disagreement_in_training()

@@ -77,7 +77,22 @@ def test_metrics_with_counts_that_do_not_divide(results):
 
 def test_a_protocol_shares_its_chunks(results):
     for rank in range(2):
-        assert results("protocol", rank, 2) == pytest.approx(results("protocol"), rel=1e-12)
+        first, again = (scores["fd"] for scores in results("protocol", rank, 2))
+        assert first == again  # by the real statistics that the first kept
+        assert first == pytest.approx(results("protocol")[0]["fd"], rel=1e-12)
+
+
+def test_samples_that_are_not_finite_end_all_ranks_alike(results):
+    for rank in range(2):
+        assert results("nan", rank, 2) == "samples are not finite"
+
+
+def test_two_processes_train_under_bf16(results):
+    state = results("bf16", 0, 2)
+    assert_same_state(state, results("bf16", 1, 2))
+    assert all(value.isfinite().all() for value in state.values())
+    # bf16 has 8 bits; Adam's first steps are of the size of its learning rate
+    assert_same_state(state, results("bf16"), rtol=0.05, atol=5e-3)
 
 
 def test_batch_norm_is_over_the_joined_batch(results):

@@ -8,10 +8,9 @@ import hashlib
 import pytest
 import torch
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 from benchmarks.compose import compose_group
-from benchmarks.features.inception import Inception2015
+from benchmarks.features.inception import Inception2015, resize
 from benchmarks.instantiate import instantiate
 from benchmarks.metrics.classifier_score import ClassifierScore
 from benchmarks.protocols import SampleProtocol, TensorSource
@@ -61,14 +60,14 @@ def test_floats_are_not_rounded_and_grey_is_tiled(weights, monkeypatch):
 
 def test_resize_keeps_all_256_levels():
     levels = torch.arange(256.0).view(256, 1, 1, 1).expand(-1, 3, 8, 8)
-    resized = interpolate_bilinear_2d_like_tensorflow1x(levels, (299, 299), align_corners=False)
+    resized = resize(levels)
     assert torch.equal(resized, levels[:, :, :1, :1].expand_as(resized))
 
 
 def test_resize_is_tensorflow_1s():
     """No half-pixel centres: output i lies at i * 2 / 299 of the input, the last pixel repeats."""
     row = torch.tensor([0.0, 299.0]).view(1, 1, 1, 2).expand(1, 3, 2, 2)
-    resized = interpolate_bilinear_2d_like_tensorflow1x(row, (299, 299), align_corners=False)
+    resized = resize(row)
     expected = (torch.arange(299.0) * 2).clamp(max=299)
     torch.testing.assert_close(resized[0, 0, 0], expected)
 
