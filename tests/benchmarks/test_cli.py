@@ -46,6 +46,7 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
     assert "usage: dgmbench" in done.stdout
 
 
+QUICK = ("train", "experiment=lucic2018_ns_gan_quick")
 MISTAKES = [
     (["train"], "experiment must be given"),
     (["train", "experiment=lucic2018_wgn"], "did you mean lucic2018_wgan"),
@@ -64,6 +65,20 @@ MISTAKES = [
         "protokol is no setting of this verb; did you mean protocol",
     ),
     (["evaluate", "images=train", "protocol=bits_per_dim_test"], "datamodule must be given"),
+    (
+        [
+            *("evaluate", "images=train", "datamodule=gaussian_ring"),
+            "protocol=fd_lenet_2k_test2k",
+        ],
+        "images must be images, and gaussian_ring holds vectors",
+    ),
+    ([*QUICK, "trainer=cpu", "trainer.devices=2"], "trainer.strategy must be ReplicatedStrategy"),
+    ([*QUICK, "trainer=ddp_cpu", "trainer.devices=3"], "a multiple of the 3 processes, got 64"),
+    ([*QUICK, "precision=bf16"], "precision must be one of 32-true, "),
+    ([*QUICK, "channels_last=maybe"], "channels_last must be true or false, got maybe"),
+    ([*QUICK, "protocols=x"], "protocols must be a list of texts, got x"),
+    ([*QUICK, "protocols=[manifold_1k_triangles]"], "needs data of a known manifold (triangles)"),
+    ([*QUICK, "datamodule=celeba64"], "lucic2018_ns_gan_quick has no value for celeba64"),
     (["table", "quick", "--jobs", "0"], "jobs must be >= 1, got 0"),
     (["table", "quick", "--seeds", "0"], "seeds must be >= 1, got 0"),
     (["table", "quick", "images_seen=1"], "trainer, logger, threads, "),

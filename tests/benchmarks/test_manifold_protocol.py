@@ -99,3 +99,17 @@ def test_models_without_codes_say_so():
     assert instantiate(cfg, "protocol").threshold == 0.75
     with pytest.raises(ValueError, match="LitGenerativeModel has no latent codes"):
         LitGenerativeModel(1, UnitRange(256)).decode(torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"restarts": 0}, "restarts must be >= 1, got 0"),
+        ({"steps": -1}, "steps must be >= 0, got -1"),
+        ({"chunk_size": 0}, "chunk_size must be >= 1, got 0"),
+        ({"threshold": 0.0}, "threshold must be > 0, got 0.0"),
+    ],
+)
+def test_settings_that_measure_nothing_are_refused(setting, message):
+    with pytest.raises(ValueError, match=message):
+        protocol(**setting)

@@ -96,6 +96,28 @@ def test_a_failed_download_says_what_to_do_by_hand(tmp_path, monkeypatch):
         build(tmp_path).prepare()
 
 
+def test_a_cut_extraction_is_done_again(originals, monkeypatch):
+    """An image of the list is not there: torchvision is asked again, which extracts its zip."""
+    images = originals / "torchvision" / "celeba" / "img_align_celeba"
+    kept = (images / "4.jpg").read_bytes()
+    (images / "4.jpg").unlink()
+    asked = []
+
+    def extracts(root, split, download):
+        asked.append(download)
+        (images / "4.jpg").write_bytes(kept)
+
+    monkeypatch.setattr("torchvision.datasets.CelebA", extracts)
+    build(originals).prepare()
+    assert asked == [True]
+    assert build(originals).is_prepared()
+    (originals / "celeba64" / "test.npy").unlink()
+    (images / "4.jpg").unlink()
+    monkeypatch.setattr("torchvision.datasets.CelebA", lambda *args, **kwargs: None)
+    with pytest.raises(RuntimeError, match="img_align_celeba/4.jpg is missing"):
+        build(originals).prepare()
+
+
 def test_a_prepared_npz_is_accepted_and_a_broken_file_refused(tmp_path):
     images, labels = np.zeros((2, 64, 64, 3), np.uint8), np.zeros(2, np.int64)
     arrays = {"train_images": images, "train_labels": labels}

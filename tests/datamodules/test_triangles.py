@@ -95,6 +95,7 @@ def test_distance_of_images_off_the_manifold(small):
     [
         ("image_shape=[3,28,28]", r"image_shape must be \(1, S, S\), got \[3, 28, 28\]"),
         ("num_vertices=2", "num_vertices must be >= 3"),
+        ("train_size=10004", "train_size must be > 10004 with validation_size 10000, got 10004"),
         ("min_gap_degrees=120", "num_vertices x min_gap_degrees in"),
     ],
 )

@@ -20,6 +20,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         Handler.asked.append(start)
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(CONTENT) - start))
         self.end_headers()
@@ -52,6 +55,23 @@ def test_a_cut_transfer_goes_on(url, tmp_path, monkeypatch):
     assert path.read_bytes() == CONTENT
     assert Handler.asked == [0, 300_000]
     assert [p.name for p in tmp_path.iterdir()] == ["weights.pth"]
+
+
+def test_a_whole_part_is_the_file(url, tmp_path):
+    """Killed between the last byte and the rename: nothing is asked for again."""
+    (tmp_path / "weights.pth.part").write_bytes(CONTENT)
+    download(url, tmp_path / "weights.pth", SHA256)
+    assert (tmp_path / "weights.pth").read_bytes() == CONTENT
+    assert Handler.asked == []
+
+
+def test_a_part_of_another_file_is_thrown_away(url, tmp_path):
+    """The server has fewer bytes than are here: 416, and the next call begins anew."""
+    (tmp_path / "weights.pth.part").write_bytes(CONTENT + b"more")
+    with pytest.raises(OSError, match="416"):
+        download(url, tmp_path / "weights.pth", SHA256)
+    download(url, tmp_path / "weights.pth", SHA256)
+    assert (tmp_path / "weights.pth").read_bytes() == CONTENT
 
 
 def test_what_has_another_hash_is_deleted(url, tmp_path):
