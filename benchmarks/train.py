@@ -157,23 +157,14 @@ def _check_data(record: Record, datamodule: DataModule) -> None:
 def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> Parts:
     """Build everything and refuse what cannot be trained."""
     cfg = composed.cfg
-    torch.manual_seed(fold_seed(cfg.seed, INITIALISATION))
-    model: LitGenerativeModel = instantiate(cfg.model, "model")
-    model.noise_seed = fold_seed(cfg.seed, NOISE)
+    model = _model(composed, datamodule)
     budget = _budget(cfg.images_seen, model.images_per_step)
-    with user_errors(ValueError, TypeError):
-        model.weights = cfg.weights
-        for name, protocol in _protocols(composed).items():
-            instantiate(protocol, f"protocol {name}").check(ModelSource(model), datamodule)
+    with user_errors(ValueError):
         found = find_checkpoint(run.checkpoints, run.id)
-    model.speed_up(cfg.channels_last, cfg.compile)
+        every = cfg.checkpoint_every_images or max(budget // CHECKPOINTS_PER_RUN, 1)
+        checkpoints = Checkpoints(run.checkpoints, every, run.id, cfg.snapshot_every_images)
     path, images_seen = (found[0], found[1]["images_seen"]) if found else (None, 0)
-    every = cfg.checkpoint_every_images or max(budget // CHECKPOINTS_PER_RUN, 1)
-    checkpoints = Checkpoints(run.checkpoints, every, run.id, cfg.snapshot_every_images)
     progress = Progress(run.progress_path, budget, f"{composed.experiment} s{cfg.seed}", bar)
-    grids = SampleGrids(
-        run.samples, cfg.sample_grid_every_images, fold_seed(cfg.seed, GRIDS), cfg.weights
-    )
     trainer = instantiate(
         cfg.trainer,
         "trainer",
@@ -183,13 +174,14 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
         logger=instantiate(
             cfg.logger, "logger", folder=run.logs, run_id=run.id, images_seen=images_seen
         ),
-        # checkpoints last: what the others keep is saved with them
         callbacks=[
             Agreement(_agreed(composed, run, datamodule)),
             Monitor(cfg.log_every_updates),
-            grids,
+            SampleGrids(
+                run.samples, cfg.sample_grid_every_images, fold_seed(cfg.seed, GRIDS), cfg.weights
+            ),
             progress,
-            checkpoints,
+            checkpoints,  # last: what the others keep is saved with them
         ],
         default_root_dir=str(run.folder),
         use_distributed_sampler=False,
@@ -197,18 +189,36 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    _check_processes(trainer, datamodule, model)
+    if cfg.data_on_device:
+        datamodule.device = trainer.strategy.root_device
+    return Parts(model, datamodule, trainer, progress, checkpoints, path)
+
+
+def _model(composed: Composed, datamodule: DataModule) -> LitGenerativeModel:
+    """Build the model from its seed, and try its protocols on it."""
+    cfg = composed.cfg
+    torch.manual_seed(fold_seed(cfg.seed, INITIALISATION))
+    model: LitGenerativeModel = instantiate(cfg.model, "model")
+    model.noise_seed = fold_seed(cfg.seed, NOISE)
+    with user_errors(ValueError, TypeError):
+        model.weights = cfg.weights
+        for name, protocol in _protocols(composed).items():
+            instantiate(protocol, f"protocol {name}").check(ModelSource(model), datamodule)
+    model.speed_up(cfg.channels_last, cfg.compile)
+    return model
+
+
+def _check_processes(trainer: Trainer, datamodule: DataModule, model: LitGenerativeModel) -> None:
     if trainer.world_size > 1 and not isinstance(trainer.strategy, ReplicatedStrategy):
         raise UserError(
             "trainer.strategy must be ReplicatedStrategy (trainer=ddp or trainer=ddp_cpu) with "
             f"several processes, got {type(trainer.strategy).__name__}"
         )
-    if cfg.data_on_device:
-        datamodule.device = trainer.strategy.root_device
     with user_errors(ValueError):
         BatchStream(
             *datamodule.split("train"), batch_size=model.batch_size, world_size=trainer.world_size
         )
-    return Parts(model, datamodule, trainer, progress, checkpoints, path)
 
 
 def _agreed(composed: Composed, run: Run, datamodule: DataModule) -> dict[str, str]:
