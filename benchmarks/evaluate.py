@@ -239,6 +239,7 @@ def evaluate_images(
             config={"images": name},
             code=code_state(),
             data_fingerprint=datamodule.found_fingerprint,
+            data_pinned=datamodule.fingerprint is not None,
             versions=library_versions(),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
         )

@@ -148,7 +148,8 @@ def _published(row: Row, column: Column) -> str:
 
 def _notes(plan: Plan, records: Records) -> list[str]:
     notes = [plan.spec.note] if plan.spec.note else []
-    notes.append(SELECTIONS[plan.spec.selection].format(plan.spec.selected_by))
+    if any(row.experiment for row in plan.spec.rows):
+        notes.append(SELECTIONS[plan.spec.selection].format(plan.spec.selected_by))
     notes += _published_notes(plan)
     for column in plan.spec.columns:
         cfg = compose_group("protocol", column.protocol)
