@@ -45,15 +45,12 @@ def _lower_congruence(factor: Tensor, cov: Tensor) -> Tensor:
     """
     if bool(factor.triu(1).any()):
         return factor.T @ cov @ factor
-    size = len(factor)
-    right = torch.empty_like(cov)
-    for at in range(0, size, BLOCK):
-        block = slice(at, at + BLOCK)
-        right[:, block] = cov[:, at:] @ factor[at:, block]
-    out = torch.zeros_like(cov)
-    for at in range(0, size, BLOCK):
-        end = min(at + BLOCK, size)
-        out[at:end, :end] = factor[at:, at:end].T @ right[at:, :end]
+    left, out = torch.empty_like(cov), torch.zeros_like(cov)
+    for at in range(0, len(cov), BLOCK):  # F^T C
+        torch.mm(factor[at:, at : at + BLOCK].T, cov[at:], out=left[at : at + BLOCK])
+    for at in range(0, len(cov), BLOCK):  # (F^T C) F, transposed, since C is symmetric
+        end = min(at + BLOCK, len(cov))
+        out[at:end, :end] = factor[at:, at:end].T @ left[:end, at:].T
     return out
 
 
