@@ -48,10 +48,10 @@ def _lower_congruence(factor: Tensor, cov: Tensor) -> Tensor:
     left, out = torch.empty_like(cov), torch.zeros_like(cov)
     for at in range(0, len(cov), BLOCK):  # F^T C
         torch.mm(factor[at:, at : at + BLOCK].T, cov[at:], out=left[at : at + BLOCK])
-    for at in range(0, len(cov), BLOCK):  # (F^T C) F, transposed, since C is symmetric
+    for at in range(0, len(cov), BLOCK):  # (F^T C) F, its upper triangle
         end = min(at + BLOCK, len(cov))
-        out[at:end, :end] = factor[at:, at:end].T @ left[:end, at:].T
-    return out
+        out[:end, at:end] = left[:end, at:] @ factor[at:, at:end]
+    return out.T  # in LAPACK's memory order, which spares a copy
 
 
 class FrechetDistance(Metric):
