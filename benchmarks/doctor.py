@@ -91,18 +91,20 @@ def _weights() -> Iterator[Finding]:
     from benchmarks.compose import compose_group, names
     from benchmarks.instantiate import instantiate
 
+    found: dict[str, tuple[str, str]] = {}  # protocols share extractors, which are large
     for name in names("protocol"):
-        cfg = compose_group("protocol", name)
-        if "extractor" not in cfg:
+        cfg = compose_group("protocol", name).get("extractor")
+        if cfg is None:
             continue
-        try:
-            instantiate(cfg.extractor, f"protocol {name}.extractor")
-        except (UserError, ValueError, OSError) as error:
-            embedded = "DGMBENCH_DATA" not in str(error)
-            mend = "git checkout benchmarks/features" if embedded else ""
-            yield Finding(f"weights of {name}", one_line(error), mend)
-            continue
-        yield Finding(f"weights of {name}", "hash verified")
+        if str(cfg) not in found:
+            try:
+                instantiate(cfg, f"protocol {name}.extractor")
+                found[str(cfg)] = ("hash verified", "")
+            except (UserError, ValueError, OSError) as error:
+                embedded = "DGMBENCH_DATA" not in str(error)
+                mend = "git checkout benchmarks/features" if embedded else ""
+                found[str(cfg)] = (one_line(error), mend)
+        yield Finding(f"weights of {name}", *found[str(cfg)])
 
 
 def _wandb() -> Iterator[Finding]:

@@ -246,12 +246,7 @@ class LikelihoodProtocol:
     def run(
         self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str
     ) -> dict[str, float]:
-        """Score a model.
-
-        Raises:
-            ValueError: if the source is no model with a likelihood.
-        """
-        self.check(source, datamodule)
+        """Score a model that `check` accepts."""
         assert isinstance(source, ModelSource)
         for metric in self.metrics.values():
             metric.to(source.device)

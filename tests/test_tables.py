@@ -287,7 +287,7 @@ def selecting(mini, monkeypatch, request):
 
 
 def score(planned, record, checkpoint, value, protocol="bits_per_dim_test"):
-    print_ = plans._fingerprint(protocol)
+    print_ = plans.fingerprint_of(protocol)
     metrics = {"bits_per_dim": value}
     record.add(Evaluation(protocol, print_, checkpoint, "raw", int(checkpoint), metrics))
     record.write(planned.run.record_path)

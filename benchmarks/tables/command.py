@@ -49,10 +49,10 @@ def run_table(
     missing = [r for r in plan.runs if not r.is_done(records.get(key_of(r)))]
     if missing:
         print(f"{len(plan.runs)} runs, {len(plan.runs) - len(missing)} of them done")
-    lacking = [r for r in missing if r.lacks()]
-    for line in dict.fromkeys(r.lacks() for r in lacking):
+    lacks = {r: r.lacks() for r in missing}
+    for line in dict.fromkeys(filter(None, lacks.values())):
         print(f"left out: {line}")
-    ready = [r for r in missing if r not in lacking]
+    ready = [r for r in missing if lacks[r] is None]
     failed = run_all(ready, overrides, jobs or default_jobs(spec, overrides))
     table = render(plan, plan.records(published))
     figure = write_table(table, folder)

@@ -18,7 +18,7 @@ from benchmarks.runs import Run
 from benchmarks.tables.spec import Column, Row, TableSpec
 from datamodules.root import data_root
 
-__all__ = ["Plan", "PlannedRun", "make_plan", "published_record_path"]
+__all__ = ["Plan", "PlannedRun", "fingerprint_of", "make_plan", "published_record_path"]
 
 PASSED_ON = ("trainer", "logger", "threads", "channels_last", "compile", "data_on_device")
 
@@ -34,7 +34,6 @@ class PlannedRun:
         experiment: Name, or "images".
         run_id: Expected id.
         protocols: Names of the protocols that the table's columns need.
-        fingerprints: Their fingerprints.
         images_seen: Length of the training, for the estimate of the time left.
         weights: "raw" or "ema": what the columns show.
         snapshots: The images_seen of the snapshots to select among; none where the last
@@ -48,11 +47,15 @@ class PlannedRun:
     experiment: str
     run_id: str
     protocols: tuple[str, ...]
-    fingerprints: tuple[str, ...]
     images_seen: int = 0
     weights: str = "raw"
     snapshots: tuple[int, ...] = ()
     selected_by: str | None = None
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of its protocols."""
+        return tuple(map(fingerprint_of, self.protocols))
 
     @property
     def run(self) -> Run:
@@ -74,6 +77,7 @@ class PlannedRun:
                 f"datamodule={self.dataset}",
                 f"protocol={protocols}",
             ]
+        snapshots = f"snapshot_protocols=[{','.join(self.snapshot_protocols)}]"
         return [
             "train",
             "--no-bar",
@@ -81,10 +85,7 @@ class PlannedRun:
             f"datamodule={self.dataset}",
             f"seed={self.seed}",
             f"protocols=[{protocols}]",
-            *(
-                [f"snapshot_protocols=[{','.join(self.snapshot_protocols)}]"]
-                * bool(self.snapshots)
-            ),
+            *([snapshots] if self.snapshots else []),
             *overrides,
         ]
 
@@ -122,7 +123,7 @@ class PlannedRun:
     def evaluation(self, record: Record, protocol: str) -> Evaluation | None:
         """Return the evaluation of a run's last checkpoint under a protocol."""
         checkpoint = "images" if self.row.images is not None else "last"
-        return record.evaluation(_fingerprint(protocol), checkpoint, self.weights)
+        return record.evaluation(fingerprint_of(protocol), checkpoint, self.weights)
 
     def shown(self, record: Record, column: Column) -> Evaluation | None:
         """Return the evaluation that a column shows: the last checkpoint's, or the selected one.
@@ -137,10 +138,10 @@ class PlannedRun:
         finite = [e for e in scored if e.metrics.get(column.metric) is not None]
         sign = 1 if column.better == "lower" else -1
         best = min(finite or scored, key=lambda e: sign * (e.metrics.get(column.metric) or 0.0))
-        return record.evaluation(_fingerprint(column.protocol), best.checkpoint, self.weights)
+        return record.evaluation(fingerprint_of(column.protocol), best.checkpoint, self.weights)
 
     def _of_snapshots(self, record: Record, protocol: str) -> list[Evaluation]:
-        wanted = (_fingerprint(protocol), self.weights)
+        wanted = (fingerprint_of(protocol), self.weights)
         found = [e for e in record.evaluations if (e.fingerprint, e.weights) == wanted]
         return [e for e in found if e.checkpoint in map(str, self.snapshots)]
 
@@ -233,12 +234,9 @@ def _protocols(spec: TableSpec, dataset: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(c.protocol for c in spec.columns if c.dataset == dataset))
 
 
-def _fingerprints(protocols: Sequence[str]) -> tuple[str, ...]:
-    return tuple(map(_fingerprint, protocols))
-
-
 @lru_cache(maxsize=256)
-def _fingerprint(protocol: str) -> str:
+def fingerprint_of(protocol: str) -> str:
+    """Return the fingerprint of a protocol by its name."""
     return protocol_fingerprint(compose_group("protocol", protocol))
 
 
@@ -249,7 +247,7 @@ def _images_run(row: Row, dataset: str, protocols: tuple[str, ...]) -> list[Plan
     if not protocols:
         return []
     identifier = images_run_id(row.images, data)
-    return [PlannedRun(row, dataset, 0, "images", identifier, protocols, _fingerprints(protocols))]
+    return [PlannedRun(row, dataset, 0, "images", identifier, protocols)]
 
 
 def _training_runs(
@@ -269,7 +267,6 @@ def _training_runs(
             row.experiment,
             run_id(with_values(composed.cfg, {"seed": seed})),
             own,
-            _fingerprints(own),
             composed.cfg.images_seen,
             composed.cfg.weights,
             snapshots,

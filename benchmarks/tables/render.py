@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.compose import compose_group
 from benchmarks.errors import UserError
-from benchmarks.evaluation_ids import protocol_fingerprint
 from benchmarks.records import Evaluation, Record
-from benchmarks.tables.plan import Plan, PlannedRun, key_of
+from benchmarks.tables.plan import Plan, PlannedRun, fingerprint_of, key_of
 from benchmarks.tables.spec import Column, Row, load_published
 from benchmarks.tables.statistics import CellStatistics, summarize
 
@@ -88,7 +86,7 @@ def _value(run: PlannedRun, column: Column, record: Record) -> float | None:
 
 
 def _evaluation(run: PlannedRun, column: Column, record: Record) -> Evaluation | None:
-    wanted = run.fingerprints[run.protocols.index(column.protocol)]
+    wanted = fingerprint_of(column.protocol)
     found = run.shown(record, column)
     others = {e.fingerprint for e in record.evaluations if e.protocol == column.protocol}
     others -= {wanted}
@@ -152,8 +150,7 @@ def _notes(plan: Plan, records: Records) -> list[str]:
         notes.append(SELECTIONS[plan.spec.selection].format(plan.spec.selected_by))
     notes += _published_notes(plan)
     for column in plan.spec.columns:
-        cfg = compose_group("protocol", column.protocol)
-        mark = protocol_fingerprint(cfg)[:12]
+        mark = fingerprint_of(column.protocol)[:12]
         kinds = _attributes(plan, column, records)
         notes.append(
             f"{column.label}: `{column.metric}` of protocol `{column.protocol}` "
