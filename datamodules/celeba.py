@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from datamodules.base import ImageDataModule, Splits
-from datamodules.npz import read_npz
-from datamodules.root import data_root
+from datamodules.base import Splits
+from datamodules.prepared import PreparedImages
 
 __all__ = ["CROP", "SIDE", "CelebA64", "crop_and_resize"]
 
@@ -38,43 +37,28 @@ def crop_and_resize(image: np.ndarray) -> np.ndarray:
     return np.rint(out).astype(np.uint8).transpose(2, 0, 1)
 
 
-class CelebA64(ImageDataModule):
+class CelebA64(PreparedImages):
     """162,770 training and 19,962 test images of faces, (3, 64, 64), all of label 0.
 
     Liu et al., 2015, https://arxiv.org/abs/1411.7766. Read from `<root>/<name>/train.npy` and
     `test.npy`, which `dgmbench prefetch` makes, as memory maps: the processes of one machine share
     them, and only what a batch needs is read. `<root>/<name>.npz` is accepted too.
 
-    Args:
-        name: Name of the data set, and of its folder.
-        image_shape: (3, 64, 64).
-        num_levels: Levels of a pixel.
-        num_classes: Number of labels.
-        validation_size: Training images set aside; if not 0, the training images are copied into
-            memory.
-        source: Name of the class in torchvision.datasets that downloads it.
-        root: Folder of the prepared data; None for `data_root()`.
-        fingerprint: Expected SHA-256 of the arrays, or None.
+    If validation_size is not 0, the training images are copied into memory.
 
     Raises:
         ValueError: from setup, if the files are missing or wrong.
     """
 
-    def __init__(
-        self,
-        name: str,
-        image_shape: Sequence[int],
-        num_levels: int,
-        num_classes: int,
-        validation_size: int,
-        source: str | None,
-        root: str | None = None,
-        fingerprint: str | None = None,
-    ) -> None:
-        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
-        self.source = source
-        self.path = (Path(root).expanduser() if root else data_root()) / name
-        self.originals = self.path.parent / "torchvision" / "celeba"
+    @property
+    def path(self) -> Path:
+        """The folder of the arrays."""
+        return self.file.with_suffix("")
+
+    @property
+    def originals(self) -> Path:
+        """Where torchvision keeps the originals."""
+        return self.root / "torchvision" / "celeba"
 
     def is_prepared(self) -> bool:
         """Return whether the files are there."""
@@ -82,13 +66,7 @@ class CelebA64(ImageDataModule):
 
     def load(self) -> Splits:
         if not self.is_prepared():
-            file = self.path.with_suffix(".npz")
-            if file.exists():
-                return read_npz(file)
-            raise ValueError(
-                f"data set {self.name} is missing: run `dgmbench prefetch {self.name}`, or put "
-                f"{self.name}.npz into the folder that DGMBENCH_DATA names"
-            )
+            return super().load()
         images = {}
         for split in SPLITS:
             try:  # copy on write: torch wants a writable array

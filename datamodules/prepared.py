@@ -45,15 +45,21 @@ class PreparedImages(ImageDataModule):
     ) -> None:
         super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
         self.source = source
-        self.path = (Path(root).expanduser() if root else data_root()) / f"{name}.npz"
+        self.root = Path(root).expanduser() if root else data_root()
+        self.file = self.root / f"{name}.npz"
+
+    @property
+    def path(self) -> Path:
+        """What `prepare` makes."""
+        return self.file
 
     def load(self) -> Splits:
-        if not self.is_prepared():
+        if not self.file.exists():
             raise ValueError(
                 f"data set {self.name} is missing: run `dgmbench prefetch {self.name}`, or put "
                 f"{self.name}.npz into the folder that DGMBENCH_DATA names"
             )
-        return read_npz(self.path)
+        return read_npz(self.file)
 
     def is_prepared(self) -> bool:
         """Return whether the file is there."""
@@ -67,7 +73,7 @@ class PreparedImages(ImageDataModule):
         """
         if self.source is None:
             raise RuntimeError(f"no download is known; put the file at {self.path}")
-        arrays = download_with_torchvision(self.source, self.path.parent / "torchvision")
+        arrays = download_with_torchvision(self.source, self.root / "torchvision")
         part = self.path.with_suffix(f".{os.getpid()}.part")
         with part.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]

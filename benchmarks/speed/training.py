@@ -135,15 +135,18 @@ def _draw(cfg: DictConfig) -> Callable[[], Tensor]:
 
 
 def _gradient_penalty(d: Any, real: Tensor, fake: Tensor) -> Tensor:
-    x = (fake + torch.rand(len(real), 1, 1, 1) * (real - fake)).requires_grad_()
-    (gradient,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
-    return 10 * ((gradient.square().sum((1, 2, 3)) + 1e-4).sqrt() - 1).square().mean()
+    return _unit_slope(d, fake + torch.rand(len(real), 1, 1, 1) * (real - fake))
 
 
 def _dragan_penalty(d: Any, real: Tensor, fake: Tensor) -> Tensor:
     u = torch.rand(len(real), 1, 1, 1)
-    x = (real + u * 0.5 * real.std() * torch.rand_like(real)).requires_grad_()
-    (gradient,) = torch.autograd.grad(d(x).sigmoid().sum(), x, create_graph=True)
+    x = real + u * 0.5 * real.std() * torch.rand_like(real)
+    return _unit_slope(lambda x: d(x).sigmoid(), x)
+
+
+def _unit_slope(function: Any, x: Tensor) -> Tensor:
+    x = x.requires_grad_()
+    (gradient,) = torch.autograd.grad(function(x).sum(), x, create_graph=True)
     return 10 * ((gradient.square().sum((1, 2, 3)) + 1e-4).sqrt() - 1).square().mean()
 
 

@@ -54,16 +54,13 @@ class MinimaxLoss(AdversarialLoss):
 
 
 @dataclass(frozen=True)
-class NonSaturatingLoss(AdversarialLoss):
+class NonSaturatingLoss(MinimaxLoss):
     r"""Non-saturating GAN loss (Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661, Sec. 3).
 
     .. math::
         L_D = -E \log \sigma(D(x)) - E \log(1 - \sigma(D(G(z)))), \quad
         L_G = -E \log \sigma(D(G(z)))
     """
-
-    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        return softplus(-real_logits).mean() + softplus(fake_logits).mean()
 
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
         return softplus(-fake_logits).mean()

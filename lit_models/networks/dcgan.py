@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from lit_models.networks.infogan import check_image_shape
 from lit_models.networks.norm import GlobalBatchNorm
 
 __all__ = ["DCGANDiscriminator", "DCGANGenerator"]
@@ -17,16 +18,9 @@ __all__ = ["DCGANDiscriminator", "DCGANGenerator"]
 
 def _grid(image_shape: Sequence[int], width: int, depth: int) -> tuple[int, int, int]:
     """Return channels of an image, and the sides that remain after `depth` strides of 2."""
-    if len(image_shape) != 3:
-        raise ValueError(f"image_shape must be (C, H, W), got {list(image_shape)}")
     if width < 1 or depth < 1:
         raise ValueError(f"width and depth must be >= 1, got {width} and {depth}")
-    channels, height, side = image_shape
-    if height % 2**depth or side % 2**depth:
-        raise ValueError(
-            f"image_shape must have H and W divisible by {2**depth} (2^depth), "
-            f"got {list(image_shape)}"
-        )
+    channels, height, side = check_image_shape(image_shape, width, 2**depth, " (2^depth)")
     return channels, height // 2**depth, side // 2**depth
 
 

@@ -14,13 +14,28 @@ from lit_models.networks.norm import GlobalBatchNorm
 __all__ = ["InfoGANDiscriminator", "InfoGANGenerator", "check_image_shape", "initialise"]
 
 
-def check_image_shape(image_shape: Sequence[int], width: int) -> tuple[int, int, int]:
-    """Return (C, H, W); refuse sides that two strides of 2 do not divide, and empty layers."""
+def check_image_shape(
+    image_shape: Sequence[int], width: int, divisor: int = 4, origin: str = ""
+) -> tuple[int, int, int]:
+    """Return (C, H, W); refuse sides that the network's strides do not divide, and empty layers.
+
+    Args:
+        image_shape: (C, H, W).
+        width: Channels of the narrowest layer.
+        divisor: What the strides come to (4 for two of 2).
+        origin: Where the divisor comes from, for the message.
+
+    Raises:
+        ValueError: if the shape does not fit, or width < 1.
+    """
     if len(image_shape) != 3:
         raise ValueError(f"image_shape must be (C, H, W), got {list(image_shape)}")
     channels, height, side = image_shape
-    if height % 4 or side % 4:
-        raise ValueError(f"image_shape must have H and W divisible by 4, got {list(image_shape)}")
+    if height % divisor or side % divisor:
+        raise ValueError(
+            f"image_shape must have H and W divisible by {divisor}{origin}, "
+            f"got {list(image_shape)}"
+        )
     if width < 1:
         raise ValueError(f"width must be >= 1, got {width}")
     return channels, height, side
