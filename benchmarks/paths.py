@@ -1,6 +1,7 @@
 """Where things are: the configs of the package, the working space, the published results."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from benchmarks.errors import UserError
@@ -32,11 +33,10 @@ def check_writable(folder: Path) -> None:
     Raises:
         UserError: if that fails, before anything was computed.
     """
-    probe = folder / f".writable-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(

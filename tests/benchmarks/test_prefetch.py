@@ -1,7 +1,7 @@
 """Prefetch: once, checked, and never half a file."""
 
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -83,11 +83,9 @@ def test_two_at_once_make_it_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(prepared, "download_with_torchvision", slow)
     monkeypatch.setattr(module, "_prepared", lambda name: data(tmp_path))
-    threads = [threading.Thread(target=module.prefetch, args=(["mine"],)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(module.prefetch, [["mine"], ["mine"]]))
+    assert codes == [0, 0]
     assert calls == ["Mine"]
 
 
