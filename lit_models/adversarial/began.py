@@ -1,12 +1,9 @@
 """BEGAN: an autoencoder as the discriminator, and a proportional control of its balance."""
 
-from collections.abc import Iterator
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
-from lit_models.adversarial.engine import AdversarialModel, Objective, Player
+from lit_models.adversarial.two_player import TwoPlayerModel
 from lit_models.base import OptimizerFactory
 from lit_models.collectives import mean_over_processes
 from lit_models.images import DataRange
@@ -16,7 +13,7 @@ from lit_models.schedules import Schedule
 __all__ = ["BEGAN"]
 
 
-class BEGAN(AdversarialModel):
+class BEGAN(TwoPlayerModel):
     r"""Berthelot, Schumm and Metz, 2017, https://arxiv.org/abs/1703.10717, Sec. 3.
 
     .. math::
@@ -30,22 +27,15 @@ class BEGAN(AdversarialModel):
     Args:
         generator: Maps codes to samples (B, C, H, W).
         discriminator: Autoencoder, (B, C, H, W) to the same.
-        prior: Draws codes.
-        optimizer_g: Builds the generator's optimizer.
-        optimizer_d: Builds the discriminator's optimizer.
-        batch_size: Images per discriminator update, over all processes.
-        n_critic: Discriminator updates per generator update (1 in the paper, 5 in Lucic et al.).
-        data_range: The range of the generator's samples.
+        prior: As in `TwoPlayerModel`, like every argument not named here.
+        n_critic: 1 in the paper, 5 in Lucic et al.
         k_rate: lambda (.001).
         balance: gamma, the diversity ratio.
         k_min: Smallest k (0 in the paper), None where it is not clamped (Lucic et al.'s code).
         k_max: Largest k (1 in the paper), None where it is not clamped.
-        reuse_noise: Let the generator's update use the codes of the last discriminator update.
-        schedule: Factor on both learning rates.
-        clip_grad_norm: Largest gradient norm of either player.
 
     Raises:
-        ValueError: if n_critic < 1, k_rate or balance is not positive, or k_min > k_max.
+        ValueError: if k_rate or balance is not positive, or k_min > k_max.
     """
 
     k: Tensor
@@ -65,44 +55,31 @@ class BEGAN(AdversarialModel):
         k_min: float | None,
         k_max: float | None,
         reuse_noise: bool = False,
+        ema_decay: float | None = None,
         schedule: Schedule | None = None,
         clip_grad_norm: float | None = None,
     ) -> None:
-        super().__init__(batch_size, data_range, schedule, clip_grad_norm)
-        if n_critic < 1:
-            raise ValueError(f"n_critic must be >= 1, got {n_critic}")
+        super().__init__(
+            generator,
+            discriminator,
+            prior,
+            optimizer_g,
+            optimizer_d,
+            batch_size,
+            n_critic,
+            data_range,
+            reuse_noise=reuse_noise,
+            ema_decay=ema_decay,
+            schedule=schedule,
+            clip_grad_norm=clip_grad_norm,
+        )
         if k_rate <= 0 or balance <= 0:
             raise ValueError(f"k_rate and balance must be > 0, got {k_rate} and {balance}")
         if k_min is not None and k_max is not None and k_min > k_max:
             raise ValueError(f"k_min must be <= k_max, got {k_min} and {k_max}")
-        self.generator, self.discriminator, self.prior = generator, discriminator, prior
-        self.n_critic, self.reuse_noise = n_critic, reuse_noise
         self.k_rate, self.balance = k_rate, balance
         self.k_min, self.k_max = k_min, k_max
         self.register_buffer("k", torch.tensor(0.0))
-        self._players_by_name = {
-            "discriminator": Player(discriminator, optimizer_d),
-            "generator": Player(generator, optimizer_g),
-        }
-
-    @property
-    def batches_per_step(self) -> int:
-        return self.n_critic
-
-    def players(self) -> dict[str, Player]:
-        return self._players_by_name
-
-    def sampling_state(self) -> dict[str, Tensor]:
-        return {k: v for k, v in self.state_dict().items() if k.startswith("generator.")}
-
-    def updates(self, x: Tensor, labels: Tensor) -> Iterator[tuple[str, Objective]]:
-        for real in x.chunk(self.n_critic):
-            z = self.prior(self.noise, len(real))
-            yield "discriminator", partial(self.discriminator_objective, real, z)
-            self._update_k()
-        if not self.reuse_noise:
-            z = self.prior(self.noise, len(real))
-        yield "generator", partial(self.generator_objective, z)
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
         """Return L(x), the mean absolute error over all numbers of x (B, C, H, W)."""
@@ -121,11 +98,8 @@ class BEGAN(AdversarialModel):
         """Return L(G(z))."""
         return self.reconstruction_error(self.generator(z))
 
-    def decode(self, z: Tensor) -> Tensor:
-        return self.generator(z)
-
     @torch.no_grad()
-    def _update_k(self) -> None:
+    def after_discriminator_update(self) -> None:
         real_error, fake_error = mean_over_processes(self._errors)
         difference = self.balance * real_error - fake_error
         self.k += self.k_rate * difference

@@ -94,7 +94,7 @@ def test_k_is_clamped_only_where_asked_for():
     )
     for model in (free, clamped):
         model._errors = torch.tensor([1.0, 2.0])
-        model._update_k()
+        model.after_discriminator_update()
     assert free.k.item() == pytest.approx(5.0)  # 5 (3 x 1 - 2)
     assert clamped.k.item() == 1.0
     assert free.scalars["train/convergence"].item() == pytest.approx(1 + 1)
