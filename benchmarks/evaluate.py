@@ -17,17 +17,14 @@ from benchmarks.environment import code_state, exact_arithmetic, library_version
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
 from benchmarks.features.base import Features, Remembered
+from benchmarks.features.cache import FeatureCache
 from benchmarks.identity import fingerprint, run_id
 from benchmarks.instantiate import instantiate
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
-from benchmarks.protocols import (
-    ImageSource,
-    ModelSource,
-    SampleProtocol,
-    TensorSource,
-)
+from benchmarks.protocols import SampleProtocol
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
+from benchmarks.sources import ImageSource, ModelSource, TensorSource
 from datamodules.base import DataModule
 from datamodules.npz import read_arrays
 from lit_models.base import LitGenerativeModel
@@ -83,12 +80,13 @@ def evaluate(
     protocol = instantiate(cfg, f"protocol {name}")
     cache = None
     if isinstance(protocol, SampleProtocol):
+        described = OmegaConf.to_container(cfg.extractor, resolve=True)
         if memory is not None:
-            known = memory.setdefault(fingerprint(OmegaConf.to_container(cfg.extractor)), {})
+            known = memory.setdefault(fingerprint(described), {})
             extractor = Remembered(protocol.extractor, known)
             protocol = dataclasses.replace(protocol, extractor=extractor)
-        key = protocol.real_key(cfg, str(datamodule.found_fingerprint))
-        cache = cache_dir() / "real_statistics" / f"{key}.safetensors"
+        data = [str(datamodule.found_fingerprint), datamodule.validation_size]
+        cache = FeatureCache(cache_dir() / "real_features", described, data)
     protocol.check(source, datamodule)
     began = time.monotonic()
     metrics = protocol.run(source, datamodule, cache, label=name)

@@ -1,15 +1,15 @@
 """Precision, recall and F1 on data whose manifold is known (Lucic et al., 2018, Sec. 5)."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.features.cache import FeatureCache
 from benchmarks.metrics.share_within import ShareWithin
-from benchmarks.protocols import (
+from benchmarks.sources import (
     ImageSource,
     ModelSource,
     check_finite,
@@ -86,14 +86,13 @@ class ManifoldProtocol:
                 f"this protocol needs data of a known manifold (triangles), got {datamodule.name}"
             )
         self._model(source)
-        real = real_source(datamodule, "test", self.seed)
-        real(range(self.num_real - 1, self.num_real), torch.Generator())
+        real_source(datamodule, "test", self.seed).require(self.num_real)
         found = tuple(source(range(2), torch.Generator().manual_seed(0)).shape[1:])
         if found != datamodule.shape:
             raise ValueError(f"samples must have shape {datamodule.shape}, got {found}")
 
     def run(
-        self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str
+        self, source: ImageSource, datamodule: DataModule, cache: FeatureCache | None, label: str
     ) -> dict[str, float]:
         """Score a model.
 

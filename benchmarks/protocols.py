@@ -1,109 +1,43 @@
 """What a score means. A protocol is a config file; its fingerprint hashes the measurement."""
 
-import math
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torchmetrics import Metric
-from tqdm import tqdm
 
-from benchmarks.features.base import Extractor
-from benchmarks.identity import fingerprint
+from benchmarks.features.base import Extractor, Features
+from benchmarks.features.cache import FeatureCache
+from benchmarks.metrics.stored import gather_rows
+from benchmarks.sources import ImageSource, ModelSource, check_finite, own_chunks, real_source
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
-from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import sampling
 from lit_models.collectives import any_process, world
 from lit_models.images import round_to_uint8
-from lit_models.noise import fold_seed
 
-__all__ = [
-    "ImageSource",
-    "LikelihoodProtocol",
-    "ModelSource",
-    "SampleProtocol",
-    "TensorSource",
-    "check_finite",
-    "own_chunks",
-    "real_source",
-]
-
-
-class ImageSource(Protocol):
-    """Where the images that are scored come from."""
-
-    device: torch.device  # where the images lie, and where metrics are computed
-
-    def __call__(self, index: range, generator: torch.Generator) -> Tensor:
-        """Return images `index`, (B, C, H, W), floats in [0, 255]."""
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Samples of a model."""
-
-    model: LitGenerativeModel
-
-    @property
-    def device(self) -> torch.device:
-        """The model's."""
-        return self.model.device
-
-    def __call__(self, index: range, generator: torch.Generator) -> Tensor:
-        with sampling(self.model):
-            return self.model.to_images(self.model.sample(len(index), generator))
-
-
-class TensorSource:
-    """Images that exist already (a split, a folder), in an order drawn by a seed.
-
-    Args:
-        images: Levels (N, C, H, W).
-        num_levels: Number of levels.
-        seed: Of the order.
-        device: Where they are scored.
-    """
-
-    def __init__(
-        self, images: Tensor, num_levels: int, seed: int, device: str | torch.device = "cpu"
-    ) -> None:
-        self.device = torch.device(device)
-        self.order = torch.from_numpy(np.random.default_rng(seed).permutation(len(images)))
-        self.images, self.scale = images, 255 / (num_levels - 1)
-
-    def __call__(self, index: range, generator: torch.Generator) -> Tensor:
-        if index.stop > len(self.images):
-            raise ValueError(
-                f"the protocol needs at least {index.stop} images, got {len(self.images)}"
-            )
-        images = self.images[self.order[index.start : index.stop]].to(self.device)
-        return images.float() * self.scale
+__all__ = ["LikelihoodProtocol", "SampleProtocol", "values"]
 
 
 @dataclass(frozen=True)
 class SampleProtocol:
-    """Samples against real images, through an extractor.
+    """Samples against real images, through an extractor: one pass, all metrics.
 
     Sampling is in chunks: chunk i has a generator seeded by (seed, i), and processes take chunks
     in turn, so that a score depends neither on the batch size nor on the number of processes.
 
     Attributes:
         extractor: Maps floats in [0, 255] to features.
-        metrics: By the name of their value.
+        metrics: By the name of their value; a metric of several values names them itself.
         real_split: Split of the real images.
         num_real: Their number, the first ones in an order drawn by the seed.
         num_samples: Number of samples.
         round_to_uint8: Whether samples are rounded to levels first.
         seed: Of the samples.
         chunk_size: Samples per chunk.
+        num_train: Number of training images, for metrics of memorisation.
     """
 
     extractor: Extractor
@@ -114,6 +48,7 @@ class SampleProtocol:
     round_to_uint8: bool
     seed: int
     chunk_size: int
+    num_train: int = 0
 
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, data or samples that this protocol cannot score.
@@ -122,8 +57,8 @@ class SampleProtocol:
             ValueError: if images do not fit the extractor, the real ones are too few, or a metric
                 needs a classifier that the extractor has not.
         """
-        real = real_source(datamodule, self.real_split, self.seed)
-        real(range(self.num_real - 1, self.num_real), torch.Generator())
+        for split, count in self._real_sides().values():
+            real_source(datamodule, split, self.seed).require(count)
         features = self.extractor(source(range(2), torch.Generator().manual_seed(0)))
         for name, metric in self.metrics.items():
             if features.logits is None and getattr(metric, "needs_logits", False):
@@ -133,7 +68,7 @@ class SampleProtocol:
                 )
 
     def run(
-        self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str
+        self, source: ImageSource, datamodule: DataModule, cache: FeatureCache | None, label: str
     ) -> dict[str, float]:
         """Score the source against the data.
 
@@ -143,7 +78,8 @@ class SampleProtocol:
         """
         for metric in self.metrics.values():
             metric.to(source.device)
-        self._add_real(datamodule, cache, source.device, label)
+        for side, (split, count) in self._real_sides().items():
+            self._add_real(side, split, count, datamodule, cache, source.device, label)
         finite = True
         for index, generator in own_chunks(self.num_samples, self.chunk_size, self.seed, label):
             images = source(index, generator)
@@ -152,66 +88,81 @@ class SampleProtocol:
                 break
             if self.round_to_uint8:
                 images = round_to_uint8(images).float()
-            self._update(images, index, real=False)
+            self._update(self.extractor(images), index, "fake")
         check_finite(finite, source.device)
-        return {name: float(metric.compute()) for name, metric in self.metrics.items()}
+        return values(self.metrics)
 
     def attributes(self, source: ImageSource) -> dict[str, Any]:
         """Return what the row prints beside the score: nothing."""
         return {}
 
-    def real_key(self, cfg: DictConfig, data_fingerprint: str) -> str:
-        """Return the key under which the real statistics of this protocol are kept."""
-        keys = ("extractor", "metrics", "real_split", "num_real", "seed")
-        values = OmegaConf.to_container(cfg, resolve=True)
-        assert isinstance(values, dict)
-        return fingerprint([{k: values[k] for k in keys}, data_fingerprint])
+    def _real_sides(self) -> dict[str, tuple[str, int]]:
+        """Return the split and count of each side that is not generated."""
+        sides = {"real": (self.real_split, self.num_real), "train": ("train", self.num_train)}
+        return {side: part for side, part in sides.items() if part[1] > 0}
 
-    def _update(self, images: Tensor, index: range, real: bool) -> None:
-        features = self.extractor(images)
+    def _update(self, features: Features, index: range, side: str) -> None:
         positions = torch.arange(index.start, index.stop)
         for metric in self.metrics.values():
-            metric.update(features, positions, real=real)
+            metric.update(features, positions, side)
 
     def _add_real(
-        self, datamodule: DataModule, cache: Path | None, device: torch.device, label: str
+        self,
+        side: str,
+        split: str,
+        count: int,
+        datamodule: DataModule,
+        cache: FeatureCache | None,
+        device: torch.device,
+        label: str,
     ) -> None:
-        """Feed the real images, shared among the processes, or what an earlier run kept."""
-        rank = world()[0]
-        known = cache is not None and cache.exists()
-        if any_process(rank == 0 and known, device):  # the first process decides for all
-            if rank == 0:
-                assert cache is not None
-                self._load_real(cache)
+        """Feed a real side, shared among the processes; from the disk where all of them see it."""
+        real = real_source(datamodule, split, self.seed)
+        known = cache is not None and cache.path(split, count, self.seed).exists()
+        if cache is not None and not any_process(not known, device):
+            kept = cache.load(split, count, self.seed).to(device)
+            for index, _ in own_chunks(count, self.chunk_size, self.seed, label):
+                self._update(kept[index.start : index.stop], index, side)
             return
-        real = real_source(datamodule, self.real_split, self.seed)
-        chunks = own_chunks(self.num_real, self.chunk_size, self.seed, f"{label}: real images")
-        for index, generator in chunks:
-            self._update(real(index, generator).to(device), index, real=True)
+        done = []
+        for index, generator in own_chunks(
+            count, self.chunk_size, self.seed, f"{label}: {side} images"
+        ):
+            features = self.extractor(real(index, generator).to(device))
+            self._update(features, index, side)
+            done.append((index, features))
         if cache is not None:
-            self._keep_real(cache)
+            gathered = _in_order(done, device)
+            if world()[0] == 0:
+                cache.save(gathered, split, count, self.seed)
 
-    def _keeping(self) -> dict[str, Any]:
-        return {n: m for n, m in self.metrics.items() if hasattr(m, "real_state")}
 
-    def _load_real(self, cache: Path) -> None:
-        state = safetensors.torch.load_file(cache)
-        for name, metric in self._keeping().items():
-            prefix = f"{name}/"
-            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            metric.load_real_state(own)
+def values(metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """Return the values of all metrics by name; every process must call this."""
+    found: dict[str, float] = {}
+    for name, metric in metrics.items():
+        value = metric.compute()
+        found |= {
+            n: float(v) for n, v in (value if isinstance(value, dict) else {name: value}).items()
+        }
+    return found
 
-    def _keep_real(self, cache: Path) -> None:
-        """Write the sums over all processes; every process must call this."""
-        state = {}
-        for name, metric in self._keeping().items():
-            with metric.sync_context(should_sync=world()[1] > 1):
-                state |= {f"{name}/{k}": v.cpu() for k, v in metric.real_state().items()}
-        if world()[0] == 0:
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            part = cache.with_suffix(f".{os.getpid()}.part")
-            safetensors.torch.save_file(state, part)
-            part.replace(cache)
+
+def _in_order(parts: list[tuple[range, Features]], device: torch.device) -> Features:
+    """Return the features of all processes by their index; every process must call this."""
+
+    def joined(part: Callable[[Features], Tensor | None]) -> Tensor | None:
+        own = [x for _, features in parts if (x := part(features)) is not None]
+        x = torch.cat(own) if own else torch.empty(0, device=device)
+        x = torch.cat(gather_rows(x)) if world()[1] > 1 else x
+        return x[order] if len(x) else None
+
+    positions = [torch.arange(i.start, i.stop, device=device) for i, _ in parts]
+    index = torch.cat(positions) if positions else torch.empty(0, dtype=torch.long, device=device)
+    order = (torch.cat(gather_rows(index)) if world()[1] > 1 else index).argsort()
+    pooled = joined(lambda f: f.pooled)
+    assert pooled is not None
+    return Features(pooled, joined(lambda f: f.logits))
 
 
 @dataclass(frozen=True)
@@ -244,7 +195,7 @@ class LikelihoodProtocol:
         self._nats(source.model, x[:2], torch.Generator().manual_seed(0))
 
     def run(
-        self, source: ImageSource, datamodule: DataModule, cache: Path | None, label: str
+        self, source: ImageSource, datamodule: DataModule, cache: FeatureCache | None, label: str
     ) -> dict[str, float]:
         """Score a model that `check` accepts."""
         assert isinstance(source, ModelSource)
@@ -255,7 +206,7 @@ class LikelihoodProtocol:
             nats = self._nats(source.model, x[index.start : index.stop], generator)
             for metric in self.metrics.values():
                 metric.update(nats, datamodule.num_dims)
-        return {name: float(metric.compute()) for name, metric in self.metrics.items()}
+        return values(self.metrics)
 
     def _nats(self, model: LitGenerativeModel, x: Tensor, generator: torch.Generator) -> Tensor:
         with sampling(model):
@@ -270,38 +221,3 @@ class LikelihoodProtocol:
             return {"likelihood": kind}
         kind = "iwae" if self.num_importance_samples > 1 else kind
         return {"likelihood": kind, "importance_samples": self.num_importance_samples}
-
-
-def real_source(datamodule: DataModule, split: str, seed: int) -> TensorSource:
-    """Return a split's images, in an order drawn by the seed.
-
-    Raises:
-        ValueError: for data that are no images.
-    """
-    if datamodule.num_levels is None:
-        raise ValueError(f"this protocol needs images, and {datamodule.name} holds vectors")
-    return TensorSource(datamodule.split(split)[0], datamodule.num_levels, seed)
-
-
-def check_finite(finite: bool, device: torch.device) -> None:
-    """End all processes if the samples of one are not finite; every process must call this.
-
-    Raises:
-        DivergedError: on every process.
-    """
-    if any_process(not finite, device):
-        raise DivergedError("samples are not finite")
-
-
-def own_chunks(
-    total: int, size: int, seed: int, label: str
-) -> Iterator[tuple[range, torch.Generator]]:
-    """Yield this process's chunks, each with a generator seeded by (seed, chunk), with a bar."""
-    rank, world_size = world()
-    chunks = list(enumerate(_chunks(total, size)))[rank::world_size]
-    for i, index in tqdm(chunks, desc=label, unit="chunk", disable=rank > 0 or None, leave=False):
-        yield index, torch.Generator().manual_seed(fold_seed(seed, i))
-
-
-def _chunks(total: int, size: int) -> list[range]:
-    return [range(i * size, min((i + 1) * size, total)) for i in range(math.ceil(total / size))]

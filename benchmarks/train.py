@@ -30,9 +30,9 @@ from benchmarks.evaluation_ids import protocol_fingerprint
 from benchmarks.identity import NOT_IDENTITY, identity
 from benchmarks.instantiate import instantiate
 from benchmarks.paths import check_writable
-from benchmarks.protocols import ModelSource
 from benchmarks.records import Record, write_atomically
 from benchmarks.runs import Run
+from benchmarks.sources import ModelSource
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.agreement import Agreement, DisagreementError

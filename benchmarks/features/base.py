@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 __all__ = ["Extractor", "Features", "Remembered", "check_hash"]
@@ -21,6 +22,14 @@ class Features:
 
     pooled: Tensor
     logits: Tensor | None = None
+
+    def __getitem__(self, rows: slice) -> "Features":
+        return Features(self.pooled[rows], None if self.logits is None else self.logits[rows])
+
+    def to(self, device: torch.device) -> "Features":
+        """Return them on a device."""
+        logits = None if self.logits is None else self.logits.to(device)
+        return Features(self.pooled.to(device), logits)
 
 
 Extractor = Callable[[Tensor], Features]

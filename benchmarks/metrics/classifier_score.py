@@ -41,9 +41,9 @@ class ClassifierScore(Metric):
         self.add_state("negative_entropy", entropy, dist_reduce_fx="sum")
         self.add_state("count", count, dist_reduce_fx="sum")
 
-    def update(self, features: Features, index: Tensor, real: bool = False) -> None:
-        """Add logits (B, K) of samples with global indices (B,); real images are ignored."""
-        if real:
+    def update(self, features: Features, index: Tensor, side: str = "fake") -> None:
+        """Add logits (B, K) of samples with global indices (B,); other sides are ignored."""
+        if side != "fake":
             return
         if features.logits is None:
             raise ValueError("a classifier score needs logits; this extractor gives none")

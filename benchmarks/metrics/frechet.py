@@ -73,7 +73,6 @@ class FrechetDistance(Metric):
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.num_features = num_features
-        self._real_factor: Tensor | None = None
         for side in ("real", "fake"):
             zeros = torch.zeros(num_features, dtype=torch.float64)
             square = torch.zeros(num_features, num_features, dtype=torch.float64)
@@ -81,36 +80,21 @@ class FrechetDistance(Metric):
             self.add_state(f"{side}_outer", square, dist_reduce_fx="sum")
             self.add_state(f"{side}_count", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, features: Features, index: Tensor, real: bool = False) -> None:
-        """Add features (B, D); where they stand among all samples does not matter."""
+    def update(self, features: Features, index: Tensor, side: str = "fake") -> None:
+        """Add features (B, D) of a side; where they stand among all of them does not matter."""
+        if side not in ("real", "fake"):
+            return
         x = features.pooled.double()
         if x.shape[1] != self.num_features:
             raise ValueError(
                 f"features must have {self.num_features} dimensions, got {x.shape[1]}"
             )
-        side = "real" if real else "fake"
-        if real:
-            self._real_factor = None
         for name, value in (("sum", x.sum(0)), ("outer", x.T @ x), ("count", len(x))):
             setattr(self, f"{side}_{name}", getattr(self, f"{side}_{name}") + value)
 
     def compute(self) -> Tensor:
         """Return the distance, a float64 scalar."""
-        return frechet_distance(
-            *self._moments("real"), *self._moments("fake"), factor_1=self._real_factor
-        )
-
-    def real_state(self) -> dict[str, Tensor]:
-        """Return the sums over real features and their covariance's factor, to be kept."""
-        if self._real_factor is None:
-            self._real_factor = covariance_factor(self._moments("real")[1])
-        sums = {f"real_{n}": getattr(self, f"real_{n}") for n in ("sum", "outer", "count")}
-        return {**sums, "real_factor": self._real_factor}
-
-    def load_real_state(self, state: dict[str, Tensor]) -> None:
-        """Put back what `real_state` returned, on one process only."""
-        for name, value in state.items():
-            setattr(self, f"_{name}" if name == "real_factor" else name, value.to(self.device))
+        return frechet_distance(*self._moments("real"), *self._moments("fake"))
 
     def _moments(self, side: str) -> tuple[Tensor, Tensor]:
         total, outer = getattr(self, f"{side}_sum"), getattr(self, f"{side}_outer")

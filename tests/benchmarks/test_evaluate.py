@@ -1,4 +1,4 @@
-"""Scores: chunks, rounding, cached real statistics, images from elsewhere, snapshots, refusals."""
+"""Scores: chunks, rounding, cached real features, images from elsewhere, snapshots, refusals."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,13 @@ from benchmarks.compose import compose_group
 from benchmarks.errors import UserError
 from benchmarks.evaluate import evaluate_images, evaluate_run, load_model
 from benchmarks.features.base import Features
+from benchmarks.features.cache import FeatureCache
 from benchmarks.features.lenet import LeNetFashion
 from benchmarks.instantiate import instantiate
 from benchmarks.metrics.frechet import FrechetDistance
-from benchmarks.protocols import SampleProtocol, TensorSource
+from benchmarks.protocols import SampleProtocol
 from benchmarks.runs import Run
+from benchmarks.sources import TensorSource
 from benchmarks.train import train
 from lit_models.callbacks.monitor import DivergedError
 from tests.benchmarks.test_resume import Killed, composed_run, kill_after
@@ -92,10 +94,10 @@ def test_rounding_is_a_field(data):
     assert not torch.equal(seen[True], seen[False])
 
 
-def test_kept_real_statistics_give_the_same_score(data, tmp_path):
-    cache = tmp_path / "real" / "x.safetensors"
+def test_kept_real_features_give_the_same_score(data, tmp_path):
+    cache = FeatureCache(tmp_path / "real", "mean pixels", ["fashion"])
     first = protocol().run(Recorded(), data, cache, "x")
-    assert cache.exists()
+    assert cache.path("test", 300, 42).exists()
     images = []
 
     def extractor(x):

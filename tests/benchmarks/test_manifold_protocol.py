@@ -8,7 +8,7 @@ from torch import nn
 from benchmarks.compose import compose_group
 from benchmarks.instantiate import instantiate
 from benchmarks.manifold_protocol import ManifoldProtocol, invert
-from benchmarks.protocols import ModelSource, TensorSource
+from benchmarks.sources import ModelSource, TensorSource
 from datamodules.synthetic import SyntheticImages
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.monitor import DivergedError

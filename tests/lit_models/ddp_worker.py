@@ -19,10 +19,14 @@ os.environ |= {
 import torch  # noqa: E402
 
 from benchmarks.features.base import Features  # noqa: E402
+from benchmarks.features.cache import FeatureCache  # noqa: E402
 from benchmarks.instantiate import instantiate  # noqa: E402
 from benchmarks.metrics.bits_per_dim import BitsPerDim  # noqa: E402
 from benchmarks.metrics.classifier_score import ClassifierScore  # noqa: E402
 from benchmarks.metrics.frechet import FrechetDistance  # noqa: E402
+from benchmarks.metrics.kernel_distance import KernelDistance  # noqa: E402
+from benchmarks.metrics.memorisation import Memorisation  # noqa: E402
+from benchmarks.metrics.prdc import PRDC  # noqa: E402
 from benchmarks.metrics.share_within import ShareWithin  # noqa: E402
 from benchmarks.protocols import SampleProtocol  # noqa: E402
 from lit_models.callbacks.agreement import Agreement, DisagreementError  # noqa: E402
@@ -70,7 +74,7 @@ def metrics():
     bits, share = BitsPerDim(), ShareWithin(1.0)
     for i, index in enumerate(torch.arange(50).split(7)):
         if i % WORLD == RANK:
-            frechet.update(Features(real[index]), index, real=True)
+            frechet.update(Features(real[index]), index, "real")
             frechet.update(Features(fake[index]), index)
             score.update(Features(fake[index], logits[index]), index)
             bits.update(logits[index, 0], num_dims=3)
@@ -80,7 +84,7 @@ def metrics():
 
 
 def protocol():
-    """A whole evaluation in chunks of 7, shared among the processes."""
+    """A whole evaluation of 1,001 samples in chunks of 90, shared among the processes."""
 
     class Source:
         device = torch.device("cpu")
@@ -100,14 +104,27 @@ def protocol():
         "extractor": lambda x: Features(torch.nn.functional.avg_pool2d(x, 4).flatten(1)),
         "real_split": "test",
         "num_real": 40,
-        "num_samples": 50,
+        "num_samples": 1001,
         "round_to_uint8": False,
         "seed": 42,
-        "chunk_size": 7,
+        "chunk_size": 90,
+        "num_train": 30,
     }
-    measure, again = (SampleProtocol(metrics={"fd": FrechetDistance(4)}, **settings) for _ in "ab")
-    cache = OUT / f"real-of{WORLD}.safetensors"
+    kinds = {
+        "fd": lambda: FrechetDistance(4),
+        "kernel": lambda: KernelDistance(5, 20, seed=0),
+        "prdc": lambda: PRDC(1, 2),
+        "memorisation": lambda: Memorisation(0.1),
+    }
+    measure, again = (
+        SampleProtocol(metrics={name: kind() for name, kind in kinds.items()}, **settings)
+        for _ in "ab"
+    )
+    cache = FeatureCache(OUT / f"real-of{WORLD}", "pooled pixels", ["made up"])
     scores = [measure.run(Source(), data, cache, "x") for measure in (measure, again)]
+    few = {**settings, "num_samples": 5, "num_real": 7, "num_train": 0}  # all in one process
+    metrics = {"prdc": PRDC(1, 2)}
+    scores.append(SampleProtocol(metrics=metrics, **few).run(Source(), data, None, "x"))
     torch.save(scores, OUT / f"protocol-{RANK}of{WORLD}.pt")
     nan = Source()
     nan.broken = True

@@ -75,11 +75,14 @@ def test_metrics_with_counts_that_do_not_divide(results):
         )
 
 
-def test_a_protocol_shares_its_chunks(results):
+def test_a_protocol_of_1001_samples_shares_its_chunks(results):
+    alone = results("protocol")
     for rank in range(2):
-        first, again = (scores["fd"] for scores in results("protocol", rank, 2))
-        assert first == again  # by the real statistics that the first kept
-        assert first == pytest.approx(results("protocol")[0]["fd"], rel=1e-12)
+        first, again, few = results("protocol", rank, 2)
+        assert first == again  # by the real features that the first kept
+        assert first == pytest.approx(alone[0], rel=1e-12)
+        assert len(first) == 10
+        assert few == alone[2]  # one chunk: the other process had none
 
 
 def test_samples_that_are_not_finite_end_all_ranks_alike(results):

@@ -13,7 +13,8 @@ from benchmarks.compose import compose_group
 from benchmarks.features.inception import Inception2015, resize
 from benchmarks.instantiate import instantiate
 from benchmarks.metrics.classifier_score import ClassifierScore
-from benchmarks.protocols import SampleProtocol, TensorSource
+from benchmarks.protocols import SampleProtocol
+from benchmarks.sources import TensorSource
 
 
 @pytest.fixture(scope="module")

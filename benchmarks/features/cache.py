@@ -1,0 +1,68 @@
+"""Features of real images on disk, shared by all protocols with the same extractor."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from safetensors import SafetensorError
+
+from benchmarks.features.base import Features
+from benchmarks.identity import fingerprint
+
+__all__ = ["FeatureCache"]
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """Keeps the features of a split's first images in the order of a seed.
+
+    Attributes:
+        folder: Where the files stand.
+        extractor: Config of the extractor, its weights' hash included.
+        data: What identifies the data and their split.
+    """
+
+    folder: Path
+    extractor: Any
+    data: list[Any]
+
+    def path(self, split: str, count: int, seed: int) -> Path:
+        """Return the file for these images."""
+        return self.folder / f"{self._key(split, count, seed)[:16]}.safetensors"
+
+    def load(self, split: str, count: int, seed: int) -> Features:
+        """Return the features (count, D).
+
+        Raises:
+            ValueError: if the file cannot be read, or holds features of something else.
+        """
+        path = self.path(split, count, seed)
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                found = (file.metadata() or {}).get("fingerprint")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"cached features {path} cannot be read; delete it") from error
+        expected = self._key(split, count, seed)
+        if found != expected or len(tensors["pooled"]) != count:
+            raise ValueError(
+                f"cached features {path} must have fingerprint {expected}, got {found}; delete it"
+            )
+        return Features(tensors["pooled"], tensors.get("logits"))
+
+    def save(self, features: Features, split: str, count: int, seed: int) -> None:
+        """Write the features (count, D), whole or not at all."""
+        path = self.path(split, count, seed)
+        tensors = {"pooled": features.pooled, "logits": features.logits}
+        held = {name: x.cpu().contiguous() for name, x in tensors.items() if x is not None}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        key = self._key(split, count, seed)
+        safetensors.torch.save_file(held, part, metadata={"fingerprint": key})
+        part.replace(path)
+
+    def _key(self, split: str, count: int, seed: int) -> str:
+        return fingerprint([self.extractor, self.data, split, count, seed])

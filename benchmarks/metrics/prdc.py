@@ -1,0 +1,74 @@
+"""Precision and recall, density and coverage, from balls around nearest neighbours."""
+
+import torch
+from torch import Tensor
+
+from benchmarks.metrics.neighbours import kth_distances, squared_distances
+from benchmarks.metrics.stored import StoredFeatures
+
+__all__ = ["PRDC"]
+
+
+class PRDC(StoredFeatures):
+    r"""Whether samples lie where real images do, and real images where samples do.
+
+    A ball reaches from a point to its k-th nearest neighbour among its own kind. With N real x_i,
+    balls B_i, and M samples y_j, balls B'_j:
+
+    .. math::
+        precision = \frac{1}{M} |\{j : y_j \in \cup_i B_i\}|, \quad
+        recall = \frac{1}{N} |\{i : x_i \in \cup_j B'_j\}|
+
+    (Kynkäänniemi et al., 2019, https://arxiv.org/abs/1904.06991, Eq. 1; k = 3; balls closed), and
+
+    .. math::
+        density = \frac{1}{k M} \sum_{ij} 1[y_j \in B_i], \quad
+        coverage = \frac{1}{N} |\{i : \min_j |x_i - y_j| < radius(B_i)\}|
+
+    (Naeem et al., 2020, https://arxiv.org/abs/2002.09797, Eq. 2 to 4; k = 5; balls open, as in
+    the authors' package). Precision and density fall with samples that are no images; recall and
+    coverage with modes that are missing. Coverage of the real distribution is about
+    1 - 2^-k at equal counts.
+
+    Args:
+        k_precision: k of precision and recall.
+        k_density: k of density and coverage.
+
+    Raises:
+        ValueError: if a k is < 1; from compute, with no more real images or samples than k, or if
+            features are constant or not finite.
+    """
+
+    higher_is_better = True
+
+    def __init__(self, k_precision: int, k_density: int) -> None:
+        if min(k_precision, k_density) < 1:
+            raise ValueError(f"k must be >= 1, got {k_precision} and {k_density}")
+        super().__init__(least=max(k_precision, k_density) + 1)
+        self.k_precision, self.k_density = k_precision, k_density
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the four numbers, float64 scalars."""
+        real, fake = self.rows("real"), self.rows("fake")
+        if bool((real == real[0]).all()):
+            raise ValueError("PRDC needs real features that differ, got constant ones")
+        center = real.mean(0)
+        real, fake = real - center, fake - center
+        closed, opened = kth_distances(real, (self.k_precision, self.k_density))
+        (reach,) = kth_distances(fake, (self.k_precision,))
+        closed, opened, reach = closed.square(), opened.square(), reach.square()
+        precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
+        recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
+        balls = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
+        closest = torch.full_like(opened, float("inf"))
+        for rows, columns, squares in squared_distances(real, fake):
+            precise[columns] |= (squares <= closed[rows, None]).any(0)
+            recalled[rows] |= (squares <= reach[None, columns]).any(1)
+            balls[columns] += (squares < opened[rows, None]).sum(0)
+            closest[rows] = torch.minimum(closest[rows], squares.amin(1))
+        return {
+            "precision": precise.double().mean(),
+            "recall": recalled.double().mean(),
+            "density": balls.double().mean() / self.k_density,
+            "coverage": (closest < opened).double().mean(),
+        }

@@ -1,0 +1,119 @@
+"""Where images come from that are scored, and how they are shared among processes."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from datamodules.base import DataModule
+from lit_models.base import LitGenerativeModel
+from lit_models.callbacks.monitor import DivergedError
+from lit_models.callbacks.sample_grids import sampling
+from lit_models.collectives import any_process, world
+from lit_models.noise import fold_seed
+
+__all__ = [
+    "ImageSource",
+    "ModelSource",
+    "TensorSource",
+    "check_finite",
+    "own_chunks",
+    "real_source",
+]
+
+
+class ImageSource(Protocol):
+    """Where the images that are scored come from."""
+
+    device: torch.device  # where the images lie, and where metrics are computed
+
+    def __call__(self, index: range, generator: torch.Generator) -> Tensor:
+        """Return images `index`, (B, C, H, W), floats in [0, 255]."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Samples of a model."""
+
+    model: LitGenerativeModel
+
+    @property
+    def device(self) -> torch.device:
+        """The model's."""
+        return self.model.device
+
+    def __call__(self, index: range, generator: torch.Generator) -> Tensor:
+        with sampling(self.model):
+            return self.model.to_images(self.model.sample(len(index), generator))
+
+
+class TensorSource:
+    """Images that exist already (a split, a folder), in an order drawn by a seed.
+
+    Args:
+        images: Levels (N, C, H, W).
+        num_levels: Number of levels.
+        seed: Of the order.
+        device: Where they are scored.
+    """
+
+    def __init__(
+        self, images: Tensor, num_levels: int, seed: int, device: str | torch.device = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self.order = torch.from_numpy(np.random.default_rng(seed).permutation(len(images)))
+        self.images, self.scale = images, 255 / (num_levels - 1)
+
+    def require(self, count: int) -> None:
+        """Refuse if there are fewer images.
+
+        Raises:
+            ValueError: naming both numbers.
+        """
+        if count > len(self.images):
+            raise ValueError(f"the protocol needs at least {count} images, got {len(self.images)}")
+
+    def __call__(self, index: range, generator: torch.Generator) -> Tensor:
+        self.require(index.stop)
+        images = self.images[self.order[index.start : index.stop]].to(self.device)
+        return images.float() * self.scale
+
+
+def real_source(datamodule: DataModule, split: str, seed: int) -> TensorSource:
+    """Return a split's images, in an order drawn by the seed.
+
+    Raises:
+        ValueError: for data that are no images.
+    """
+    if datamodule.num_levels is None:
+        raise ValueError(f"this protocol needs images, and {datamodule.name} holds vectors")
+    return TensorSource(datamodule.split(split)[0], datamodule.num_levels, seed)
+
+
+def check_finite(finite: bool, device: torch.device) -> None:
+    """End all processes if the samples of one are not finite; every process must call this.
+
+    Raises:
+        DivergedError: on every process.
+    """
+    if any_process(not finite, device):
+        raise DivergedError("samples are not finite")
+
+
+def own_chunks(
+    total: int, size: int, seed: int, label: str
+) -> Iterator[tuple[range, torch.Generator]]:
+    """Yield this process's chunks, each with a generator seeded by (seed, chunk), with a bar."""
+    rank, world_size = world()
+    chunks = list(enumerate(_chunks(total, size)))[rank::world_size]
+    for i, index in tqdm(chunks, desc=label, unit="chunk", disable=rank > 0 or None, leave=False):
+        yield index, torch.Generator().manual_seed(fold_seed(seed, i))
+
+
+def _chunks(total: int, size: int) -> list[range]:
+    return [range(i * size, min((i + 1) * size, total)) for i in range(math.ceil(total / size))]
