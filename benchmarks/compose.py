@@ -5,6 +5,7 @@ Precedence: group files, the experiment, its `per_dataset` entry, the command li
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -109,14 +110,31 @@ def compose_group(
         raise UserError(
             f"{group} {name!r} does not exist{suggest(name, names(group, config_dirs))}"
         )
-    folders = [*map(Path, config_dirs), CONFIGS]
-    file = next(
-        f / group / f"{name}.yaml" for f in folders if (f / group / f"{name}.yaml").exists()
-    )
-    cfg = OmegaConf.load(file)
-    assert isinstance(cfg, DictConfig)
+    cfg = _load_group(group, name, tuple(config_dirs)).copy()
     OmegaConf.set_struct(cfg, True)
     return with_values(cfg, {o.key_or_group: o.value() for o in _parse(overrides)})
+
+
+@lru_cache(maxsize=256)  # a table asks for the same few many times
+def _load_group(group: str, name: str, config_dirs: tuple[str, ...]) -> DictConfig:
+    # the user's folder comes first, and need not hold the group
+    root = next(
+        f for f in [*map(Path, config_dirs), CONFIGS] if (f / group / f"{name}.yaml").exists()
+    )
+    with user_errors(*CONFIG_ERRORS), _hydra(root):
+        cfg = hydra_compose(f"{group}/{name}", _search_path([*config_dirs, str(CONFIGS)]))[group]
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def _hydra(root: Path) -> initialize_config_dir:
+    GlobalHydra.instance().clear()
+    return initialize_config_dir(str(root.resolve()), version_base="1.3")
+
+
+def _search_path(config_dirs: Sequence[str]) -> list[str]:
+    places = [f"file://{Path(d).resolve()}" for d in config_dirs]
+    return [f"hydra.searchpath=[{','.join(places)}]"] if places else []
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
@@ -150,10 +168,8 @@ def _check_names(parsed: Sequence[Override], config_dirs: Sequence[str]) -> None
 def _compose(
     overrides: Sequence[str], parsed: Sequence[Override], config_dirs: Sequence[str]
 ) -> DictConfig:
-    searchpath = [f"file://{Path(d).resolve()}" for d in config_dirs]
-    extra = [f"hydra.searchpath=[{','.join(searchpath)}]"] if searchpath else []
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    extra = _search_path(config_dirs)
+    with _hydra(CONFIGS):
         try:
             return hydra_compose("train", [*overrides, *extra], return_hydra_config=True)
         except CONFIG_ERRORS as error:
