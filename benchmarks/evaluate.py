@@ -248,19 +248,18 @@ def evaluate_images(
             )
             record.add(result)
             record.write(run.record_path)
-        grid = image_grid(source(range(min(64, len(pixels))), torch.Generator()), columns=8)
-        run.samples.mkdir(exist_ok=True)
-        save_png(grid, run.samples / "0.png")
+        if levels is not None:
+            grid = image_grid(source(range(min(64, len(pixels))), torch.Generator()), columns=8)
+            run.samples.mkdir(exist_ok=True)
+            save_png(grid, run.samples / "0.png")
     record.ended = datetime.now(UTC).isoformat(timespec="seconds")
     record.write(run.record_path)
     return record
 
 
-def _images(images: str, datamodule: DataModule) -> tuple[Tensor, int, str]:
-    """Return levels (N, C, H, W), their number, and a name without a path."""
+def _images(images: str, datamodule: DataModule) -> tuple[Tensor, int | None, str]:
+    """Return levels (N, C, H, W), their number, and a name without a path; or vectors (N, D)."""
     if images in SPLITS:
-        if datamodule.num_levels is None:
-            raise UserError(f"images must be images, and {datamodule.name} holds vectors")
         return datamodule.split(images)[0], datamodule.num_levels, images
     path = Path(images).expanduser()
     if path.is_dir():

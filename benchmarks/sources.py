@@ -33,7 +33,7 @@ class ImageSource(Protocol):
     device: torch.device  # where the images lie, and where metrics are computed
 
     def __call__(self, index: range, generator: torch.Generator) -> Tensor:
-        """Return images `index`, (B, C, H, W), floats in [0, 255]."""
+        """Return images `index`, (B, C, H, W), floats in [0, 255]; or vectors (B, D)."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,22 @@ class ModelSource:
 
 
 class TensorSource:
-    """Images that exist already (a split, a folder), in an order drawn by a seed.
+    """Images or vectors that exist already (a split, a folder), in an order drawn by a seed.
 
     Args:
-        images: Levels (N, C, H, W).
-        num_levels: Number of levels.
+        images: Levels (N, C, H, W), or vectors (N, D).
+        num_levels: Number of levels; None for vectors, which are taken as they are.
         seed: Of the order.
         device: Where they are scored.
     """
 
     def __init__(
-        self, images: Tensor, num_levels: int, seed: int, device: str | torch.device = "cpu"
+        self, images: Tensor, num_levels: int | None, seed: int, device: str | torch.device = "cpu"
     ) -> None:
         self.device = torch.device(device)
         self.order = torch.from_numpy(np.random.default_rng(seed).permutation(len(images)))
-        self.images, self.scale = images, 255 / (num_levels - 1)
+        self.images = images
+        self.scale = 1 if num_levels is None else 255 / (num_levels - 1)
 
     def require(self, count: int) -> None:
         """Refuse if there are fewer images.

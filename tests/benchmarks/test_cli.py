@@ -70,7 +70,7 @@ MISTAKES = [
             *("evaluate", "images=train", "datamodule=gaussian_ring"),
             "protocol=fd_lenet_2k_test2k",
         ],
-        "images must be images, and gaussian_ring holds vectors",
+        "this protocol needs images, and gaussian_ring holds vectors",
     ),
     ([*QUICK, "trainer=cpu", "trainer.devices=2"], "trainer.strategy must be ReplicatedStrategy"),
     ([*QUICK, "trainer=ddp_cpu", "trainer.devices=3"], "a multiple of the 3 processes, got 64"),

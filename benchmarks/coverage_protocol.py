@@ -1,0 +1,83 @@
+"""Modes that samples reach, on data whose modes are known."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from benchmarks.features.cache import FeatureCache
+from benchmarks.metrics.mode_coverage import ModeCoverage
+from benchmarks.protocols import values
+from benchmarks.sources import ImageSource, check_finite, own_chunks
+from datamodules.base import DataModule
+
+__all__ = ["CoverageProtocol", "KnownModes"]
+
+
+@runtime_checkable
+class KnownModes(Protocol):
+    """A data set of equally likely isotropic Gaussians."""
+
+    modes: np.ndarray  # (K, D)
+    std: float
+
+
+@dataclass(frozen=True)
+class CoverageProtocol:
+    """Modes, high-quality share and reverse KL of samples; see `ModeCoverage`.
+
+    Attributes:
+        num_samples: Number of samples.
+        num_std: Radius of high quality, in standard deviations.
+        kl_of_high_quality: Whether the reverse KL is over high-quality samples only.
+        seed: Of the samples.
+        chunk_size: Samples per chunk.
+    """
+
+    num_samples: int
+    num_std: float
+    kl_of_high_quality: bool
+    seed: int
+    chunk_size: int
+
+    def check(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Refuse, before anything long, data or samples that this protocol cannot score.
+
+        Raises:
+            ValueError: if the data's modes are not known, or samples are of another shape.
+        """
+        if not isinstance(datamodule, KnownModes):
+            raise ValueError(
+                "this protocol needs data of known modes (gaussian_ring, gaussian_grid), got "
+                f"{datamodule.name}"
+            )
+        found = tuple(source(range(2), torch.Generator().manual_seed(0)).shape[1:])
+        if found != datamodule.shape:
+            raise ValueError(f"samples must have shape {datamodule.shape}, got {found}")
+
+    def run(
+        self, source: ImageSource, datamodule: DataModule, cache: FeatureCache | None, label: str
+    ) -> dict[str, float]:
+        """Score a source that `check` accepts.
+
+        Raises:
+            DivergedError: if samples are not finite.
+        """
+        assert isinstance(datamodule, KnownModes)
+        metric = ModeCoverage(
+            datamodule.modes, datamodule.std, self.num_std, self.kl_of_high_quality
+        ).to(source.device)
+        finite = True
+        for index, generator in own_chunks(self.num_samples, self.chunk_size, self.seed, label):
+            x = source(index, generator)
+            finite = bool(x.isfinite().all())
+            if not finite:
+                break
+            metric.update(x)
+        check_finite(finite, source.device)
+        return values({"coverage": metric})
+
+    def attributes(self, source: ImageSource) -> dict[str, Any]:
+        """Return what the row prints beside the score: nothing."""
+        return {}

@@ -1,0 +1,46 @@
+"""The birthday paradox test of the support's size."""
+
+import torch
+from torch import Tensor
+
+from benchmarks.metrics.neighbours import kth_distances
+from benchmarks.metrics.stored import StoredFeatures
+
+__all__ = ["Birthday"]
+
+
+class Birthday(StoredFeatures):
+    """Share of small batches of samples that hold two alike.
+
+    Arora and Zhang, 2017, https://arxiv.org/abs/1706.08224: if batches of s samples often hold
+    duplicates, the support has about s^2 members. Where they judge by eye, "alike" is here
+    calibrated on real images: nearer than the closest pair of any batch of as many real ones. A
+    model as diverse as the data scores about 1 / (number of real batches + 1).
+
+    Args:
+        batch_size: s.
+
+    Raises:
+        ValueError: if batch_size < 2; from compute, with fewer features of a side.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, batch_size: int) -> None:
+        if batch_size < 2:
+            raise ValueError(f"batch_size must be >= 2, got {batch_size}")
+        super().__init__(least=batch_size)
+        self.batch_size = batch_size
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the share, and the distance below which two are alike; float64 scalars."""
+        threshold = self._closest("real").min()
+        collisions = (self._closest("fake") < threshold).double().mean()
+        return {"birthday_collisions": collisions, "birthday_distance": threshold.double()}
+
+    def _closest(self, side: str) -> Tensor:
+        """Return the smallest distance within each whole batch."""
+        x = self.rows(side)
+        x = x - x.mean(0)
+        whole = x[: len(x) // self.batch_size * self.batch_size].split(self.batch_size)
+        return torch.stack([kth_distances(part, (1,))[0].min() for part in whole])
