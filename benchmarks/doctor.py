@@ -80,11 +80,12 @@ def _data() -> Iterator[Finding]:
 
 def _absent(name: str, cfg: DictConfig, error: Exception) -> Finding:
     """Data that are to be fetched may be absent; embedded ones may not."""
-    if "source" not in cfg:
+    source = cfg.get("made_from", name)
+    if "source" not in cfg and source == name:
         return Finding(f"data {name}", one_line(error), "git checkout datamodules/assets")
     missing = "is missing" in str(error)
-    found = f"not here (dgmbench prefetch {name})" if missing else one_line(error)
-    return Finding(f"data {name}", found, "" if missing else f"dgmbench prefetch {name}")
+    found = f"not here (dgmbench prefetch {source})" if missing else one_line(error)
+    return Finding(f"data {name}", found, "" if missing else f"dgmbench prefetch {source}")
 
 
 def _weights() -> Iterator[Finding]:

@@ -14,7 +14,7 @@ class StackedMnist(ImageDataModule):
     """Random triples of MNIST digits as red, green and blue (Metz et al., 2017, Sec. 3.3).
 
     https://arxiv.org/abs/1611.02163. Training triples are drawn from MNIST's training images, test
-    triples from its test images; the class is 100 a + 10 b + c. Needs `mnist`.
+    triples from its test images; the class is 100 a + 10 b + c.
 
     Args:
         name: Name of the data set.
@@ -25,7 +25,8 @@ class StackedMnist(ImageDataModule):
         test_size: Number of test triples.
         seed: Of the draw.
         validation_size: Training triples set aside.
-        root: Folder of mnist.npz; None for `data_root()`.
+        made_from: Name of the prepared digits.
+        root: Folder of their file; None for `data_root()`.
         fingerprint: Expected SHA-256 of the arrays, or None.
     """
 
@@ -39,12 +40,13 @@ class StackedMnist(ImageDataModule):
         test_size: int,
         seed: int,
         validation_size: int,
+        made_from: str,
         root: str | None = None,
         fingerprint: str | None = None,
     ) -> None:
         super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
         self.train_size, self.test_size, self.seed = train_size, test_size, seed
-        self.digits = PreparedImages("mnist", (1, 28, 28), 256, 10, 0, source=None, root=root)
+        self.digits = PreparedImages(made_from, (1, 28, 28), 256, 10, 0, source=None, root=root)
 
     def load(self) -> Splits:
         digits = self.digits.load()

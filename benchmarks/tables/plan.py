@@ -20,6 +20,10 @@ from datamodules.root import data_root
 
 __all__ = ["Plan", "PlannedRun", "fingerprint_of", "make_plan", "published_record_path"]
 
+NO_MODEL = (  # protocols that score images or points that exist already
+    "benchmarks.protocols.SampleProtocol",
+    "benchmarks.coverage_protocol.CoverageProtocol",
+)
 PASSED_ON = ("trainer", "logger", "threads", "channels_last", "compile", "data_on_device")
 
 
@@ -92,8 +96,10 @@ class PlannedRun:
     def lacks(self) -> str | None:
         """Return what this run needs and this machine has not, with what mends it; or None."""
         data = compose_group("datamodule", self.dataset)
+        if "made_from" in data:
+            data = compose_group("datamodule", data.made_from)
         if "source" in data and not _is_here(data):
-            return f"data set {self.dataset} is missing: dgmbench prefetch {self.dataset}"
+            return f"data set {data.name} is missing: dgmbench prefetch {data.name}"
         for name in (*self.protocols, *self.snapshot_protocols):
             extractor = compose_group("protocol", name).get("extractor")
             weights = None if extractor is None else extractor.get("weights")
@@ -201,7 +207,7 @@ def make_plan(spec: TableSpec, seeds: int) -> Plan:
             protocols = _protocols(spec, dataset)
             if row.images is not None:
                 runs += _images_run(row, dataset, protocols)
-            else:
+            elif row.experiment is not None:
                 runs += _training_runs(spec, row, dataset, protocols, seeds)
     return Plan(spec, tuple(runs))
 
@@ -243,7 +249,7 @@ def fingerprint_of(protocol: str) -> str:
 def _images_run(row: Row, dataset: str, protocols: tuple[str, ...]) -> list[PlannedRun]:
     assert row.images is not None
     data = compose_group("datamodule", dataset)
-    protocols = tuple(p for p in protocols if "extractor" in compose_group("protocol", p))
+    protocols = tuple(p for p in protocols if compose_group("protocol", p)._target_ in NO_MODEL)
     if not protocols:
         return []
     identifier = images_run_id(row.images, data)

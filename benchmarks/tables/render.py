@@ -110,8 +110,8 @@ def _line(plan: Plan, row: Row, records: Records) -> tuple[str, ...]:
         if column.published is not None:
             cells.append(_published(row, column))
     own = [records[key_of(r)] for r in plan.runs if r.row == row and key_of(r) in records]
-    cells.append(str(max((c.n for c in used), default=0)))
-    cells.append(str(max((c.failures for c in used), default=0)))
+    cells.append(str(max(c.n for c in used)) if used else "–")
+    cells.append(str(max(c.failures for c in used)) if used else "–")
     cells += [_mean_of(own, _images_seen), _mean_of(own, _seconds)]
     return tuple(cells)
 

@@ -51,11 +51,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """An experiment, or images that exist already.
+    """An experiment, or images that exist already; or what was published, and nothing of ours.
 
     Attributes:
         label: Name of the row.
-        experiment: Experiment to train; None for images.
+        experiment: Experiment to train.
         images: Split to score instead.
         published: Row in the columns' published source.
         note: Printed below the table.
@@ -68,8 +68,10 @@ class Row:
     note: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.experiment is None) == (self.images is None):
-            raise ValueError(f"row {self.label!r} must have either experiment or images")
+        if self.experiment is not None and self.images is not None:
+            raise ValueError(f"row {self.label!r} must have either experiment or images, got both")
+        if self.experiment is None and self.images is None and self.published is None:
+            raise ValueError(f"row {self.label!r} must have experiment, images or published")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The committed classifier: hash first, then what its card says."""
+"""The committed classifiers: hash first, then what their cards say."""
 
 import re
 
@@ -7,11 +7,11 @@ import torch
 
 from benchmarks.compose import compose_group
 from benchmarks.errors import UserError
-from benchmarks.features.lenet import WEIGHTS, LeNetFashion
+from benchmarks.features.lenet import HERE, LeNetFashion
 from benchmarks.instantiate import instantiate
 
-CFG = compose_group("protocol", "fd_lenet_2k_test2k").extractor
-CARD = WEIGHTS.with_suffix(".md").read_text()
+CFG = compose_group("extractor", "lenet_fashion")
+TRAINED_ON = {"lenet_fashion": "fashion_mnist_small", "lenet_mnist": "mnist"}
 
 
 @pytest.fixture(scope="module")
@@ -19,17 +19,41 @@ def extractor():
     return instantiate(CFG, "extractor")
 
 
-def test_card_agrees_with_weights_and_accuracy(extractor):
-    assert CFG.weights_sha256 in CARD
-    assert WEIGHTS.stat().st_size < 1_000_000
-    data = instantiate(compose_group("datamodule", "fashion_mnist_small"), "data")
+@pytest.mark.parametrize("name", TRAINED_ON)
+def test_card_agrees_with_the_weights(name):
+    card = (HERE / f"{name}.md").read_text()
+    assert compose_group("extractor", name).weights_sha256 in card
+    assert (HERE / f"{name}.safetensors").stat().st_size < 1_000_000
+    pinned = compose_group("datamodule", TRAINED_ON[name]).fingerprint
+    assert pinned in card
+
+
+@pytest.mark.parametrize(
+    "name", ["lenet_fashion", pytest.param("lenet_mnist", marks=pytest.mark.data)]
+)
+def test_card_agrees_with_the_accuracy(name):
+    data = instantiate(compose_group("datamodule", TRAINED_ON[name]), "data")
     data.setup()
-    assert data.found_fingerprint in CARD
     x, y = data.split("test")
-    logits = extractor(x.float()).logits
+    logits = instantiate(compose_group("extractor", name), "extractor")(x.float()).logits
     accuracy = (logits.argmax(1) == y).double().mean().item()
-    stated = float(re.search(r"test images .*?: ([\d.]+)%", CARD, re.DOTALL)[1]) / 100
+    card = (HERE / f"{name}.md").read_text()
+    stated = float(re.search(r"test images .*?: ([\d.]+)%", card, re.DOTALL)[1]) / 100
     assert accuracy == pytest.approx(stated, abs=5e-4)
+
+
+def test_digits_are_read_in_three_colours():
+    """The joint logits are sums of log-probabilities, in the order of the class."""
+    single = instantiate(compose_group("extractor", "lenet_mnist"), "extractor")
+    stacked = instantiate(compose_group("extractor", "lenet_stacked_mnist"), "extractor")
+    x = torch.rand(4, 3, 28, 28, generator=torch.Generator().manual_seed(0)) * 255
+    found = stacked(x)
+    parts = [single(x[:, c : c + 1]) for c in range(3)]
+    log_p = [part.logits.log_softmax(1) for part in parts]
+    assert found.logits.shape == (4, 1000)
+    expected = log_p[0][:, 7] + log_p[1][:, 0] + log_p[2][:, 3]
+    torch.testing.assert_close(found.logits[:, 703], expected)
+    torch.testing.assert_close(found.pooled, torch.cat([p.pooled for p in parts], 1))
 
 
 def test_features_and_their_independence_of_the_batch(extractor):
@@ -54,6 +78,6 @@ def test_wrong_shape_is_refused(extractor):
 
 
 def test_missing_weights_are_named(monkeypatch, tmp_path):
-    monkeypatch.setattr("benchmarks.features.lenet.WEIGHTS", tmp_path / "none.safetensors")
+    monkeypatch.setattr(LeNetFashion, "weights", tmp_path / "none.safetensors")
     with pytest.raises(UserError, match="weights file none.safetensors is missing"):
         instantiate(CFG, "extractor")
