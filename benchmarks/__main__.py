@@ -44,7 +44,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from benchmarks.compose import compose_group
     from benchmarks.evaluate import describe, evaluate_images, evaluate_run
 
-    known = ("protocol", "images", "datamodule", "checkpoint", "weights")
+    known = ("protocol", "images", "datamodule", "checkpoint", "weights", "draws")
     of_data = [o for o in arguments.overrides if o.startswith("datamodule.")]
     settings = _settings([o for o in arguments.overrides if o not in of_data], known)
     mine = arguments.config_dir
@@ -60,10 +60,13 @@ def evaluate(arguments: argparse.Namespace) -> int:
             settings.get("checkpoint", "last"),
             settings.get("weights"),
             mine,
+            _count(settings, "draws"),
         )
     elif "images" in settings:
         if "datamodule" not in settings:
             raise UserError("datamodule must be given: the data set that images are compared with")
+        if "draws" in settings:
+            raise UserError("draws must be given with a RUN only: images are as they are")
         values = [o.removeprefix("datamodule.") for o in of_data]
         data = compose_group("datamodule", settings["datamodule"], values, mine)
         record = evaluate_images(settings["images"], data, protocols, mine)
@@ -199,6 +202,13 @@ def _settings(overrides: Sequence[str], known: Sequence[str]) -> dict[str, str]:
             raise UserError(f"{key} is no setting of this verb{suggest(key, known)}")
         found[key] = value
     return found
+
+
+def _count(settings: dict[str, str], name: str) -> int:
+    value = settings.get(name, "1")
+    if not value.isdigit() or int(value) < 1:
+        raise UserError(f"{name} must be an integer >= 1, got {value}")
+    return int(value)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import torch
 from benchmarks.features.cache import FeatureCache
 from benchmarks.metrics.mode_coverage import ModeCoverage
 from benchmarks.protocols import values
-from benchmarks.sources import ImageSource, check_finite, own_chunks
+from benchmarks.sources import ImageSource, check_finite, draw_seed, own_chunks
 from datamodules.base import DataModule
 
 __all__ = ["CoverageProtocol", "KnownModes"]
@@ -33,6 +33,7 @@ class CoverageProtocol:
         kl_of_high_quality: Whether the reverse KL is over high-quality samples only.
         seed: Of the samples.
         chunk_size: Samples per chunk.
+        draw: Which draw of the samples.
     """
 
     num_samples: int
@@ -40,6 +41,7 @@ class CoverageProtocol:
     kl_of_high_quality: bool
     seed: int
     chunk_size: int
+    draw: int = 0
 
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, data or samples that this protocol cannot score.
@@ -69,7 +71,8 @@ class CoverageProtocol:
             datamodule.modes, datamodule.std, self.num_std, self.kl_of_high_quality
         ).to(source.device)
         finite = True
-        for index, generator in own_chunks(self.num_samples, self.chunk_size, self.seed, label):
+        seed = draw_seed(self.seed, self.draw)
+        for index, generator in own_chunks(self.num_samples, self.chunk_size, seed, label):
             x = source(index, generator)
             finite = bool(x.isfinite().all())
             if not finite:

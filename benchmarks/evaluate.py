@@ -2,12 +2,13 @@
 
 import dataclasses
 import hashlib
+import statistics
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -20,13 +21,13 @@ from benchmarks.features.base import Features, Remembered
 from benchmarks.features.cache import FeatureCache
 from benchmarks.identity import fingerprint, run_id
 from benchmarks.instantiate import instantiate
+from benchmarks.made_elsewhere import SPLITS, read_images
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import SampleProtocol
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
 from benchmarks.sources import ImageSource, ModelSource, TensorSource
 from datamodules.base import DataModule
-from datamodules.npz import read_arrays
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.checkpoints import (
     CheckpointError,
@@ -49,7 +50,6 @@ __all__ = [
 ]
 
 DTYPES = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
-SPLITS = ("train", "validation", "test")
 Memory = dict[str, dict[bytes, Features]]  # by extractor
 
 
@@ -62,6 +62,7 @@ def evaluate(
     weights: str = "raw",
     config_dirs: Sequence[str] = (),
     memory: Memory | None = None,
+    draws: int = 1,
 ) -> Evaluation:
     """Score a source under a protocol; every process of a group must call this.
 
@@ -75,9 +76,42 @@ def evaluate(
         config_dirs: The user's own config folders.
         memory: Shared by the protocols that score this source, so that those with the same
             extractor compute features once; None to keep nothing.
+        draws: Draws of the samples; the first is the score, all are kept beside it.
+
+    Raises:
+        ValueError: if the protocol cannot score this, or draws of it cannot differ.
     """
     cfg = compose_group("protocol", name, config_dirs=config_dirs)
+    began = time.monotonic()
+    found = []
+    for draw in range(draws):
+        protocol, cache = _prepared(cfg, name, datamodule, memory, draw)
+        if draw == 0:
+            protocol.check(source, datamodule)
+            if draws > 1 and not hasattr(protocol, "draw"):
+                raise ValueError(f"draws must be 1 under {name}, got {draws}")
+        label = name if draws == 1 else f"{name} {draw + 1}/{draws}"
+        found.append(protocol.run(source, datamodule, cache, label))
+    return Evaluation(
+        protocol=name,
+        fingerprint=protocol_fingerprint(cfg),
+        checkpoint=checkpoint,
+        weights=weights,
+        images_seen=images_seen,
+        metrics=dict(found[0]),
+        attributes=protocol.attributes(source),
+        seconds=round(time.monotonic() - began, 3),
+        draws={n: [f[n] for f in found] for n in found[0]} if draws > 1 else {},
+    )
+
+
+def _prepared(
+    cfg: DictConfig, name: str, datamodule: DataModule, memory: Memory | None, draw: int
+) -> tuple[Any, FeatureCache | None]:
+    """Build a protocol, with the features that are known."""
     protocol = instantiate(cfg, f"protocol {name}")
+    if draw > 0:
+        protocol = dataclasses.replace(protocol, draw=draw)
     cache = None
     if isinstance(protocol, SampleProtocol):
         described = OmegaConf.to_container(cfg.extractor, resolve=True)
@@ -87,19 +121,7 @@ def evaluate(
             protocol = dataclasses.replace(protocol, extractor=extractor)
         data = [str(datamodule.found_fingerprint), datamodule.validation_size]
         cache = FeatureCache(cache_dir() / "real_features", described, data)
-    protocol.check(source, datamodule)
-    began = time.monotonic()
-    metrics = protocol.run(source, datamodule, cache, label=name)
-    return Evaluation(
-        protocol=name,
-        fingerprint=protocol_fingerprint(cfg),
-        checkpoint=checkpoint,
-        weights=weights,
-        images_seen=images_seen,
-        metrics=dict(metrics),
-        attributes=protocol.attributes(source),
-        seconds=round(time.monotonic() - began, 3),
-    )
+    return protocol, cache
 
 
 def evaluate_run(
@@ -108,15 +130,17 @@ def evaluate_run(
     checkpoint: str = "last",
     weights: str | None = None,
     config_dirs: Sequence[str] = (),
+    draws: int = 1,
 ) -> Record:
-    """Score a checkpoint of a run and append to its record; nothing is trained.
+    """Score checkpoints of a run and append to its record; nothing is trained.
 
     Args:
         folder: The run's folder.
         protocols: Names.
-        checkpoint: "last", or the images_seen of a snapshot.
+        checkpoint: "last", the images_seen of a snapshot, or "all" snapshots and the last.
         weights: "raw" or "ema"; None for the experiment's.
         config_dirs: The user's own config folders.
+        draws: Draws of the samples, for the standard error over them.
 
     Raises:
         UserError: if the folder is no run, the checkpoint does not fit, or another process is at
@@ -136,24 +160,27 @@ def evaluate_run(
         assert record is not None
         datamodule = instantiate(cfg.datamodule, "datamodule")
         datamodule.setup()
-        model, images_seen = load_model(cfg, run, checkpoint)
-        model.weights = weights or cfg.weights
-        if record.status != "finished":  # its last checkpoint is not the run's last
-            checkpoint = str(images_seen)
-        memory: Memory | None = {} if len(protocols) > 1 else None
-        for name in protocols:
-            result = evaluate(
-                ModelSource(model),
-                datamodule,
-                name,
-                checkpoint,
-                images_seen,
-                model.weights,
-                config_dirs,
-                memory,
-            )
-            record.add(result)
-            record.write(run.record_path)
+        every = [*map(str, find_snapshots(run.checkpoints)), "last"]
+        for at in every if checkpoint == "all" else [checkpoint]:
+            model, images_seen = load_model(cfg, run, at)
+            model.weights = weights or cfg.weights
+            if record.status != "finished":  # its last checkpoint is not the run's last
+                at = str(images_seen)
+            memory: Memory | None = {} if len(protocols) > 1 else None
+            for name in protocols:
+                result = evaluate(
+                    ModelSource(model),
+                    datamodule,
+                    name,
+                    at,
+                    images_seen,
+                    model.weights,
+                    config_dirs,
+                    memory,
+                    draws,
+                )
+                record.add(result)
+                record.write(run.record_path)
     return record
 
 
@@ -207,8 +234,8 @@ def evaluate_images(
     The record stands in outputs/images/<dataset>/<id>/.
 
     Args:
-        images: "train", "validation", "test", a folder of PNGs, or an npz with `images`
-            (uint8, NHW or NHWC).
+        images: "train", "validation", "test", a folder of images, or an npz with `images`
+            (uint8, or floats in [0, 255]; NHW or NHWC).
         composed_data: The data set to compare with.
         protocols: Names.
         config_dirs: The user's own config folders.
@@ -221,9 +248,9 @@ def evaluate_images(
     with user_errors(ValueError, OSError):
         datamodule = instantiate(composed_data, "datamodule")
         datamodule.setup()
-        pixels, levels, name = _images(images, datamodule)
-        source = TensorSource(pixels, levels, seed=0, device=_device())
-        key = images if images in SPLITS else hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
+        found = read_images(images, datamodule)
+        source = TensorSource(found.pixels, found.num_levels, seed=0, device=_device())
+        key = images if images in SPLITS else _digest(found.pixels)
         identifier = images_run_id(key, composed_data)
         run = Run(outputs_dir() / "images" / datamodule.name / identifier)
         check_writable(run.folder)
@@ -233,8 +260,8 @@ def evaluate_images(
             run_id=run.id,
             seed=0,
             status="finished",
-            method=f"images: {name}",
-            config={"images": name},
+            method=f"images: {found.name}",
+            config={"images": found.name},
             code=code_state(),
             data_fingerprint=datamodule.found_fingerprint,
             data_pinned=datamodule.fingerprint is not None,
@@ -248,8 +275,9 @@ def evaluate_images(
             )
             record.add(result)
             record.write(run.record_path)
-        if levels is not None:
-            grid = image_grid(source(range(min(64, len(pixels))), torch.Generator()), columns=8)
+        if found.num_levels is not None:
+            count = min(64, len(found.pixels))
+            grid = image_grid(source(range(count), torch.Generator()), columns=8)
             run.samples.mkdir(exist_ok=True)
             save_png(grid, run.samples / "0.png")
     record.ended = datetime.now(UTC).isoformat(timespec="seconds")
@@ -257,47 +285,24 @@ def evaluate_images(
     return record
 
 
-def _images(images: str, datamodule: DataModule) -> tuple[Tensor, int | None, str]:
-    """Return levels (N, C, H, W), their number, and a name without a path; or vectors (N, D)."""
-    if images in SPLITS:
-        return datamodule.split(images)[0], datamodule.num_levels, images
-    path = Path(images).expanduser()
-    if path.is_dir():
-        return _read_folder(path), 256, path.name
-    if path.suffix == ".npz" and path.is_file():
-        return _levels(read_arrays(path, ["images"])["images"], path), 256, path.name
-    raise UserError(
-        f"images must be one of {', '.join(SPLITS)}, a folder of PNGs, or an npz, got {images!r}"
-    )
-
-
-def _read_folder(folder: Path) -> Tensor:
-    from PIL import Image
-
-    files = sorted(folder.glob("*.png"))
-    if not files:
-        raise UserError(f"images: {folder} holds no PNG files")
-    arrays = [np.asarray(Image.open(f)) for f in files]
-    if len({a.shape for a in arrays}) > 1:
-        raise UserError(f"images: the PNG files of {folder} differ in shape")
-    return _levels(np.stack(arrays), folder)
-
-
-def _levels(array: np.ndarray, path: Path) -> Tensor:
-    if array.dtype != np.uint8 or array.ndim not in (3, 4):
-        raise ValueError(
-            f"{path} must hold uint8 (N, H, W) or (N, H, W, C), got {array.dtype} {array.shape}"
-        )
-    array = array[..., None] if array.ndim == 3 else array
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
+def _digest(pixels: Tensor) -> str:
+    return hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
 
 
 def describe(record: Record) -> list[str]:
-    """Return one line per evaluation, for the terminal."""
+    """Return one line per evaluation, for the terminal; checkpoints in the order of training."""
     lines = []
-    for e in record.evaluations:
-        values = ", ".join(
-            f"{k} {v:.4g}" if v is not None else f"{k} null" for k, v in e.metrics.items()
-        )
+    for e in sorted(record.evaluations, key=lambda e: (e.protocol, e.images_seen)):
+        values = ", ".join(f"{k} {_text(v, e.draws.get(k))}" for k, v in e.metrics.items())
         lines.append(f"{e.protocol} [{e.checkpoint}, {e.weights}]: {values}")
     return lines
+
+
+def _text(value: float | None, draws: Sequence[float | None] | None) -> str:
+    """Return a value, with mean and standard error over its draws where there are some."""
+    text = "null" if value is None else f"{value:.4g}"
+    known = [v for v in draws or () if v is not None]
+    if len(known) < 2:
+        return text
+    error = statistics.stdev(known) / len(known) ** 0.5
+    return f"{text} (mean {statistics.fmean(known):.4g} ± {error:.2g} s.e. of {len(known)} draws)"

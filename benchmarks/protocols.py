@@ -11,7 +11,14 @@ from torchmetrics import Metric
 from benchmarks.features.base import Extractor, Features
 from benchmarks.features.cache import FeatureCache
 from benchmarks.metrics.stored import gather_rows
-from benchmarks.sources import ImageSource, ModelSource, check_finite, own_chunks, real_source
+from benchmarks.sources import (
+    ImageSource,
+    ModelSource,
+    check_finite,
+    draw_seed,
+    own_chunks,
+    real_source,
+)
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import sampling
@@ -38,6 +45,7 @@ class SampleProtocol:
         seed: Of the samples.
         chunk_size: Samples per chunk.
         num_train: Number of training images, for metrics of memorisation.
+        draw: Which draw of the samples; the real images stay the same.
     """
 
     extractor: Extractor
@@ -49,6 +57,7 @@ class SampleProtocol:
     seed: int
     chunk_size: int
     num_train: int = 0
+    draw: int = 0
 
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, data or samples that this protocol cannot score.
@@ -81,7 +90,8 @@ class SampleProtocol:
         for side, (split, count) in self._real_sides().items():
             self._add_real(side, split, count, datamodule, cache, source.device, label)
         finite = True
-        for index, generator in own_chunks(self.num_samples, self.chunk_size, self.seed, label):
+        seed = draw_seed(self.seed, self.draw)
+        for index, generator in own_chunks(self.num_samples, self.chunk_size, seed, label):
             images = source(index, generator)
             finite = bool(images.isfinite().all())
             if not finite:

@@ -34,6 +34,7 @@ class Evaluation:
         metrics: Values by name; a value that is not finite is null.
         attributes: What the row prints beside it (kind of likelihood, importance samples).
         seconds: Duration.
+        draws: Values over repeated draws of the samples, the first of which is in `metrics`.
     """
 
     protocol: str
@@ -44,6 +45,7 @@ class Evaluation:
     metrics: dict[str, float | None]
     attributes: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    draws: dict[str, list[float | None]] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str, str]:

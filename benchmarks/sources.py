@@ -22,6 +22,7 @@ __all__ = [
     "ModelSource",
     "TensorSource",
     "check_finite",
+    "draw_seed",
     "own_chunks",
     "real_source",
 ]
@@ -104,6 +105,11 @@ def check_finite(finite: bool, device: torch.device) -> None:
     """
     if any_process(not finite, device):
         raise DivergedError("samples are not finite")
+
+
+def draw_seed(seed: int, draw: int) -> int:
+    """Return the seed of a repeated draw; the first has the protocol's own."""
+    return seed if draw == 0 else fold_seed(seed, draw)
 
 
 def own_chunks(

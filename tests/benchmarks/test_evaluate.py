@@ -149,7 +149,7 @@ def test_a_folder_and_an_npz_equal_the_split_they_hold(outputs, tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    ("count", "message"), [(0, "holds no PNG files"), (3, "needs at least 250 images, got 3")]
+    ("count", "message"), [(0, "holds no image files"), (3, "needs at least 250 images, got 3")]
 )
 def test_too_few_images_are_refused(outputs, tmp_path, count, message):
     for i in range(count):
@@ -274,3 +274,123 @@ def test_protocols_with_one_extractor_compute_features_once(outputs, monkeypatch
     both = evaluate_images("train", data, ["fd_lenet_2k_test2k", "fd_lenet_2k_test2k"])
     assert calls.count(250) == 8  # the samples, once; the real statistics were kept on disk
     assert both.evaluations[0].metrics == alone.evaluations[0].metrics
+
+
+# -- draws, curves, images from elsewhere --------------------------------------------------------
+
+
+def test_repeated_draws_give_a_standard_error(outputs, capsys):
+    composed = tiny_run("toy_ns_gan")
+    train(composed, bar=False)
+    folder = Run.of(composed).folder
+    once = evaluate_run(folder, ["modes_2500"]).evaluations[-1]
+    several = evaluate_run(folder, ["modes_2500"], draws=3).evaluations[-1]
+    assert several.metrics == once.metrics
+    assert once.draws == {}
+    drawn = several.draws["high_quality_percent"]
+    assert len(drawn) == 3
+    assert drawn[0] == once.metrics["high_quality_percent"]
+    assert len(set(several.draws["reverse_kl"])) == 3
+    assert main(["evaluate", str(folder), "protocol=modes_2500", "draws=3"]) == 0
+    assert "s.e. of 3 draws" in capsys.readouterr().out
+    for wrong in ("0", "x"):
+        assert main(["evaluate", str(folder), "protocol=modes_2500", f"draws={wrong}"]) == 2
+    assert main(["evaluate", "images=test", "datamodule=digits", "protocol=x", "draws=2"]) == 2
+
+
+def test_draws_of_a_likelihood_are_refused(outputs):
+    composed = tiny_run(METHODS["pixel_cnn"])
+    train(composed, bar=False)
+    with pytest.raises(UserError, match="draws must be 1 under bits_per_dim_test, got 2"):
+        evaluate_run(Run.of(composed).folder, ["bits_per_dim_test"], draws=2)
+
+
+def test_all_snapshots_are_a_curve(outputs, capsys):
+    composed = tiny_run(METHODS["pixel_cnn"])
+    composed.cfg.snapshot_every_images = 16
+    train(composed, bar=False)
+    folder = str(Run.of(composed).folder)
+    assert main(["evaluate", folder, "protocol=bits_per_dim_test", "checkpoint=all"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("[")[1].split(",")[0] for line in lines] == ["16", "32", "last"]
+
+
+def test_one_unreadable_or_odd_image_is_named(outputs, tmp_path):
+    for i in range(3):
+        Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / f"{i}.png")
+    cases = {
+        "unreadable": (lambda: (tmp_path / "7.png").write_bytes(b"x"), "7.png is no readable"),
+        "size": (
+            lambda: Image.new("L", (9, 28)).save(tmp_path / "7.png"),
+            r"0.png has \(28, 28\), 7.png has \(28, 9\)",
+        ),
+        "mode": (lambda: Image.new("RGBA", (28, 28)).save(tmp_path / "7.png"), "got mode RGBA"),
+    }
+    for make, message in cases.values():
+        make()
+        with pytest.raises(UserError, match=message):
+            evaluate_images(str(tmp_path), DATA, [LENET])
+
+
+def test_float_images_are_taken_in_their_range_only(outputs, tmp_path, data):
+    pixels = data.split("test")[0].numpy()[:, 0].astype(np.float32)
+    np.savez(tmp_path / "x.npz", images=pixels)
+    found = evaluate_images(str(tmp_path / "x.npz"), DATA, [LENET]).evaluations[0]
+    assert found.metrics["fd_lenet"] == pytest.approx(0, abs=1e-4)
+    for images, message in (
+        (pixels / 255, r"floats in \[0, 255\], got values in \[0, 1\]"),
+        (pixels - 1, r"got values in \[-1, 254\]"),
+        (pixels * np.nan, "finite images, got NaN or infinity"),
+        (pixels.astype(np.int64), "must hold uint8 or float .* got int64"),
+    ):
+        np.savez(tmp_path / "x.npz", images=images)
+        with pytest.raises(UserError, match=message):
+            evaluate_images(str(tmp_path / "x.npz"), DATA, [LENET])
+
+
+def test_cached_features_of_something_else_are_refused(data, tmp_path):
+    one, other = (FeatureCache(tmp_path, name, ["fashion"]) for name in ("one", "other"))
+    protocol().run(Recorded(), data, one, "x")
+    one.path("test", 300, 42).rename(other.path("test", 300, 42))
+    with pytest.raises(ValueError, match="cached features .* must have fingerprint .* delete it"):
+        protocol().run(Recorded(), data, other, "x")
+    other.path("test", 300, 42).write_bytes(b"cut")
+    with pytest.raises(ValueError, match="cached features .* cannot be read; delete it"):
+        protocol().run(Recorded(), data, other, "x")
+
+
+# -- the panel tells four sources apart ----------------------------------------------------------
+
+
+def panel(images, data):
+    cfg = compose_group("protocol", "panel_lenet_2k_test2k")
+    return instantiate(cfg, "panel").run(TensorSource(images, 256, 1), data, None, "x")
+
+
+def test_the_panel_tells_failures_apart(data):
+    """One image, two classes, copies of the training set, and the test set itself."""
+    (train_x, train_y), (test_x, _) = data.split("train"), data.split("test")
+    two = train_x[(train_y == 1) | (train_y == 9)][:2000]
+    one_image = panel(train_x[:1].repeat(2000, 1, 1, 1), data)
+    two_classes, copies = panel(two, data), panel(train_x[:2000], data)
+    real = panel(test_x, data)
+    # copies look as good as real images to every score but those of memorisation
+    assert copies["fd_lenet"] < 5
+    assert copies["coverage"] > 0.9
+    assert (copies["copied"], copies["too_near"]) == (1, 1)
+    assert real["copied"] == pytest.approx(0.5, abs=1e-9)
+    assert real["too_near"] == pytest.approx(0.05, abs=0.01)
+    # two classes: precise, and yet most of the data are not reached
+    assert two_classes["class_kl"] > 1.2  # log 5, but for the classifier's errors
+    assert real["class_kl"] == 0
+    assert two_classes["precision"] > 0.8
+    assert two_classes["recall"] < 0.4
+    assert two_classes["coverage"] < 0.4
+    # one image: nothing reached, every batch holds duplicates
+    assert one_image["classes"] == 1
+    assert one_image["recall"] == 0
+    assert one_image["birthday_collisions"] == 1
+    assert real["recall"] == real["coverage"] == 1
+    assert real["birthday_collisions"] <= 0.1
+    values = [s["fd_lenet"] for s in (real, copies, two_classes, one_image)]
+    assert values == sorted(values)
