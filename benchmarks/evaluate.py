@@ -137,7 +137,8 @@ def evaluate_run(
     Args:
         folder: The run's folder.
         protocols: Names.
-        checkpoint: "last", the images_seen of a snapshot, or "all" snapshots and the last.
+        checkpoint: "last", "best" (where a run kept it), the images_seen of a snapshot, or "all"
+            snapshots and the last.
         weights: "raw" or "ema"; None for the experiment's.
         config_dirs: The user's own config folders.
         draws: Draws of the samples, for the standard error over them.
@@ -213,7 +214,8 @@ def load_into(model: LitGenerativeModel, folder: Path, checkpoint: str, run_id: 
     elif (path := snapshot_path(folder, checkpoint)).exists():
         state = load_checkpoint(path, run_id)
     if state is None:
-        known = ", ".join(["last", *map(str, find_snapshots(folder))])
+        best = ["best"] if snapshot_path(folder, "best").exists() else []
+        known = ", ".join(["last", *best, *map(str, find_snapshots(folder))])
         raise CheckpointError(
             f"checkpoint must be one of {known}, got {checkpoint!r} (none such in {folder})"
         )

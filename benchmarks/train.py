@@ -30,13 +30,19 @@ from benchmarks.evaluation_ids import protocol_fingerprint
 from benchmarks.identity import NOT_IDENTITY, identity
 from benchmarks.instantiate import instantiate
 from benchmarks.paths import check_writable
-from benchmarks.records import Record, write_atomically
+from benchmarks.records import Evaluation, Record, write_atomically
 from benchmarks.runs import Run
 from benchmarks.sources import ModelSource
+from benchmarks.tracker import BEST, Tracker, check_track
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.agreement import Agreement, DisagreementError
-from lit_models.callbacks.checkpoints import Checkpoints, find_checkpoint, find_snapshots
+from lit_models.callbacks.checkpoints import (
+    Checkpoints,
+    find_checkpoint,
+    find_snapshots,
+    snapshot_path,
+)
 from lit_models.callbacks.monitor import DivergedError, Monitor
 from lit_models.callbacks.progress import Progress
 from lit_models.callbacks.sample_grids import SampleGrids
@@ -101,7 +107,7 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
     was_finished = record.status == "finished"
     if record.status == "diverged" or (was_finished and not _to_do(composed, run, record)):
         return record
-    parts = _build(composed, run, datamodule, bar)
+    parts = _build(composed, run, record, datamodule, bar)
     if not was_finished:
         _begin(composed, run, record, parts)
     try:
@@ -154,7 +160,9 @@ def _check_data(record: Record, datamodule: DataModule) -> None:
         )
 
 
-def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> Parts:
+def _build(
+    composed: Composed, run: Run, record: Record, datamodule: DataModule, bar: bool
+) -> Parts:
     """Build everything and refuse what cannot be trained."""
     cfg = composed.cfg
     model = _model(composed, datamodule)
@@ -180,6 +188,7 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
             SampleGrids(
                 run.samples, cfg.sample_grid_every_images, fold_seed(cfg.seed, GRIDS), cfg.weights
             ),
+            *_tracker(composed, run, record),
             progress,
             checkpoints,  # last: what the others keep is saved with them
         ],
@@ -193,6 +202,19 @@ def _build(composed: Composed, run: Run, datamodule: DataModule, bar: bool) -> P
     if cfg.data_on_device:
         datamodule.device = trainer.strategy.root_device
     return Parts(model, datamodule, trainer, progress, checkpoints, path)
+
+
+def _tracker(composed: Composed, run: Run, record: Record) -> list[Tracker]:
+    cfg = composed.cfg
+
+    def keep(evaluation: Evaluation) -> None:
+        record.add(evaluation)
+        _write(run, record)
+
+    if cfg.track.protocol is None:
+        return []
+    folder = run.checkpoints
+    return [Tracker(cfg.track, cfg.weights, folder, run.id, keep, composed.config_dirs)]
 
 
 def _model(composed: Composed, datamodule: DataModule) -> LitGenerativeModel:
@@ -230,6 +252,7 @@ def _agreed(composed: Composed, run: Run, datamodule: DataModule) -> dict[str, s
         "protocols": ", ".join(cfg.protocols),
         "snapshot_protocols": ", ".join(cfg.snapshot_protocols),
         "weights": cfg.weights,
+        "track": str(cfg.track),
     }
 
 
@@ -247,11 +270,13 @@ def _budget(images_seen: int, images_per_step: int) -> int:
 def _protocols(composed: Composed) -> dict[str, DictConfig]:
     """Return the configs of the protocols that the run's config names."""
     cfg = composed.cfg
+    check_track(cfg.track)
     if cfg.snapshot_protocols and cfg.snapshot_every_images is None:
         raise UserError("snapshot_every_images must be given with snapshot_protocols, got null")
+    tracked = [] if cfg.track.protocol is None else [cfg.track.protocol]
     return {
         name: compose_group("protocol", name, config_dirs=composed.config_dirs)
-        for name in [*cfg.protocols, *cfg.snapshot_protocols]
+        for name in [*cfg.protocols, *cfg.snapshot_protocols, *tracked]
     }
 
 
@@ -259,6 +284,8 @@ def _to_do(composed: Composed, run: Run, record: Record) -> list[tuple[str, str]
     """Return the (protocol, checkpoint) pairs whose measurement the record lacks, last first."""
     snapshots = [str(images) for images in find_snapshots(run.checkpoints)]
     wanted = [(name, "last") for name in composed.cfg.protocols]
+    if snapshot_path(run.checkpoints, BEST).exists():
+        wanted += [(name, BEST) for name in composed.cfg.protocols]
     wanted += [(name, at) for at in snapshots for name in composed.cfg.snapshot_protocols]
     prints = {name: protocol_fingerprint(cfg) for name, cfg in _protocols(composed).items()}
     return [

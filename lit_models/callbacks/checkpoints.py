@@ -14,6 +14,7 @@ __all__ = [
     "find_checkpoint",
     "find_snapshots",
     "load_checkpoint",
+    "save_snapshot",
     "snapshot_path",
 ]
 
@@ -29,14 +30,27 @@ def find_checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*.ckpt"), key=lambda p: int(p.stem), reverse=True)
 
 
-def snapshot_path(folder: Path, images_seen: int | str) -> Path:
-    """Return where the snapshot of a moment lies."""
-    return folder / f"snapshot-{images_seen}.pt"
+def snapshot_path(folder: Path, name: int | str) -> Path:
+    """Return where a snapshot lies, by its images_seen or another name."""
+    return folder / f"snapshot-{name}.pt"
 
 
 def find_snapshots(folder: Path) -> list[int]:
     """Return the images_seen of a folder's snapshots, in order."""
     return sorted(int(p.stem.split("-")[1]) for p in folder.glob("snapshot-[0-9]*.pt"))
+
+
+def save_snapshot(model: Any, folder: Path, name: int | str, run_id: str) -> None:
+    """Write what sampling needs of a model, as the snapshot of a name; on one process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = snapshot_path(folder, name)
+    state: dict[str, Tensor] = model.sampling_state()
+    part = path.with_suffix(".part")
+    torch.save(
+        {"state_dict": state, "images_seen": model.images_seen, "run_id": run_id},
+        part,
+    )
+    part.replace(path)
 
 
 def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
@@ -111,8 +125,9 @@ class Checkpoints(Callback):
         now, step = pl_module.images_seen, pl_module.images_per_step
         if crossed(now, step, self.every_images):
             self.save(trainer)
-        if self.snapshot_every_images and crossed(now, step, self.snapshot_every_images):
-            self._snapshot(trainer, pl_module)
+        every = self.snapshot_every_images
+        if every and crossed(now, step, every) and trainer.is_global_zero:
+            save_snapshot(pl_module, self.folder, pl_module.images_seen, self.run_id)
 
     def save(self, trainer: Trainer) -> None:
         """Save a resumable checkpoint of this moment; every process must call this."""
@@ -126,23 +141,6 @@ class Checkpoints(Callback):
             for old in find_checkpoints(self.folder)[KEPT:]:
                 old.unlink()
         trainer.strategy.barrier()
-
-    def _snapshot(self, trainer: Trainer, model: Any) -> None:
-        if not trainer.is_global_zero:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = snapshot_path(self.folder, model.images_seen)
-        state: dict[str, Tensor] = model.sampling_state()
-        part = path.with_suffix(".part")
-        torch.save(
-            {
-                "state_dict": state,
-                "images_seen": model.images_seen,
-                "run_id": self.run_id,
-            },
-            part,
-        )
-        part.replace(path)
 
 
 def crossed(images_seen: int, images_per_step: int, every: int) -> bool:

@@ -152,7 +152,8 @@ RUN = ["experiment=lucic2018_ns_gan_quick", "images_seen=640", "protocols=[]", "
 def test_torchrun_and_lightnings_launcher_train_the_same_run(tmp_path):
     """Both with two processes: one record and one W&B run each, the same model."""
     states = {}
-    train = ["-m", "benchmarks", "train", *RUN, "trainer=ddp_cpu"]
+    tracked = ["track.protocol=fd_lenet_2k_test2k", "track.every_images=320"]
+    train = ["-m", "benchmarks", "train", *RUN, "trainer=ddp_cpu", *tracked]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
     torchrun.append(f"--master_port={free_port()}")
     for name, command in (("torchrun", torchrun), ("lightning", [sys.executable])):
@@ -162,6 +163,7 @@ def test_torchrun_and_lightnings_launcher_train_the_same_run(tmp_path):
         (record,) = (tmp_path / name).rglob("record.json")
         found = Record.from_json(record.read_text())
         assert (found.status, found.cost["processes"]) == ("finished", 2)
+        assert [e.checkpoint for e in found.evaluations] == ["320", "640"]
         assert len(list((tmp_path / name).rglob("*.wandb"))) == 1
         checkpoint = torch.load(next(record.parent.rglob("640.ckpt")), weights_only=True)
         states[name] = checkpoint["state_dict"]

@@ -1,0 +1,100 @@
+"""Scores in training: the curve, the best snapshot, and training left as it is."""
+
+import pytest
+import torch
+
+from benchmarks.__main__ import main
+from benchmarks.errors import UserError
+from benchmarks.evaluate import evaluate_run
+from benchmarks.runs import Run
+from benchmarks.train import train
+from tests.benchmarks.test_resume import Killed, kill_after, last_checkpoint, rows
+from tests.helpers import assert_same_state, tiny_run
+
+EVERY = 16
+
+
+def tracked(*overrides, experiment="toy_ns_gan"):
+    composed = tiny_run(experiment, ["logger=csv", *overrides], steps=6)
+    composed.cfg.checkpoint_every_images = 8
+    return composed
+
+
+def with_track(best="reverse_kl"):
+    return tracked(
+        "track.protocol=modes_2500",
+        f"track.every_images={EVERY}",
+        f"track.keep_best_by={best}",
+    )
+
+
+def test_the_curve_the_best_snapshot_and_training_untouched(outputs):
+    plain = tracked()
+    train(plain, bar=False)
+    run = Run.of(plain)
+    expected = last_checkpoint(run)
+    run.folder.rename(outputs / "plain")
+
+    composed = with_track()
+    assert Run.of(composed).id == run.id  # no part of the run's identity
+    composed.cfg.protocols = ["modes_2500"]
+    record = train(composed, bar=False)
+    assert_same_state(last_checkpoint(run)["state_dict"], expected["state_dict"])
+    by_checkpoint = {e.checkpoint: e for e in record.evaluations}
+    marks = [str(at) for at in range(EVERY, composed.cfg.images_seen + 1, EVERY)]
+    assert list(by_checkpoint) == [*marks, "last", "best"]
+    curve = [by_checkpoint[at].metrics["reverse_kl"] for at in marks]
+    assert by_checkpoint["best"].metrics["reverse_kl"] == min(curve)
+    assert by_checkpoint["best"].images_seen == int(marks[curve.index(min(curve))])
+    assert len(set(curve)) == len(marks)
+    logged = [r for r in rows(run) if r["name"] == "track/modes_2500/reverse_kl"]
+    assert [(r["images_seen"], float(r["value"])) for r in logged] == list(
+        zip(marks, curve, strict=True)
+    )
+    again = evaluate_run(run.folder, ["modes_2500"], "best")
+    assert {e.checkpoint: e for e in again.evaluations}["best"].metrics == (
+        by_checkpoint["best"].metrics
+    )
+
+
+def test_resumed_equals_uninterrupted(outputs, monkeypatch):
+    composed = with_track()
+    run = Run.of(composed)
+    whole = train(composed, bar=False)
+    best = torch.load(run.checkpoints / "snapshot-best.pt", weights_only=True)
+    run.folder.rename(outputs / "whole")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 5)
+        with pytest.raises(Killed):
+            train(composed, bar=False)
+    record = train(composed, bar=False)
+    assert [(e.checkpoint, e.metrics) for e in record.evaluations] == [
+        (e.checkpoint, e.metrics) for e in whole.evaluations
+    ]
+    found = torch.load(run.checkpoints / "snapshot-best.pt", weights_only=True)
+    assert found["images_seen"] == best["images_seen"]
+    assert_same_state(found["state_dict"], best["state_dict"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["track.protocol=modes_2500"], "track.protocol and track.every_images must be given tog"),
+        (["track.protocol=x", "track.every_images=8"], "protocol 'x' does not exist"),
+        (["track.protocol=modes_2500", "track.every_images=0"], "must be an integer >= 1, got 0"),
+        (["track.better=more"], "track.better must be lower or higher, got more"),
+        (["track.keep_best_by=fid"], "track.protocol must be given with track.keep_best_by"),
+        (
+            ["track.protocol=fd_lenet_2k_test2k", "track.every_images=8"],
+            "this protocol needs images, and gaussian_ring holds vectors",
+        ),
+    ],
+)
+def test_mistakes(outputs, overrides, message, capsys):
+    assert main(["train", "experiment=toy_ns_gan", *overrides]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_metric_is_named(outputs):
+    with pytest.raises(UserError, match="keep_best_by must be one of modes, high_quality_percent"):
+        train(with_track("fid"), bar=False)
