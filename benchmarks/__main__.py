@@ -77,6 +77,27 @@ def evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def pictures(arguments: argparse.Namespace) -> int:
+    """Draw a run's interpolations, nearest training images, latent arithmetic, or modes."""
+    from benchmarks.pictures import draw_pictures
+
+    known = ("protocol", "checkpoint", "weights", "classes")
+    settings = _settings(arguments.overrides, known)
+    classes = settings.get("classes", "").split(",") if "classes" in settings else []
+    if not all(label.strip().isdigit() for label in classes):
+        raise UserError(f"classes must be numbers such as 9,7,2, got {settings['classes']}")
+    for path in draw_pictures(
+        Path(arguments.run),
+        settings.get("protocol"),
+        settings.get("checkpoint", "last"),
+        settings.get("weights"),
+        [int(label) for label in classes],
+        arguments.config_dir,
+    ):
+        print(path)
+    return 0
+
+
 def table(arguments: argparse.Namespace) -> int:
     """Run what a table lacks, then print it."""
     from benchmarks.tables.command import run_table
@@ -146,6 +167,14 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--no-bar", action="store_true", help="no progress bar")
     verb = add("evaluate", evaluate)
     verb.add_argument("overrides", nargs="+", metavar="RUN | key=value", help="RUN protocol=NAME")
+    verb.add_argument(
+        "--config-dir", action="append", default=[], help="folder of your own configs"
+    )
+    verb = add("pictures", pictures)
+    verb.add_argument("run", metavar="RUN", help="a run's folder")
+    verb.add_argument(
+        "overrides", nargs="*", help="[protocol=NAME] [checkpoint=N] [classes=a,b,c]"
+    )
     verb.add_argument(
         "--config-dir", action="append", default=[], help="folder of your own configs"
     )

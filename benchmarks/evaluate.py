@@ -47,6 +47,7 @@ __all__ = [
     "evaluate_run",
     "load_into",
     "load_model",
+    "open_run",
 ]
 
 DTYPES = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
@@ -147,13 +148,7 @@ def evaluate_run(
         UserError: if the folder is no run, the checkpoint does not fit, or another process is at
             this run.
     """
-    run = Run(folder)
-    if not (run.record_path.exists() and run.config_path.exists()):
-        raise UserError(
-            f"RUN must be a run's folder (with record.json and config.yaml), got {folder}"
-        )
-    cfg = OmegaConf.load(run.config_path)
-    assert isinstance(cfg, DictConfig)
+    run, cfg = open_run(folder)
     torch.set_num_threads(cfg.threads)
     exact_arithmetic()
     with run.locked(), user_errors(ValueError, OSError, DivergedError):
@@ -183,6 +178,22 @@ def evaluate_run(
                 record.add(result)
                 record.write(run.record_path)
     return record
+
+
+def open_run(folder: Path) -> tuple[Run, DictConfig]:
+    """Return a run and its config.
+
+    Raises:
+        UserError: if the folder is no run's.
+    """
+    run = Run(folder)
+    if not (run.record_path.exists() and run.config_path.exists()):
+        raise UserError(
+            f"RUN must be a run's folder (with record.json and config.yaml), got {folder}"
+        )
+    cfg = OmegaConf.load(run.config_path)
+    assert isinstance(cfg, DictConfig)
+    return run, cfg
 
 
 def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativeModel, int]:

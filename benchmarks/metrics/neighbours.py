@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["BLOCK", "kth_distances", "nearest", "squared_distances"]
+__all__ = ["BLOCK", "kth_distances", "nearest", "nearest_few", "squared_distances"]
 
 BLOCK = 1024
 
@@ -50,11 +50,19 @@ def kth_distances(x: Tensor, ks: tuple[int, ...]) -> list[Tensor]:
 
 def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return the distance (N,) of every row of x (N, D) to the nearest of y (M, D), and which."""
-    best = torch.full((len(x), 1), float("inf"), dtype=x.dtype, device=x.device)
-    index = torch.zeros(len(x), 1, dtype=torch.long, device=x.device)
+    distance, index = nearest_few(x, y, 1)
+    return distance[:, 0], index[:, 0]
+
+
+def nearest_few(x: Tensor, y: Tensor, few: int) -> tuple[Tensor, Tensor]:
+    """Return the distances (N, few) of rows of x to the nearest of y, and which, nearest first."""
+    best = torch.full((len(x), few), float("inf"), dtype=x.dtype, device=x.device)
+    index = torch.zeros(len(x), few, dtype=torch.long, device=x.device)
     for rows, columns, block in squared_distances(x, y):
         _keep_smallest(best, index, rows, block, columns.start)
-    return (x - y[index[:, 0]]).norm(dim=1), index[:, 0]
+    exact = torch.stack([(x - y[index[:, n]]).norm(dim=1) for n in range(few)], 1)
+    exact, order = exact.sort(1)
+    return exact, index.gather(1, order)
 
 
 def _block(x: Tensor, y: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
