@@ -9,6 +9,7 @@ from benchmarks.features.base import Features
 __all__ = ["FrechetDistance", "covariance_factor", "frechet_distance"]
 
 BLOCK = 256
+OUTER_BLOCK = 512
 
 
 def covariance_factor(cov: Tensor) -> Tensor:
@@ -89,8 +90,12 @@ class FrechetDistance(Metric):
             raise ValueError(
                 f"features must have {self.num_features} dimensions, got {x.shape[1]}"
             )
-        for name, value in (("sum", x.sum(0)), ("outer", x.T @ x), ("count", len(x))):
+        for name, value in (("sum", x.sum(0)), ("count", len(x))):
             setattr(self, f"{side}_{name}", getattr(self, f"{side}_{name}") + value)
+        outer = getattr(self, f"{side}_outer")
+        for at in range(0, self.num_features, OUTER_BLOCK):  # its upper triangle is enough
+            end = at + OUTER_BLOCK
+            outer[at:end, at:].addmm_(x[:, at:end].T, x[:, at:])
 
     def compute(self) -> Tensor:
         """Return the distance, a float64 scalar."""
@@ -104,4 +109,5 @@ class FrechetDistance(Metric):
                 f"Frechet distance needs more than {self.num_features} {side} samples, got {count}"
             )
         mean = total / count
+        outer = outer.triu() + outer.triu(1).T
         return mean, (outer - count * torch.outer(mean, mean)) / (count - 1)

@@ -1,12 +1,14 @@
 """Kernel distance (KID with Inception's features)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.metrics.stored import StoredFeatures
 
-__all__ = ["KernelDistance", "polynomial_mmd"]
+__all__ = ["KernelDistance", "draw_subsets", "polynomial_mmd", "summary"]
 
 
 def polynomial_mmd(x: Tensor, y: Tensor) -> Tensor:
@@ -25,6 +27,21 @@ def polynomial_mmd(x: Tensor, y: Tensor) -> Tensor:
 
     within = kernel_sum(x, x, True) + kernel_sum(y, y, True)
     return within / (m * (m - 1)) - 2 * kernel_sum(x, y, False) / (m * m)
+
+
+def draw_subsets(
+    num_real: int, num_fake: int, subsets: int, size: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield indices (size,) of samples and of real images, as torch-fidelity draws them."""
+    rng = np.random.RandomState(seed)
+    for _ in range(subsets):
+        of_fake = rng.choice(num_fake, size, replace=False)
+        yield torch.from_numpy(of_fake), torch.from_numpy(rng.choice(num_real, size, False))
+
+
+def summary(values: Tensor) -> dict[str, Tensor]:
+    """Return mean and population deviation of the subsets' values."""
+    return {"kernel_distance": values.mean(), "subset_std": values.std(correction=0)}
 
 
 class KernelDistance(StoredFeatures):
@@ -56,13 +73,9 @@ class KernelDistance(StoredFeatures):
     def compute(self) -> dict[str, Tensor]:
         """Return the mean and the population deviation over the subsets, float64 scalars."""
         real, fake = self.rows("real"), self.rows("fake")
-        rng = np.random.RandomState(self.seed)
-        values = []
-        for _ in range(self.subsets):
-            of_fake, of_real = (
-                torch.from_numpy(rng.choice(len(x), self.subset_size, replace=False)).to(x.device)
-                for x in (fake, real)
-            )
-            values.append(polynomial_mmd(fake[of_fake], real[of_real]))
-        found = torch.stack(values)
-        return {"kernel_distance": found.mean(), "subset_std": found.std(correction=0)}
+        subsets = draw_subsets(len(real), len(fake), self.subsets, self.subset_size, self.seed)
+        values = [
+            polynomial_mmd(fake[of_fake.to(fake.device)], real[of_real.to(real.device)])
+            for of_fake, of_real in subsets
+        ]
+        return summary(torch.stack(values))

@@ -4,48 +4,51 @@ Distances come from |x|^2 + |y|^2 - 2 x y, after the mean has been taken out, wh
 cancels small; distances that are returned are then recomputed from differences, exactly.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-__all__ = ["BLOCK", "kth_distances", "nearest", "nearest_few", "squared_distances"]
+__all__ = ["BLOCK", "Visit", "kth_distances", "nearest", "nearest_few", "squared_distances"]
 
 BLOCK = 1024
+Visit = Callable[[slice, slice, Tensor], None]  # takes rows, columns, and their dot products
 
 
-def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
+def squared_distances(
+    x: Tensor, y: Tensor, visit: Visit | None = None
+) -> Iterator[tuple[slice, slice, Tensor]]:
     """Yield (rows, columns, squared distances) for every block of x (N, D) against y (M, D)."""
     x_norm, y_norm = x.square().sum(1), y.square().sum(1)
-    for i in range(0, len(x), BLOCK):
-        rows = slice(i, min(i + BLOCK, len(x)))
-        for j in range(0, len(y), BLOCK):
-            columns = slice(j, min(j + BLOCK, len(y)))
-            yield rows, columns, _block(x[rows], y[columns], x_norm[rows], y_norm[columns])
+    for rows in _slices(0, len(x)):
+        for columns in _slices(0, len(y)):
+            dots = x[rows] @ y[columns].T
+            if visit is not None:
+                visit(rows, columns, dots)
+            yield rows, columns, _squares(dots, x_norm[rows], y_norm[columns])
 
 
-def kth_distances(x: Tensor, ks: tuple[int, ...]) -> list[Tensor]:
+def kth_distances(x: Tensor, ks: tuple[int, ...], visit: Visit | None = None) -> list[Tensor]:
     """Return for each k the distance (N,) of every row of x (N, D) to its k-th nearest other row.
 
-    A block serves its rows and, turned, its columns: half of the products.
+    A block serves its rows and, turned, its columns: half of the products. `visit` sees the blocks
+    on and above the diagonal.
     """
     largest = max(ks)
-    best = torch.full((len(x), largest), float("inf"), dtype=x.dtype, device=x.device)
-    index = torch.zeros(len(x), largest, dtype=torch.long, device=x.device)
+    best, index = _no_neighbours(x, largest)
     norm = x.square().sum(1)
-    for i in range(0, len(x), BLOCK):
-        rows = slice(i, min(i + BLOCK, len(x)))
-        for j in range(i, len(x), BLOCK):
-            columns = slice(j, min(j + BLOCK, len(x)))
-            block = _block(x[rows], x[columns], norm[rows], norm[columns])
-            if i == j:
+    for rows in _slices(0, len(x)):
+        for columns in _slices(rows.start, len(x)):
+            dots = x[rows] @ x[columns].T
+            if visit is not None:
+                visit(rows, columns, dots)
+            block = _squares(dots, norm[rows], norm[columns])
+            if rows == columns:
                 block.fill_diagonal_(float("inf"))
             else:
-                _keep_smallest(best, index, columns, block.T, i)
-            _keep_smallest(best, index, rows, block, j)
-    exact = torch.stack([(x - x[index[:, n]]).norm(dim=1) for n in range(largest)], 1)
-    ordered = exact.sort(1).values
-    return [ordered[:, k - 1] for k in ks]
+                _keep_smallest(best, index, columns, block.T, rows.start)
+            _keep_smallest(best, index, rows, block, columns.start)
+    return list(_exact(x, x, index[:, [k - 1 for k in ks]]).unbind(1))
 
 
 def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,18 +59,29 @@ def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def nearest_few(x: Tensor, y: Tensor, few: int) -> tuple[Tensor, Tensor]:
     """Return the distances (N, few) of rows of x to the nearest of y, and which, nearest first."""
-    best = torch.full((len(x), few), float("inf"), dtype=x.dtype, device=x.device)
-    index = torch.zeros(len(x), few, dtype=torch.long, device=x.device)
+    best, index = _no_neighbours(x, few)
     for rows, columns, block in squared_distances(x, y):
         _keep_smallest(best, index, rows, block, columns.start)
-    exact = torch.stack([(x - y[index[:, n]]).norm(dim=1) for n in range(few)], 1)
-    exact, order = exact.sort(1)
+    exact, order = _exact(x, y, index).sort(1)
     return exact, index.gather(1, order)
 
 
-def _block(x: Tensor, y: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
-    block = torch.addmm(y_norm[None, :], x, y.T, alpha=-2)
-    return block.add_(x_norm[:, None]).clamp_(min=0)
+def _slices(start: int, end: int) -> list[slice]:
+    return [slice(at, min(at + BLOCK, end)) for at in range(start, end, BLOCK)]
+
+
+def _squares(dots: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
+    return (x_norm[:, None] + y_norm).add_(dots, alpha=-2).clamp_(min=0)
+
+
+def _no_neighbours(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    best = torch.full((len(x), count), float("inf"), dtype=x.dtype, device=x.device)
+    return best, torch.zeros(len(x), count, dtype=torch.long, device=x.device)
+
+
+def _exact(x: Tensor, y: Tensor, index: Tensor) -> Tensor:
+    """Return the distances (N, K) of rows of x to rows index (N, K) of y, from differences."""
+    return torch.stack([(x - y[index[:, n]]).norm(dim=1) for n in range(index.shape[1])], 1)
 
 
 def _keep_smallest(best: Tensor, index: Tensor, rows: slice, block: Tensor, offset: int) -> None:

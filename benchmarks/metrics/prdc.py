@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from benchmarks.metrics.neighbours import kth_distances, squared_distances
+from benchmarks.metrics.neighbours import Visit, kth_distances, squared_distances
 from benchmarks.metrics.stored import StoredFeatures
 
-__all__ = ["PRDC"]
+__all__ = ["PRDC", "prdc"]
 
 
 class PRDC(StoredFeatures):
@@ -49,26 +49,44 @@ class PRDC(StoredFeatures):
 
     def compute(self) -> dict[str, Tensor]:
         """Return the four numbers, float64 scalars."""
-        real, fake = self.rows("real"), self.rows("fake")
-        if bool((real == real[0]).all()):
-            raise ValueError("PRDC needs real features that differ, got constant ones")
-        center = real.mean(0)
-        real, fake = real - center, fake - center
-        closed, opened = kth_distances(real, (self.k_precision, self.k_density))
-        (reach,) = kth_distances(fake, (self.k_precision,))
-        closed, opened, reach = closed.square(), opened.square(), reach.square()
-        precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
-        recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
-        balls = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
-        closest = torch.full_like(opened, float("inf"))
-        for rows, columns, squares in squared_distances(real, fake):
-            precise[columns] |= (squares <= closed[rows, None]).any(0)
-            recalled[rows] |= (squares <= reach[None, columns]).any(1)
-            balls[columns] += (squares < opened[rows, None]).sum(0)
-            closest[rows] = torch.minimum(closest[rows], squares.amin(1))
-        return {
-            "precision": precise.double().mean(),
-            "recall": recalled.double().mean(),
-            "density": balls.double().mean() / self.k_density,
-            "coverage": (closest < opened).double().mean(),
-        }
+        return prdc(self.rows("real"), self.rows("fake"), self.k_precision, self.k_density)
+
+
+def prdc(
+    real: Tensor,
+    fake: Tensor,
+    k_precision: int,
+    k_density: int,
+    visits: tuple[Visit | None, Visit | None, Visit | None] = (None, None, None),
+) -> dict[str, Tensor]:
+    """Return the four numbers of `PRDC` for features (N, D) and (M, D).
+
+    `visits` see the dot products among real, among generated, and of real with generated features,
+    from which the mean of the real ones has been taken.
+
+    Raises:
+        ValueError: if the real features are constant.
+    """
+    if bool((real == real[0]).all()):
+        raise ValueError("PRDC needs real features that differ, got constant ones")
+    center = real.mean(0)
+    real, fake = real - center, fake - center
+    closed, opened = kth_distances(real, (k_precision, k_density), visits[0])
+    (reach,) = kth_distances(fake, (k_precision,), visits[1])
+    closed, opened, reach = closed.square(), opened.square(), reach.square()
+    precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
+    recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
+    balls = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
+    closest = torch.full_like(opened, float("inf"))
+    for rows, columns, squares in squared_distances(real, fake, visits[2]):
+        # the sign of a smallest difference: several times faster than comparing all and any()
+        precise[columns] |= (squares - closed[rows, None]).amin(0) <= 0
+        recalled[rows] |= (squares - reach[columns]).amin(1) <= 0
+        balls[columns] += (squares < opened[rows, None]).sum(0)
+        closest[rows] = torch.minimum(closest[rows], squares.amin(1))
+    return {
+        "precision": precise.double().mean(),
+        "recall": recalled.double().mean(),
+        "density": balls.double().mean() / k_density,
+        "coverage": (closest < opened).double().mean(),
+    }
