@@ -1,5 +1,6 @@
 """The classifier score: bounds reached in closed form, parity, splits by global index."""
 
+import numpy as np
 import pytest
 import torch
 from torch_fidelity.metric_isc import isc_features_to_metric
@@ -40,6 +41,18 @@ def test_parity_with_torch_fidelity(splits):
     expected = theirs["inception_score_mean"]
     assert score(logits, splits) == pytest.approx(expected, rel=1e-6)
     assert score(logits, splits, chunk=7) == pytest.approx(expected, rel=1e-6)
+
+
+def test_parity_with_torch_fidelitys_seeded_shuffle():
+    """It shuffles before it splits; here the splits go by the index."""
+    logits = 3 * torch.randn(200, 10, generator=torch.Generator().manual_seed(0))
+    theirs = isc_features_to_metric(logits, splits=4, shuffle=True, rng_seed=2020)
+    order = np.random.RandomState(2020).permutation(200)
+    metric = ClassifierScore(10, 200, 4)
+    metric.update(Features(logits, logits), torch.from_numpy(np.argsort(order)))
+    expected = theirs["inception_score_mean"]
+    assert metric.compute().item() == pytest.approx(expected, rel=1e-6)
+    assert expected != pytest.approx(score(logits, 4), rel=1e-6)
 
 
 def test_order_of_arrival_does_not_matter():
