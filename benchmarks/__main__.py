@@ -84,7 +84,7 @@ def pictures(arguments: argparse.Namespace) -> int:
     known = ("protocol", "checkpoint", "weights", "classes")
     settings = _settings(arguments.overrides, known)
     classes = settings.get("classes", "").split(",") if "classes" in settings else []
-    if not all(label.strip().isdigit() for label in classes):
+    if not all(label.isascii() and label.strip().isdecimal() for label in classes):
         raise UserError(f"classes must be numbers such as 9,7,2, got {settings['classes']}")
     for path in draw_pictures(
         Path(arguments.run),
@@ -235,7 +235,7 @@ def _settings(overrides: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 
 def _count(settings: dict[str, str], name: str) -> int:
     value = settings.get(name, "1")
-    if not value.isdigit() or int(value) < 1:
+    if not (value.isascii() and value.isdecimal() and int(value) >= 1):
         raise UserError(f"{name} must be an integer >= 1, got {value}")
     return int(value)
 

@@ -121,8 +121,9 @@ def _load_group(group: str, name: str, config_dirs: tuple[str, ...]) -> DictConf
     root = next(
         f for f in [*map(Path, config_dirs), CONFIGS] if (f / group / f"{name}.yaml").exists()
     )
+    beyond = [*config_dirs, str(CONFIGS)] if config_dirs else []
     with user_errors(*CONFIG_ERRORS), _hydra(root):
-        cfg = hydra_compose(f"{group}/{name}", _search_path([*config_dirs, str(CONFIGS)]))[group]
+        cfg = hydra_compose(f"{group}/{name}", _search_path(beyond))[group]
     assert isinstance(cfg, DictConfig)
     return cfg
 
@@ -133,8 +134,13 @@ def _hydra(root: Path) -> initialize_config_dir:
 
 
 def _search_path(config_dirs: Sequence[str]) -> list[str]:
-    places = [f"file://{Path(d).resolve()}" for d in config_dirs]
+    places = [_quoted(f"file://{Path(d).resolve()}") for d in config_dirs]
     return [f"hydra.searchpath=[{','.join(places)}]"] if places else []
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:

@@ -1,7 +1,7 @@
 """Modes that samples reach, on data whose modes are known."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -9,7 +9,13 @@ import torch
 from benchmarks.features.cache import FeatureCache
 from benchmarks.metrics.mode_coverage import ModeCoverage
 from benchmarks.protocols import values
-from benchmarks.sources import ImageSource, check_finite, draw_seed, own_chunks
+from benchmarks.sources import (
+    ImageSource,
+    TensorSource,
+    check_finite,
+    draw_seed,
+    own_chunks,
+)
 from datamodules.base import DataModule
 
 __all__ = ["CoverageProtocol", "KnownModes"]
@@ -33,7 +39,6 @@ class CoverageProtocol:
         kl_of_high_quality: Whether the reverse KL is over high-quality samples only.
         seed: Of the samples.
         chunk_size: Samples per chunk.
-        draw: Which draw of the samples.
     """
 
     num_samples: int
@@ -41,7 +46,12 @@ class CoverageProtocol:
     kl_of_high_quality: bool
     seed: int
     chunk_size: int
-    draw: int = 0
+    repeatable: ClassVar[bool] = True
+
+    @property
+    def value_names(self) -> list[str]:
+        """The names of all values."""
+        return list(ModeCoverage.value_names)
 
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, data or samples that this protocol cannot score.
@@ -54,12 +64,19 @@ class CoverageProtocol:
                 "this protocol needs data of known modes (gaussian_ring, gaussian_grid), got "
                 f"{datamodule.name}"
             )
+        if isinstance(source, TensorSource):
+            source.require(self.num_samples)
         found = tuple(source(range(2), torch.Generator().manual_seed(0)).shape[1:])
         if found != datamodule.shape:
             raise ValueError(f"samples must have shape {datamodule.shape}, got {found}")
 
     def run(
-        self, source: ImageSource, datamodule: DataModule, cache: FeatureCache | None, label: str
+        self,
+        source: ImageSource,
+        datamodule: DataModule,
+        cache: FeatureCache | None,
+        label: str,
+        draw: int = 0,
     ) -> dict[str, float]:
         """Score a source that `check` accepts.
 
@@ -71,7 +88,7 @@ class CoverageProtocol:
             datamodule.modes, datamodule.std, self.num_std, self.kl_of_high_quality
         ).to(source.device)
         finite = True
-        seed = draw_seed(self.seed, self.draw)
+        seed = draw_seed(self.seed, draw)
         for index, generator in own_chunks(self.num_samples, self.chunk_size, seed, label):
             x = source(index, generator)
             finite = bool(x.isfinite().all())

@@ -17,7 +17,7 @@ from benchmarks.compose import compose_group
 from benchmarks.environment import code_state, exact_arithmetic, library_versions
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
-from benchmarks.features.base import Features, Remembered
+from benchmarks.features.base import Extractor, Features, Remembered
 from benchmarks.features.cache import FeatureCache
 from benchmarks.identity import fingerprint, run_id
 from benchmarks.instantiate import instantiate
@@ -40,89 +40,114 @@ from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import image_grid, save_png
 
 __all__ = [
-    "Memory",
+    "Scoring",
     "describe",
-    "evaluate",
     "evaluate_images",
     "evaluate_run",
+    "feature_cache",
     "load_into",
     "load_model",
     "open_run",
 ]
 
 DTYPES = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
-Memory = dict[str, dict[bytes, Features]]  # by extractor
 
 
-def evaluate(
-    source: ImageSource,
-    datamodule: DataModule,
-    name: str,
-    checkpoint: str,
-    images_seen: int,
-    weights: str = "raw",
-    config_dirs: Sequence[str] = (),
-    memory: Memory | None = None,
-    draws: int = 1,
-) -> Evaluation:
-    """Score a source under a protocol; every process of a group must call this.
+class Scoring:
+    """Scores sources against one data set; each protocol, and what is real, is taken in once.
+
+    Protocols with the same extractor share the features of a source.
 
     Args:
-        source: Of samples.
         datamodule: Set up.
-        name: Of the protocol.
-        checkpoint: What is scored, as recorded.
-        images_seen: Of the checkpoint.
-        weights: "raw" or "ema", as recorded.
+        protocols: Names of those that will be asked for.
         config_dirs: The user's own config folders.
-        memory: Shared by the protocols that score this source, so that those with the same
-            extractor compute features once; None to keep nothing.
-        draws: Draws of the samples; the first is the score, all are kept beside it.
-
-    Raises:
-        ValueError: if the protocol cannot score this, or draws of it cannot differ.
     """
-    cfg = compose_group("protocol", name, config_dirs=config_dirs)
-    began = time.monotonic()
-    found = []
-    for draw in range(draws):
-        protocol, cache = _prepared(cfg, name, datamodule, memory, draw)
-        if draw == 0:
-            protocol.check(source, datamodule)
-            if draws > 1 and not hasattr(protocol, "draw"):
-                raise ValueError(f"draws must be 1 under {name}, got {draws}")
-        label = name if draws == 1 else f"{name} {draw + 1}/{draws}"
-        found.append(protocol.run(source, datamodule, cache, label))
-    return Evaluation(
-        protocol=name,
-        fingerprint=protocol_fingerprint(cfg),
-        checkpoint=checkpoint,
-        weights=weights,
-        images_seen=images_seen,
-        metrics=dict(found[0]),
-        attributes=protocol.attributes(source),
-        seconds=round(time.monotonic() - began, 3),
-        draws={n: [f[n] for f in found] for n in found[0]} if draws > 1 else {},
-    )
+
+    def __init__(
+        self, datamodule: DataModule, protocols: Sequence[str], config_dirs: Sequence[str] = ()
+    ) -> None:
+        self.datamodule, self.config_dirs = datamodule, config_dirs
+        self.several = len(set(protocols)) > 1
+        self._ready: dict[str, tuple[Any, FeatureCache | None, str]] = {}
+        self._features: dict[str, dict[bytes, Features]] = {}  # by extractor
+
+    def __call__(
+        self,
+        name: str,
+        source: ImageSource,
+        checkpoint: str,
+        images_seen: int,
+        weights: str = "raw",
+        draws: int = 1,
+    ) -> Evaluation:
+        """Score a source under a protocol; every process of a group must call this.
+
+        Args:
+            name: Of the protocol.
+            source: Of samples.
+            checkpoint: What is scored, as recorded.
+            images_seen: Of the checkpoint.
+            weights: "raw" or "ema", as recorded.
+            draws: Draws of the samples; the first is the score, all are kept beside it.
+
+        Raises:
+            ValueError: if the protocol cannot score this, or draws of it cannot differ.
+        """
+        began = time.monotonic()
+        if name not in self._ready:
+            self._ready[name] = self._prepared(name)
+            self._ready[name][0].check(source, self.datamodule)
+        protocol, cache, mark = self._ready[name]
+        if draws > 1 and not protocol.repeatable:
+            raise ValueError(f"draws must be 1 under {name}, got {draws}")
+        found = []
+        for draw in range(draws):
+            label = name if draws == 1 else f"{name} {draw + 1}/{draws}"
+            found.append(protocol.run(source, self.datamodule, cache, label, draw))
+        return Evaluation(
+            protocol=name,
+            fingerprint=mark,
+            checkpoint=checkpoint,
+            weights=weights,
+            images_seen=images_seen,
+            metrics=dict(found[0]),
+            attributes=protocol.attributes(source),
+            seconds=round(time.monotonic() - began, 3),
+            draws={n: [f[n] for f in found] for n in found[0]} if draws > 1 else {},
+        )
+
+    def next_source(self) -> None:
+        """Forget the features of the last source, which the next one has not."""
+        for known in self._features.values():
+            known.clear()
+
+    def _prepared(self, name: str) -> tuple[Any, FeatureCache | None, str]:
+        """Build a protocol; return it with its cache and fingerprint."""
+        cfg = compose_group("protocol", name, config_dirs=self.config_dirs)
+        protocol = instantiate(cfg, f"protocol {name}")
+        mark = protocol_fingerprint(cfg)
+        if not isinstance(protocol, SampleProtocol):
+            return protocol, None, mark
+        cache = feature_cache(cfg.extractor, protocol.extractor, self.datamodule)
+        if self.several:
+            known = self._features.setdefault(fingerprint(cache.extractor), {})
+            protocol = dataclasses.replace(
+                protocol, extractor=Remembered(protocol.extractor, known)
+            )
+        return protocol, cache, mark
 
 
-def _prepared(
-    cfg: DictConfig, name: str, datamodule: DataModule, memory: Memory | None, draw: int
-) -> tuple[Any, FeatureCache | None]:
-    """Build a protocol, with the features that are known."""
-    protocol = instantiate(cfg, f"protocol {name}")
-    if draw > 0:
-        protocol = dataclasses.replace(protocol, draw=draw)
-    cache = None
-    if isinstance(protocol, SampleProtocol):
-        described = OmegaConf.to_container(cfg.extractor, resolve=True)
-        if memory is not None:
-            known = memory.setdefault(fingerprint(described), {})
-            extractor = Remembered(protocol.extractor, known)
-            protocol = dataclasses.replace(protocol, extractor=extractor)
-        data = [str(datamodule.found_fingerprint), datamodule.validation_size]
-        cache = FeatureCache(cache_dir() / "real_features", described, data)
-    return protocol, cache
+def feature_cache(cfg: DictConfig, extractor: Extractor, datamodule: DataModule) -> FeatureCache:
+    """Return where the features of a data set are kept for an extractor, built from a config."""
+    described = [OmegaConf.to_container(cfg, resolve=True), extractor.version]
+    data = [
+        str(datamodule.found_fingerprint),
+        datamodule.validation_size,
+        datamodule.num_levels,
+        list(datamodule.shape),
+    ]
+    return FeatureCache(cache_dir() / "real_features", described, data)
 
 
 def evaluate_run(
@@ -156,25 +181,16 @@ def evaluate_run(
         assert record is not None
         datamodule = instantiate(cfg.datamodule, "datamodule")
         datamodule.setup()
+        scoring = Scoring(datamodule, protocols, config_dirs)
         every = [*map(str, find_snapshots(run.checkpoints)), "last"]
         for at in every if checkpoint == "all" else [checkpoint]:
             model, images_seen = load_model(cfg, run, at)
             model.weights = weights or cfg.weights
             if record.status != "finished":  # its last checkpoint is not the run's last
                 at = str(images_seen)
-            memory: Memory | None = {} if len(protocols) > 1 else None
+            scoring.next_source()
             for name in protocols:
-                result = evaluate(
-                    ModelSource(model),
-                    datamodule,
-                    name,
-                    at,
-                    images_seen,
-                    model.weights,
-                    config_dirs,
-                    memory,
-                    draws,
-                )
+                result = scoring(name, ModelSource(model), at, images_seen, model.weights, draws)
                 record.add(result)
                 record.write(run.record_path)
     return record
@@ -281,12 +297,9 @@ def evaluate_images(
             versions=library_versions(),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        memory: Memory | None = {} if len(protocols) > 1 else None
+        scoring = Scoring(datamodule, protocols, config_dirs)
         for protocol in protocols:
-            result = evaluate(
-                source, datamodule, protocol, "images", 0, "raw", config_dirs, memory
-            )
-            record.add(result)
+            record.add(scoring(protocol, source, "images", 0))
             record.write(run.record_path)
         if found.num_levels is not None:
             count = min(64, len(found.pixels))

@@ -1,7 +1,7 @@
 """Precision, recall and F1 on data whose manifold is known (Lucic et al., 2018, Sec. 5)."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -65,6 +65,12 @@ class ManifoldProtocol:
     lr: float
     seed: int
     chunk_size: int
+    repeatable: ClassVar[bool] = False
+
+    @property
+    def value_names(self) -> list[str]:
+        """The names of all values."""
+        return ["precision", "recall", "f1"]
 
     def __post_init__(self) -> None:
         least = {"num_samples": 1, "num_real": 1, "steps": 0, "restarts": 1, "chunk_size": 1}
@@ -92,7 +98,12 @@ class ManifoldProtocol:
             raise ValueError(f"samples must have shape {datamodule.shape}, got {found}")
 
     def run(
-        self, source: ImageSource, datamodule: DataModule, cache: FeatureCache | None, label: str
+        self,
+        source: ImageSource,
+        datamodule: DataModule,
+        cache: FeatureCache | None,
+        label: str,
+        draw: int = 0,
     ) -> dict[str, float]:
         """Score a model.
 

@@ -1,6 +1,7 @@
 """`dgmbench pictures RUN`: what numbers do not show; each a function of run and seed."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from benchmarks.compose import compose_group
 from benchmarks.coverage_protocol import KnownModes
 from benchmarks.environment import exact_arithmetic
 from benchmarks.errors import UserError, user_errors
-from benchmarks.evaluate import load_model, open_run
-from benchmarks.features.base import Extractor
+from benchmarks.evaluate import feature_cache, load_model, open_run
+from benchmarks.features.base import Extractor, Features
+from benchmarks.features.cache import FeatureCache
 from benchmarks.instantiate import instantiate
+from benchmarks.metrics.mode_coverage import ModeCoverage
 from benchmarks.metrics.neighbours import nearest_few
 from benchmarks.protocols import SampleProtocol
-from benchmarks.sources import ModelSource, TensorSource
+from benchmarks.sources import ModelSource, own_chunks, real_source
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import image_grid, sampling, save_png
@@ -25,6 +28,7 @@ from lit_models.noise import Noise, fold_seed
 __all__ = ["arithmetic", "draw_pictures", "interpolate", "neighbours", "scatter"]
 
 SEED = 42
+MODES = "modes_2500"
 ROWS, STEPS, FEW = 8, 10, 5
 CHUNK = 250
 EXEMPLARS = 3  # per concept, as in Radford et al., 2016
@@ -64,66 +68,99 @@ def draw_pictures(
         model.weights = weights or cfg.weights
         target = run.folder / "pictures" / checkpoint
         target.mkdir(parents=True, exist_ok=True)
-        extractor = None
-        if datamodule.num_levels is not None:
-            extractor = _extractor(protocol, cfg.protocols, config_dirs)
+        near = _near(protocol, cfg.protocols, datamodule, config_dirs)
+        if classes and (near is None or datamodule.num_levels is None):
+            raise UserError("classes must come with images and a protocol that has a classifier")
         paths = []
-        for name, picture in _pictures(model, datamodule, extractor, classes):
+        for name, picture in _pictures(model, datamodule, near, classes):
             save_png(picture, target / f"{name}.png")
             paths.append(target / f"{name}.png")
     return paths
 
 
-def _extractor(
-    protocol: str | None, own: Sequence[str], config_dirs: Sequence[str]
-) -> Extractor | None:
+@dataclass(frozen=True)
+class Near:
+    """What says which images are near, and of which class.
+
+    Attributes:
+        extractor: Of features.
+        cache: Where those of the data are kept.
+        seed: Of the order in which they are kept.
+        chunk_size: Images at a time.
+    """
+
+    extractor: Extractor
+    cache: FeatureCache
+    seed: int
+    chunk_size: int
+
+
+def _near(
+    protocol: str | None, own: Sequence[str], data: DataModule, config_dirs: Sequence[str]
+) -> Near | None:
     for name in [protocol] if protocol else own:
-        built = instantiate(
-            compose_group("protocol", name, config_dirs=config_dirs), f"protocol {name}"
-        )
+        cfg = compose_group("protocol", name, config_dirs=config_dirs)
+        built = instantiate(cfg, f"protocol {name}")
         if isinstance(built, SampleProtocol):
-            return built.extractor
+            cache = feature_cache(cfg.extractor, built.extractor, data)
+            return Near(built.extractor, cache, built.seed, built.chunk_size)
     if protocol:
         raise UserError(f"protocol must have an extractor, got {protocol}")
     return None
 
 
 def _pictures(
-    model: LitGenerativeModel,
-    datamodule: DataModule,
-    extractor: Extractor | None,
-    classes: Sequence[int],
+    model: LitGenerativeModel, datamodule: DataModule, near: Near | None, classes: Sequence[int]
 ) -> Iterator[tuple[str, np.ndarray]]:
     if isinstance(datamodule, KnownModes):
-        points = ModelSource(model)(range(2500), torch.Generator().manual_seed(SEED))
-        yield "modes", scatter(points.cpu().numpy(), datamodule.modes, 3 * datamodule.std)
+        yield "modes", _modes(model, datamodule)
     if datamodule.num_levels is None:
         return
     if model.prior is not None:
         yield "interpolation_linear", interpolate(model, spherical=False)
         yield "interpolation_spherical", interpolate(model, spherical=True)
-    if extractor is not None:
-        yield "neighbours", neighbours(model, datamodule, extractor)
-        found = None if model.prior is None else arithmetic(model, extractor, classes)
-        if found is not None:
-            yield "arithmetic", found
+    if near is None:
+        return
+    yield "neighbours", neighbours(model, datamodule, near)
+    found = None if model.prior is None else arithmetic(model, near.extractor, classes)
+    if found is not None:
+        yield "arithmetic", found
     elif classes:
-        raise UserError("classes must come with a protocol that has a classifier")
+        raise UserError("classes must come with a model of codes and a classifier")
 
 
-def neighbours(
-    model: LitGenerativeModel, datamodule: DataModule, extractor: Extractor
-) -> np.ndarray:
+def _modes(model: LitGenerativeModel, datamodule: KnownModes) -> np.ndarray:
+    """Draw the samples that `modes_2500` scores, and what it counts as covered."""
+    protocol = instantiate(compose_group("protocol", MODES), f"protocol {MODES}")
+    metric = ModeCoverage(
+        datamodule.modes, datamodule.std, protocol.num_std, protocol.kl_of_high_quality
+    )
+    chunks = own_chunks(protocol.num_samples, protocol.chunk_size, protocol.seed, MODES)
+    x = torch.cat([ModelSource(model)(index, generator).cpu() for index, generator in chunks])
+    metric.update(_finite(x))
+    return scatter(x.numpy(), datamodule.modes, metric.radius, (metric.nearby > 0).numpy())
+
+
+def neighbours(model: LitGenerativeModel, datamodule: DataModule, near: Near) -> np.ndarray:
     """Return rows of a sample and its nearest training images, by features; nearest first."""
-    samples = ModelSource(model)(range(ROWS), torch.Generator().manual_seed(SEED))
-    train = TensorSource(datamodule.split("train")[0], datamodule.num_levels, SEED, samples.device)
+    samples = _finite(ModelSource(model)(range(ROWS), torch.Generator().manual_seed(SEED)))
+    train = real_source(datamodule, "train", near.seed)
     count = len(train.images)
-    parts = [range(at, min(at + CHUNK, count)) for at in range(0, count, CHUNK)]
-    known = torch.cat([extractor(train(part, torch.Generator())).pooled for part in parts])
-    center = known.mean(0)
-    _, index = nearest_few(extractor(samples).pooled - center, known - center, FEW)
+    if near.cache.path("train", count, near.seed).exists():
+        known = near.cache.load("train", count, near.seed).to(samples.device)
+    else:
+        chunks = own_chunks(count, near.chunk_size, near.seed, "training images")
+        parts = [near.extractor(train(i, generator).to(samples.device)) for i, generator in chunks]
+        logits = [part.logits for part in parts if part.logits is not None]
+        known = Features(
+            torch.cat([part.pooled for part in parts]), torch.cat(logits) if logits else None
+        )
+        near.cache.save(known, "train", count, near.seed)
+    center = known.pooled.mean(0)
+    found = near.extractor(samples).pooled - center
+    _, index = nearest_few(found, known.pooled - center, FEW)
     rows = []
-    for sample, nearby in zip(samples, index.tolist(), strict=True):
+    for sample, nearby in zip(samples.cpu(), index.tolist(), strict=True):
         rows += [sample[None]] + [train(range(i, i + 1), torch.Generator()) for i in nearby]
     return image_grid(torch.cat(rows), columns=1 + FEW)
 
@@ -203,7 +240,9 @@ def _check_classes(classes: Sequence[int], counts: Tensor) -> None:
             )
 
 
-def scatter(points: np.ndarray, modes: np.ndarray, radius: float) -> np.ndarray:
+def scatter(
+    points: np.ndarray, modes: np.ndarray, radius: float, covered: np.ndarray
+) -> np.ndarray:
     """Return points (N, 2) with a ring around each mode: green where covered, red where not."""
     from PIL import Image, ImageDraw
 
@@ -215,19 +254,24 @@ def scatter(points: np.ndarray, modes: np.ndarray, radius: float) -> np.ndarray:
         x, y = (point / reach + 1) / 2 * SCATTER
         return float(x), float(SCATTER - y)
 
-    distance = np.linalg.norm(points[:, None] - modes[None], axis=2)
     for point in points[(np.abs(points) <= reach).all(1)]:
         x, y = place(point)
         draw.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), fill=BLUE)
     ring = max(radius / (2 * reach) * SCATTER, 8)
-    own = distance.argmin(1)
-    for k, mode in enumerate(modes):
-        covered = bool((distance[own == k, k] <= radius).any())
+    for mode, is_covered in zip(modes, covered, strict=True):
         x, y = place(mode)
-        draw.ellipse((x - ring, y - ring, x + ring, y + ring), None, GREEN if covered else RED, 2)
+        colour = GREEN if is_covered else RED
+        draw.ellipse((x - ring, y - ring, x + ring, y + ring), None, colour, 2)
     return np.asarray(figure)
 
 
 def _decoded(model: LitGenerativeModel, z: Tensor) -> Tensor:
     with sampling(model):
-        return torch.cat([model.to_images(model.decode(part)) for part in z.split(CHUNK)])
+        parts = [model.to_images(model.decode(part)) for part in z.split(CHUNK)]
+    return _finite(torch.cat(parts))
+
+
+def _finite(x: Tensor) -> Tensor:
+    if not bool(x.isfinite().all()):
+        raise ValueError("samples are not finite")
+    return x

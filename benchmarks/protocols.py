@@ -1,8 +1,8 @@
 """What a score means. A protocol is a config file; its fingerprint hashes the measurement."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,10 +10,12 @@ from torchmetrics import Metric
 
 from benchmarks.features.base import Extractor, Features
 from benchmarks.features.cache import FeatureCache
+from benchmarks.metrics.base import SampleMetric
 from benchmarks.metrics.stored import gather_rows
 from benchmarks.sources import (
     ImageSource,
     ModelSource,
+    TensorSource,
     check_finite,
     draw_seed,
     own_chunks,
@@ -44,42 +46,53 @@ class SampleProtocol:
         round_to_uint8: Whether samples are rounded to levels first.
         seed: Of the samples.
         chunk_size: Samples per chunk.
-        num_train: Number of training images, for metrics of memorisation.
-        draw: Which draw of the samples; the real images stay the same.
+        with_train: Whether metrics of memorisation see the training split, all of it.
     """
 
     extractor: Extractor
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, SampleMetric]
     real_split: str
     num_real: int
     num_samples: int
     round_to_uint8: bool
     seed: int
     chunk_size: int
-    num_train: int = 0
-    draw: int = 0
+    with_train: bool = False
+    taken_in: list[str] = field(default_factory=list)  # sides that the metrics hold
+    repeatable: ClassVar[bool] = True
+
+    @property
+    def value_names(self) -> list[str]:
+        """The names of all values."""
+        return [n for name, m in self.metrics.items() for n in m.value_names or (name,)]
 
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, data or samples that this protocol cannot score.
 
         Raises:
-            ValueError: if images do not fit the extractor, the real ones are too few, or a metric
-                needs a classifier that the extractor has not.
+            ValueError: if images do not fit the extractor, there are too few, or a metric needs a
+                classifier that the extractor has not.
         """
-        for split, count in self._real_sides().values():
-            real_source(datamodule, split, self.seed).require(count)
+        real_source(datamodule, self.real_split, self.seed).require(self.num_real)
+        if isinstance(source, TensorSource):
+            source.require(self.num_samples)
         features = self.extractor(source(range(2), torch.Generator().manual_seed(0)))
         for name, metric in self.metrics.items():
-            if features.logits is None and getattr(metric, "needs_logits", False):
+            if features.logits is None and metric.needs_logits:
                 raise ValueError(
                     f"{name} is not available: the extractor's weights have no classifier head "
                     "(for Inception: remove the file, then `dgmbench prefetch inception_2015`)"
                 )
 
     def run(
-        self, source: ImageSource, datamodule: DataModule, cache: FeatureCache | None, label: str
+        self,
+        source: ImageSource,
+        datamodule: DataModule,
+        cache: FeatureCache | None,
+        label: str,
+        draw: int = 0,
     ) -> dict[str, float]:
-        """Score the source against the data.
+        """Score the source against the data, which are taken in the first time only.
 
         Raises:
             ValueError: with too few images.
@@ -87,10 +100,13 @@ class SampleProtocol:
         """
         for metric in self.metrics.values():
             metric.to(source.device)
-        for side, (split, count) in self._real_sides().items():
-            self._add_real(side, split, count, datamodule, cache, source.device, label)
+            metric.forget_samples()
+        for side, (split, count) in self._real_sides(datamodule).items():
+            if side not in self.taken_in:
+                self._add_real(side, split, count, datamodule, cache, source.device, label)
+                self.taken_in.append(side)
         finite = True
-        seed = draw_seed(self.seed, self.draw)
+        seed = draw_seed(self.seed, draw)
         for index, generator in own_chunks(self.num_samples, self.chunk_size, seed, label):
             images = source(index, generator)
             finite = bool(images.isfinite().all())
@@ -103,13 +119,17 @@ class SampleProtocol:
         return values(self.metrics)
 
     def attributes(self, source: ImageSource) -> dict[str, Any]:
-        """Return what the row prints beside the score: nothing."""
-        return {}
+        """Return the extractor and its version."""
+        extractor: Any = self.extractor
+        extractor = getattr(extractor, "extractor", extractor)  # below what remembers
+        return {"extractor": f"{type(extractor).__name__} {getattr(extractor, 'version', '?')}"}
 
-    def _real_sides(self) -> dict[str, tuple[str, int]]:
+    def _real_sides(self, datamodule: DataModule) -> dict[str, tuple[str, int]]:
         """Return the split and count of each side that is not generated."""
-        sides = {"real": (self.real_split, self.num_real), "train": ("train", self.num_train)}
-        return {side: part for side, part in sides.items() if part[1] > 0}
+        sides = {"real": (self.real_split, self.num_real)} if self.num_real else {}
+        if self.with_train:
+            sides["train"] = ("train", len(datamodule.split("train")[0]))
+        return sides
 
     def _update(self, features: Features, index: range, side: str) -> None:
         positions = torch.arange(index.start, index.stop)
@@ -192,6 +212,12 @@ class LikelihoodProtocol:
     num_importance_samples: int
     seed: int
     chunk_size: int
+    repeatable: ClassVar[bool] = False
+
+    @property
+    def value_names(self) -> list[str]:
+        """The names of all values."""
+        return list(self.metrics)
 
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, a source without likelihood for such data.
@@ -205,12 +231,18 @@ class LikelihoodProtocol:
         self._nats(source.model, x[:2], torch.Generator().manual_seed(0))
 
     def run(
-        self, source: ImageSource, datamodule: DataModule, cache: FeatureCache | None, label: str
+        self,
+        source: ImageSource,
+        datamodule: DataModule,
+        cache: FeatureCache | None,
+        label: str,
+        draw: int = 0,
     ) -> dict[str, float]:
         """Score a model that `check` accepts."""
         assert isinstance(source, ModelSource)
         for metric in self.metrics.values():
             metric.to(source.device)
+            metric.reset()
         x, _ = datamodule.split(self.split)
         for index, generator in own_chunks(len(x), self.chunk_size, self.seed, label):
             nats = self._nats(source.model, x[index.start : index.stop], generator)

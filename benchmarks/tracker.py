@@ -1,5 +1,6 @@
 """Scores during training: a curve, and the best snapshot by it."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,35 +9,52 @@ from lightning import Callback, Trainer
 from omegaconf import DictConfig
 
 from benchmarks.errors import UserError
-from benchmarks.evaluate import evaluate
+from benchmarks.evaluate import Scoring
 from benchmarks.records import Evaluation
 from benchmarks.sources import ModelSource
 from lit_models.callbacks.checkpoints import crossed, save_snapshot
+from lit_models.callbacks.progress import Progress
 
-__all__ = ["BEST", "Tracker", "check_track"]
+__all__ = ["BEST", "Tracker", "check_best", "check_track"]
 
 BEST = "best"  # the name of the kept snapshot
 
 
-def check_track(track: DictConfig) -> None:
-    """Check the settings under `track`.
+def check_track(track: Any, images_seen: int) -> None:
+    """Check the settings under `track` of a run of this length.
 
     Raises:
         UserError: naming what is missing or wrong.
     """
+    if not isinstance(track, DictConfig) or track._is_none():
+        raise UserError("track must have protocol, every_images, keep_best_by and better")
     if (track.protocol is None) != (track.every_images is None):
         raise UserError(
             "track.protocol and track.every_images must be given together, "
             f"got {track.protocol} and {track.every_images}"
         )
-    if track.every_images is not None and not (
-        isinstance(track.every_images, int) and track.every_images >= 1
-    ):
-        raise UserError(f"track.every_images must be an integer >= 1, got {track.every_images}")
+    every = track.every_images
+    if every is not None and (type(every) is not int or not 1 <= every <= images_seen):
+        raise UserError(
+            f"track.every_images must be an integer in 1 .. {images_seen} (images_seen), "
+            f"got {every}"
+        )
     if track.better not in ("lower", "higher"):
         raise UserError(f"track.better must be lower or higher, got {track.better}")
     if track.keep_best_by is not None and track.protocol is None:
         raise UserError("track.protocol must be given with track.keep_best_by, got null")
+
+
+def check_best(track: DictConfig, known: Sequence[str]) -> None:
+    """Check that the protocol gives the value by which the best snapshot is kept.
+
+    Raises:
+        UserError: naming those that it gives.
+    """
+    if track.keep_best_by is not None and track.keep_best_by not in known:
+        raise UserError(
+            f"track.keep_best_by must be one of {', '.join(known)}, got {track.keep_best_by}"
+        )
 
 
 class Tracker(Callback):
@@ -52,6 +70,7 @@ class Tracker(Callback):
         folder: Of the snapshots.
         run_id: Of the run.
         keep: Takes each evaluation, on every process.
+        progress: Whose clock of training leaves the scores out.
         config_dirs: The user's own config folders.
     """
 
@@ -62,18 +81,25 @@ class Tracker(Callback):
         folder: Path,
         run_id: str,
         keep: Callable[[Evaluation], None],
+        progress: Progress,
         config_dirs: Sequence[str] = (),
     ) -> None:
         self.track, self.weights, self.folder, self.run_id = track, weights, folder, run_id
-        self.keep, self.config_dirs = keep, config_dirs
+        self.keep, self.progress, self.config_dirs = keep, progress, config_dirs
         self.best: float | None = None
+        self._scoring: Scoring | None = None
+
+    @property
+    def _best_of(self) -> list[str]:
+        """What the best value is of; another choice begins anew."""
+        return [self.track.protocol, str(self.track.keep_best_by), self.track.better, self.weights]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best value so far."""
-        return {"best": self.best}
+        """Return the best value so far, and of what."""
+        return {"best": self.best, "of": self._best_of}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
+        self.best = state_dict["best"] if state_dict["of"] == self._best_of else None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -83,32 +109,26 @@ class Tracker(Callback):
             self._score(trainer, pl_module)
 
     def _score(self, trainer: Trainer, model: Any) -> None:
+        if self._scoring is None:
+            datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+            self._scoring = Scoring(datamodule, [self.track.protocol], self.config_dirs)
         model.weights, before = self.weights, model.weights
-        found = evaluate(
-            ModelSource(model),
-            trainer.datamodule,
-            self.track.protocol,
-            str(model.images_seen),
-            model.images_seen,
-            self.weights,
-            self.config_dirs,
-        )
+        seen = model.images_seen
+        with self.progress.paused():
+            found = self._scoring(
+                self.track.protocol, ModelSource(model), str(seen), seen, self.weights
+            )
         model.weights = before
         self.keep(found)
         values = {f"track/{found.protocol}/{n}": v for n, v in found.metrics.items()}
         for logger in trainer.loggers:
-            logger.log_metrics(values, step=model.images_seen)
+            logger.log_metrics(values, step=seen)
         if self.track.keep_best_by is not None:
-            self._keep_best(trainer, model, found)
+            self._keep_best(trainer, model, found.metrics[self.track.keep_best_by])
 
-    def _keep_best(self, trainer: Trainer, model: Any, found: Evaluation) -> None:
-        name = self.track.keep_best_by
-        if name not in found.metrics:
-            raise UserError(
-                f"track.keep_best_by must be one of {', '.join(found.metrics)}, got {name}"
-            )
-        value = found.metrics[name]
-        assert value is not None
+    def _keep_best(self, trainer: Trainer, model: Any, value: float | None) -> None:
+        if value is None or not math.isfinite(value):
+            return
         sign = 1 if self.track.better == "lower" else -1
         if self.best is None or sign * value < sign * self.best:
             self.best = value

@@ -25,7 +25,7 @@ from benchmarks.environment import (
     peak_memory_bytes,
 )
 from benchmarks.errors import UserError, one_line, user_errors
-from benchmarks.evaluate import Memory, evaluate, load_into
+from benchmarks.evaluate import Scoring, load_into
 from benchmarks.evaluation_ids import protocol_fingerprint
 from benchmarks.identity import NOT_IDENTITY, identity
 from benchmarks.instantiate import instantiate
@@ -33,7 +33,7 @@ from benchmarks.paths import check_writable
 from benchmarks.records import Evaluation, Record, write_atomically
 from benchmarks.runs import Run
 from benchmarks.sources import ModelSource
-from benchmarks.tracker import BEST, Tracker, check_track
+from benchmarks.tracker import BEST, Tracker, check_best, check_track
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.agreement import Agreement, DisagreementError
@@ -188,8 +188,8 @@ def _build(
             SampleGrids(
                 run.samples, cfg.sample_grid_every_images, fold_seed(cfg.seed, GRIDS), cfg.weights
             ),
-            *_tracker(composed, run, record),
             progress,
+            *_tracker(composed, run, record, progress),
             checkpoints,  # last: what the others keep is saved with them
         ],
         default_root_dir=str(run.folder),
@@ -204,7 +204,7 @@ def _build(
     return Parts(model, datamodule, trainer, progress, checkpoints, path)
 
 
-def _tracker(composed: Composed, run: Run, record: Record) -> list[Tracker]:
+def _tracker(composed: Composed, run: Run, record: Record, progress: Progress) -> list[Tracker]:
     cfg = composed.cfg
 
     def keep(evaluation: Evaluation) -> None:
@@ -213,8 +213,8 @@ def _tracker(composed: Composed, run: Run, record: Record) -> list[Tracker]:
 
     if cfg.track.protocol is None:
         return []
-    folder = run.checkpoints
-    return [Tracker(cfg.track, cfg.weights, folder, run.id, keep, composed.config_dirs)]
+    folder, dirs = run.checkpoints, composed.config_dirs
+    return [Tracker(cfg.track, cfg.weights, folder, run.id, keep, progress, dirs)]
 
 
 def _model(composed: Composed, datamodule: DataModule) -> LitGenerativeModel:
@@ -226,7 +226,10 @@ def _model(composed: Composed, datamodule: DataModule) -> LitGenerativeModel:
     with user_errors(ValueError, TypeError):
         model.weights = cfg.weights
         for name, protocol in _protocols(composed).items():
-            instantiate(protocol, f"protocol {name}").check(ModelSource(model), datamodule)
+            built = instantiate(protocol, f"protocol {name}")
+            built.check(ModelSource(model), datamodule)
+            if name == cfg.track.protocol:
+                check_best(cfg.track, built.value_names)
     model.speed_up(cfg.channels_last, cfg.compile)
     return model
 
@@ -270,7 +273,7 @@ def _budget(images_seen: int, images_per_step: int) -> int:
 def _protocols(composed: Composed) -> dict[str, DictConfig]:
     """Return the configs of the protocols that the run's config names."""
     cfg = composed.cfg
-    check_track(cfg.track)
+    check_track(cfg.track, cfg.images_seen)
     if cfg.snapshot_protocols and cfg.snapshot_every_images is None:
         raise UserError("snapshot_every_images must be given with snapshot_protocols, got null")
     tracked = [] if cfg.track.protocol is None else [cfg.track.protocol]
@@ -323,22 +326,14 @@ def _evaluate(composed: Composed, run: Run, record: Record, parts: Parts) -> Non
     model, loaded, images_seen = parts.model, "last", parts.model.images_seen
     model.to(parts.trainer.strategy.root_device)
     to_do = parts.trainer.strategy.broadcast(_to_do(composed, run, record))
-    memory: Memory | None = {} if len(to_do) > 1 else None
+    scoring = Scoring(parts.datamodule, [name for name, _ in to_do], composed.config_dirs)
     for name, checkpoint in to_do:
         if checkpoint != loaded:
             images_seen = load_into(model, run.checkpoints, checkpoint, run.id)
-            loaded, memory = checkpoint, {}
-        result = evaluate(
-            ModelSource(model),
-            parts.datamodule,
-            name,
-            checkpoint,
-            images_seen,
-            model.weights,
-            composed.config_dirs,
-            memory,
-        )
-        record.add(result)
+            loaded = checkpoint
+            scoring.next_source()
+        source = ModelSource(model)
+        record.add(scoring(name, source, checkpoint, images_seen, model.weights))
         _write(run, record)
 
 

@@ -1,9 +1,10 @@
 """What an extractor gives, and how its weights are opened."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -32,7 +33,13 @@ class Features:
         return Features(self.pooled.to(device), logits)
 
 
-Extractor = Callable[[Tensor], Features]
+class Extractor(Protocol):
+    """Maps floats in [0, 255], (B, C, H, W), to features."""
+
+    version: int  # raised when a change of its code changes the features
+
+    def __call__(self, images: Tensor) -> Features:
+        """Return the features of a batch, computed where it lies."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,11 @@ class Remembered:
 
     extractor: Extractor
     known: dict[bytes, Features]
+
+    @property
+    def version(self) -> int:
+        """The extractor's."""
+        return self.extractor.version
 
     def __call__(self, images: Tensor) -> Features:
         """Return the features of images (B, C, H, W)."""

@@ -21,8 +21,8 @@ class FeatureCache:
 
     Attributes:
         folder: Where the files stand.
-        extractor: Config of the extractor, its weights' hash included.
-        data: What identifies the data and their split.
+        extractor: Config of the extractor, its weights' hash included, and its version.
+        data: What identifies the data, their levels and their splits.
     """
 
     folder: Path

@@ -83,6 +83,7 @@ class Inception2015:
         ValueError: if the file is missing, or is none of those.
     """
 
+    version = 1
     num_features = 2048
 
     def __init__(self, weights: str, weights_sha256: Sequence[str]) -> None:

@@ -52,6 +52,7 @@ class LeNetExtractor:
         ValueError: if the weights are not those.
     """
 
+    version = 1
     weights: Path
     channels = 1
 

@@ -15,7 +15,7 @@ __all__ = ["NetworkExtractor"]
 
 
 class NetworkExtractor:
-    """Features are the output of one layer, averaged over space.
+    """Features are the output of one layer, (B, D), or (B, C, H, W) averaged over space.
 
     A config names the network by `_target_` (torchvision.models.resnet18, or any importable
     module), the layer, and the weights with their hash, all of which enter the fingerprint of the
@@ -36,6 +36,8 @@ class NetworkExtractor:
     Raises:
         ValueError: if the layer does not exist, or the weights are missing, others, or do not fit.
     """
+
+    version = 1
 
     def __init__(
         self,
@@ -78,7 +80,12 @@ class NetworkExtractor:
                 output = self.network(self._scaled(images.float()))
         finally:
             handle.remove()
-        pooled = kept[-1].flatten(2).mean(2) if kept[-1].dim() > 2 else kept[-1]
+        found = kept[-1]
+        if found.dim() not in (2, 4):
+            raise ValueError(
+                f"layer must give (B, D) or (B, C, H, W), got shape {tuple(found.shape)}"
+            )
+        pooled = found.mean((2, 3)) if found.dim() == 4 else found
         return Features(pooled, output if self.has_logits else None)
 
     def _scaled(self, images: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from benchmarks.metrics.neighbours import kth_distances
+from benchmarks.metrics.neighbours import closest_pair
 from benchmarks.metrics.stored import StoredFeatures
 
 __all__ = ["Birthday"]
@@ -14,8 +14,9 @@ class Birthday(StoredFeatures):
 
     Arora and Zhang, 2017, https://arxiv.org/abs/1706.08224: if batches of s samples often hold
     duplicates, the support has about s^2 members. Where they judge by eye, "alike" is here
-    calibrated on real images: nearer than the closest pair of any batch of as many real ones. A
-    model as diverse as the data scores about 1 / (number of real batches + 1).
+    calibrated on real images: equal, or nearer than the closest pair of any batch of as many real
+    ones (batches with equal real images left out). A model as diverse as the data scores about
+    1 / (number of real batches + 1).
 
     Args:
         batch_size: s.
@@ -25,6 +26,7 @@ class Birthday(StoredFeatures):
     """
 
     higher_is_better = False
+    value_names = ("birthday_collisions", "birthday_distance")
 
     def __init__(self, batch_size: int) -> None:
         if batch_size < 2:
@@ -34,8 +36,9 @@ class Birthday(StoredFeatures):
 
     def compute(self) -> dict[str, Tensor]:
         """Return the share, and the distance below which two are alike; float64 scalars."""
-        threshold = self._closest("real").min()
-        collisions = (self._closest("fake") < threshold).double().mean()
+        real, fake = self._closest("real"), self._closest("fake")
+        threshold = real[real > 0].min() if bool((real > 0).any()) else real.min()
+        collisions = ((fake < threshold) | (fake == 0)).double().mean()
         return {"birthday_collisions": collisions, "birthday_distance": threshold.double()}
 
     def _closest(self, side: str) -> Tensor:
@@ -43,4 +46,4 @@ class Birthday(StoredFeatures):
         x = self.rows(side)
         x = x - x.mean(0)
         whole = x[: len(x) // self.batch_size * self.batch_size].split(self.batch_size)
-        return torch.stack([kth_distances(part, (1,))[0].min() for part in whole])
+        return torch.stack([closest_pair(part) for part in whole])

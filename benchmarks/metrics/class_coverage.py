@@ -2,14 +2,14 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from benchmarks.features.base import Features
+from benchmarks.metrics.base import SampleMetric
 
 __all__ = ["ClassCoverage"]
 
 
-class ClassCoverage(Metric):
+class ClassCoverage(SampleMetric):
     r"""Histogram of the classes of samples: how many occur, and its KL to a reference.
 
     Metz et al., 2017, https://arxiv.org/abs/1611.02163, Sec. 3.3, for stacked MNIST: with shares p
@@ -23,13 +23,13 @@ class ClassCoverage(Metric):
             the same classifier.
 
     Raises:
-        ValueError: from compute, without samples, or if samples have a class that no real image
-            has.
+        ValueError: from update, if logits are missing or of another number of classes; from
+            compute, without samples.
     """
 
-    full_state_update = False
     higher_is_better = True
     needs_logits = True
+    value_names = ("classes", "missing_classes", "class_kl")
 
     def __init__(self, num_classes: int, uniform: bool) -> None:
         super().__init__()
@@ -43,25 +43,28 @@ class ClassCoverage(Metric):
             return
         if features.logits is None:
             raise ValueError("class coverage needs logits; this extractor gives none")
+        if features.logits.shape[1] != self.num_classes:
+            raise ValueError(
+                f"num_classes must be that of the logits, {features.logits.shape[1]}, "
+                f"got {self.num_classes}"
+            )
         counts = features.logits.argmax(1).bincount(minlength=self.num_classes)
         setattr(self, side, getattr(self, side) + counts)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return float64 scalars: classes that occur, those missing, and class_kl in nats."""
+        """Return float64 scalars: classes that occur, those missing, and class_kl in nats.
+
+        The KL is infinite if samples have a class that no real image has.
+        """
         reference = torch.ones_like(self.real) if self.uniform else self.real
         if int(self.fake.sum()) == 0 or int(reference.sum()) == 0:
             raise ValueError("class coverage needs at least 1 sample and 1 real image, got none")
-        unknown = ((self.fake > 0) & (reference == 0)).nonzero()
-        if len(unknown):
-            raise ValueError(
-                f"class coverage needs real images of every class of the samples, got none of "
-                f"class {int(unknown[0])}"
-            )
-        p, q = self.fake / self.fake.sum(), reference / reference.sum()
-        log_ratio = torch.where(self.fake > 0, p.double() / q.double(), 1.0).log()
+        p = self.fake.double() / self.fake.sum()
+        q = reference.double() / reference.sum()
+        log_ratio = torch.where(self.fake > 0, p / q, 1.0).log()
         found = (self.fake > 0).sum().double()
         return {
             "classes": found,
             "missing_classes": (reference > 0).sum() - found,
-            "class_kl": (p.double() * log_ratio).sum(),
+            "class_kl": (p * log_ratio).sum(),
         }

@@ -2,14 +2,14 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from benchmarks.features.base import Features
+from benchmarks.metrics.base import SampleMetric
 
 __all__ = ["ClassifierScore"]
 
 
-class ClassifierScore(Metric):
+class ClassifierScore(SampleMetric):
     r"""exp of the mean KL of p(y|x) to the marginal p(y), averaged over consecutive splits.
 
     Salimans et al., 2016, https://arxiv.org/abs/1606.03498, Sec. 4. Between 1 and the number of
@@ -25,7 +25,6 @@ class ClassifierScore(Metric):
         ValueError: if there are fewer samples than splits; from compute, if samples are missing.
     """
 
-    full_state_update = False
     higher_is_better = True
     needs_logits = True
 
@@ -37,9 +36,9 @@ class ClassifierScore(Metric):
         marginal = torch.zeros(num_splits, num_classes, dtype=torch.float64)
         entropy = torch.zeros(num_splits, dtype=torch.float64)
         count = torch.zeros(num_splits, dtype=torch.float64)
-        self.add_state("marginal", marginal, dist_reduce_fx="sum")
-        self.add_state("negative_entropy", entropy, dist_reduce_fx="sum")
-        self.add_state("count", count, dist_reduce_fx="sum")
+        self.add_state("fake_marginal", marginal, dist_reduce_fx="sum")
+        self.add_state("fake_negative_entropy", entropy, dist_reduce_fx="sum")
+        self.add_state("fake_count", count, dist_reduce_fx="sum")
 
     def update(self, features: Features, index: Tensor, side: str = "fake") -> None:
         """Add logits (B, K) of samples with global indices (B,); other sides are ignored."""
@@ -47,18 +46,23 @@ class ClassifierScore(Metric):
             return
         if features.logits is None:
             raise ValueError("a classifier score needs logits; this extractor gives none")
+        if features.logits.shape[1] != self.fake_marginal.shape[1]:
+            raise ValueError(
+                f"num_classes must be that of the logits, {features.logits.shape[1]}, "
+                f"got {self.fake_marginal.shape[1]}"
+            )
         log_p = features.logits.double().log_softmax(1)
         p = log_p.exp()
         split = index.to(p.device) * self.num_splits // self.num_samples
-        self.marginal.index_add_(0, split, p)
-        self.negative_entropy.index_add_(0, split, (p * log_p).sum(1))
-        self.count.index_add_(0, split, torch.ones_like(p[:, 0]))
+        self.fake_marginal.index_add_(0, split, p)
+        self.fake_negative_entropy.index_add_(0, split, (p * log_p).sum(1))
+        self.fake_count.index_add_(0, split, torch.ones_like(p[:, 0]))
 
     def compute(self) -> Tensor:
         """Return the score, a float64 scalar."""
-        found = int(self.count.sum())
+        found = int(self.fake_count.sum())
         if found != self.num_samples:
             raise ValueError(f"classifier score needs {self.num_samples} samples, got {found}")
-        marginal = self.marginal / self.count[:, None]
+        marginal = self.fake_marginal / self.fake_count[:, None]
         marginal_entropy = -torch.special.xlogy(marginal, marginal).sum(1)
-        return (self.negative_entropy / self.count + marginal_entropy).exp().mean()
+        return (self.fake_negative_entropy / self.fake_count + marginal_entropy).exp().mean()

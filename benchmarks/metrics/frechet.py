@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from benchmarks.features.base import Features
+from benchmarks.metrics.base import SampleMetric
 
 __all__ = ["FrechetDistance", "covariance_factor", "frechet_distance"]
 
@@ -55,7 +55,7 @@ def _lower_congruence(factor: Tensor, cov: Tensor) -> Tensor:
     return out.T  # in LAPACK's memory order, which spares a copy
 
 
-class FrechetDistance(Metric):
+class FrechetDistance(SampleMetric):
     """Fréchet distance of generated to real features; sums in float64, covariance over n - 1.
 
     Exact over any number of processes: the states are sums.
@@ -65,15 +65,16 @@ class FrechetDistance(Metric):
 
     Raises:
         ValueError: from compute, with no more real or generated features than dimensions (the
-            covariance would be singular and the distance badly biased).
+            covariance would be singular and the distance badly biased), with real features that
+            are constant, or with features that are not finite.
     """
 
-    full_state_update = False
     higher_is_better = False
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.num_features = num_features
+        self._real_factor: Tensor | None = None  # found once for all samples
         for side in ("real", "fake"):
             zeros = torch.zeros(num_features, dtype=torch.float64)
             square = torch.zeros(num_features, num_features, dtype=torch.float64)
@@ -85,6 +86,8 @@ class FrechetDistance(Metric):
         """Add features (B, D) of a side; where they stand among all of them does not matter."""
         if side not in ("real", "fake"):
             return
+        if side == "real":
+            self._real_factor = None
         x = features.pooled.double()
         if x.shape[1] != self.num_features:
             raise ValueError(
@@ -99,7 +102,10 @@ class FrechetDistance(Metric):
 
     def compute(self) -> Tensor:
         """Return the distance, a float64 scalar."""
-        return frechet_distance(*self._moments("real"), *self._moments("fake"))
+        real = self._moments("real")
+        if self._real_factor is None:
+            self._real_factor = covariance_factor(real[1])
+        return frechet_distance(*real, *self._moments("fake"), factor_1=self._real_factor)
 
     def _moments(self, side: str) -> tuple[Tensor, Tensor]:
         total, outer = getattr(self, f"{side}_sum"), getattr(self, f"{side}_outer")
@@ -108,6 +114,16 @@ class FrechetDistance(Metric):
             raise ValueError(
                 f"Frechet distance needs more than {self.num_features} {side} samples, got {count}"
             )
+        if not bool(total.isfinite().all()):
+            raise ValueError(
+                f"Frechet distance needs finite features, got others ({side} samples)"
+            )
         mean = total / count
         outer = outer.triu() + outer.triu(1).T
-        return mean, (outer - count * torch.outer(mean, mean)) / (count - 1)
+        cov = (outer - count * torch.outer(mean, mean)) / (count - 1)
+        if side == "real" and float(cov.trace()) <= 1e-12 * float(outer.trace() / count):
+            raise ValueError(
+                "Frechet distance needs real features that differ, got constant ones (the "
+                "covariance is zero)"
+            )
+        return mean, cov

@@ -61,6 +61,7 @@ class KernelDistance(StoredFeatures):
     """
 
     higher_is_better = False
+    value_names = ("kernel_distance", "subset_std")
 
     def __init__(self, subsets: int, subset_size: int, seed: int) -> None:
         if subsets < 1 or subset_size < 2:

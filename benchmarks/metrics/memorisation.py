@@ -28,10 +28,11 @@ class Memorisation(StoredFeatures):
 
     Raises:
         ValueError: if quantile is not in (0, 1); from compute, with fewer than 1 / quantile
-            images of a side, or if features are constant or not finite.
+            images of a side, if training features are constant, or any are not finite.
     """
 
     higher_is_better = False
+    value_names = ("copied", "too_near", "distance_ratio")
 
     def __init__(self, quantile: float) -> None:
         if not 0 < quantile < 1:

@@ -32,6 +32,7 @@ class ModeCoverage(Metric):
 
     full_state_update = False
     higher_is_better = True
+    value_names = ("modes", "high_quality_percent", "reverse_kl")
 
     def __init__(
         self, modes: np.ndarray, std: float, num_std: float, kl_of_high_quality: bool

@@ -1,7 +1,8 @@
 """Nearest neighbours by Euclidean distance, block by block, in the dtype of the features.
 
-Distances come from |x|^2 + |y|^2 - 2 x y, after the mean has been taken out, which keeps what
-cancels small; distances that are returned are then recomputed from differences, exactly.
+Squared distances come from |x|^2 + |y|^2 - 2 x y; take the mean out of both sides first, which
+keeps small what cancels. Their rounding error stays within `ROUNDING` times |x|^2 + |y|^2, which
+is given beside them. Distances (without the square) are recomputed from differences.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,46 +10,69 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["BLOCK", "Visit", "kth_distances", "nearest", "nearest_few", "squared_distances"]
+__all__ = [
+    "BLOCK",
+    "Visit",
+    "closest_pair",
+    "kth_squares",
+    "nearest",
+    "nearest_few",
+    "squared_distances",
+]
 
 BLOCK = 1024
+ROUNDING = 64  # units of the dtype's precision
 Visit = Callable[[slice, slice, Tensor], None]  # takes rows, columns, and their dot products
 
 
 def squared_distances(
     x: Tensor, y: Tensor, visit: Visit | None = None
-) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Yield (rows, columns, squared distances) for every block of x (N, D) against y (M, D)."""
+) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
+    """Yield every block of x (N, D) against y (M, D).
+
+    Yields:
+        Rows, columns, squared distances, and the largest error that rounding can have made.
+    """
     x_norm, y_norm = x.square().sum(1), y.square().sum(1)
     for rows in _slices(0, len(x)):
         for columns in _slices(0, len(y)):
             dots = x[rows] @ y[columns].T
             if visit is not None:
                 visit(rows, columns, dots)
-            yield rows, columns, _squares(dots, x_norm[rows], y_norm[columns])
+            yield rows, columns, *_squares(dots, x_norm[rows], y_norm[columns])
 
 
-def kth_distances(x: Tensor, ks: tuple[int, ...], visit: Visit | None = None) -> list[Tensor]:
-    """Return for each k the distance (N,) of every row of x (N, D) to its k-th nearest other row.
+def kth_squares(x: Tensor, ks: tuple[int, ...], visit: Visit | None = None) -> list[Tensor]:
+    """Return for each k the squared distances (N,) of rows of x (N, D) to their k-th nearest row.
 
-    A block serves its rows and, turned, its columns: half of the products. `visit` sees the blocks
-    on and above the diagonal.
+    A row itself is left out. A block serves its rows and, turned, its columns: half of the
+    products. `visit` sees the blocks on and above the diagonal.
     """
-    largest = max(ks)
-    best, index = _no_neighbours(x, largest)
+    best, _ = _among(x, max(ks), visit)
+    return [best[:, k - 1] for k in ks]
+
+
+def closest_pair(x: Tensor) -> Tensor:
+    """Return the smallest distance between two rows of x (N, D), a scalar."""
+    _, index = _among(x, 1, None)
+    return _exact(x, x, index).min()
+
+
+def _among(x: Tensor, few: int, visit: Visit | None) -> tuple[Tensor, Tensor]:
+    best, index = _no_neighbours(x, few)
     norm = x.square().sum(1)
     for rows in _slices(0, len(x)):
         for columns in _slices(rows.start, len(x)):
             dots = x[rows] @ x[columns].T
             if visit is not None:
                 visit(rows, columns, dots)
-            block = _squares(dots, norm[rows], norm[columns])
+            block, _ = _squares(dots, norm[rows], norm[columns])
             if rows == columns:
                 block.fill_diagonal_(float("inf"))
             else:
                 _keep_smallest(best, index, columns, block.T, rows.start)
             _keep_smallest(best, index, rows, block, columns.start)
-    return list(_exact(x, x, index[:, [k - 1 for k in ks]]).unbind(1))
+    return best, index
 
 
 def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +84,7 @@ def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def nearest_few(x: Tensor, y: Tensor, few: int) -> tuple[Tensor, Tensor]:
     """Return the distances (N, few) of rows of x to the nearest of y, and which, nearest first."""
     best, index = _no_neighbours(x, few)
-    for rows, columns, block in squared_distances(x, y):
+    for rows, columns, block, _ in squared_distances(x, y):
         _keep_smallest(best, index, rows, block, columns.start)
     exact, order = _exact(x, y, index).sort(1)
     return exact, index.gather(1, order)
@@ -70,8 +94,10 @@ def _slices(start: int, end: int) -> list[slice]:
     return [slice(at, min(at + BLOCK, end)) for at in range(start, end, BLOCK)]
 
 
-def _squares(dots: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
-    return (x_norm[:, None] + y_norm).add_(dots, alpha=-2).clamp_(min=0)
+def _squares(dots: Tensor, x_norm: Tensor, y_norm: Tensor) -> tuple[Tensor, Tensor]:
+    scale = x_norm[:, None] + y_norm
+    squares = torch.add(scale, dots, alpha=-2).clamp_(min=0)
+    return squares, scale.mul_(ROUNDING * torch.finfo(scale.dtype).eps)
 
 
 def _no_neighbours(x: Tensor, count: int) -> tuple[Tensor, Tensor]:

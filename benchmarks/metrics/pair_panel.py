@@ -28,6 +28,7 @@ class PairPanel(PRDC):
     """
 
     higher_is_better = None
+    value_names = KernelDistance.value_names + PRDC.value_names
 
     def __init__(
         self, k_precision: int, k_density: int, subsets: int, subset_size: int, seed: int

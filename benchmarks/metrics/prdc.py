@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from benchmarks.metrics.neighbours import Visit, kth_distances, squared_distances
+from benchmarks.metrics.neighbours import Visit, kth_squares, squared_distances
 from benchmarks.metrics.stored import StoredFeatures
 
 __all__ = ["PRDC", "prdc"]
@@ -40,6 +40,7 @@ class PRDC(StoredFeatures):
     """
 
     higher_is_better = True
+    value_names = ("precision", "recall", "density", "coverage")
 
     def __init__(self, k_precision: int, k_density: int) -> None:
         if min(k_precision, k_density) < 1:
@@ -71,19 +72,20 @@ def prdc(
         raise ValueError("PRDC needs real features that differ, got constant ones")
     center = real.mean(0)
     real, fake = real - center, fake - center
-    closed, opened = kth_distances(real, (k_precision, k_density), visits[0])
-    (reach,) = kth_distances(fake, (k_precision,), visits[1])
-    closed, opened, reach = closed.square(), opened.square(), reach.square()
+    closed, opened = kth_squares(real, (k_precision, k_density), visits[0])
+    (reach,) = kth_squares(fake, (k_precision,), visits[1])
     precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
     recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     balls = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
     closest = torch.full_like(opened, float("inf"))
-    for rows, columns, squares in squared_distances(real, fake, visits[2]):
+    for rows, columns, squares, rounding in squared_distances(real, fake, visits[2]):
+        # equal but for rounding is equal: a copy of a real image is as far as that image
+        least, most = squares - rounding, squares.add_(rounding)
         # the sign of a smallest difference: several times faster than comparing all and any()
-        precise[columns] |= (squares - closed[rows, None]).amin(0) <= 0
-        recalled[rows] |= (squares - reach[columns]).amin(1) <= 0
-        balls[columns] += (squares < opened[rows, None]).sum(0)
-        closest[rows] = torch.minimum(closest[rows], squares.amin(1))
+        precise[columns] |= (least - closed[rows, None]).amin(0) <= 0
+        recalled[rows] |= (least - reach[columns]).amin(1) <= 0
+        balls[columns] += (most < opened[rows, None]).sum(0)
+        closest[rows] = torch.minimum(closest[rows], most.amin(1))
     return {
         "precision": precise.double().mean(),
         "recall": recalled.double().mean(),

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torchmetrics import Metric
 
 from benchmarks.features.base import Features
+from benchmarks.metrics.base import SampleMetric
 
 __all__ = ["StoredFeatures", "gather_rows"]
 
@@ -28,7 +28,7 @@ def gather_rows(x: Tensor, group: Any = None) -> list[Tensor]:
     return [part[:n] for part, n in zip(parts, rows, strict=True)]
 
 
-class StoredFeatures(Metric):
+class StoredFeatures(SampleMetric):
     """Keeps the pooled features of each side with their global index.
 
     However many processes share the work, `rows` returns the features in the order of their
@@ -38,8 +38,6 @@ class StoredFeatures(Metric):
         least: Smallest number of features of a side; below it `rows` refuses.
         names: Sides that are kept.
     """
-
-    full_state_update = False
 
     def __init__(self, least: int, names: Sequence[str] = ("real", "fake")) -> None:
         super().__init__(dist_sync_fn=gather_rows)
@@ -58,7 +56,7 @@ class StoredFeatures(Metric):
         """Return all features (N, D) of a side, by their index.
 
         Raises:
-            ValueError: if there are too few, or they are constant or not finite.
+            ValueError: if there are too few, or they are not finite.
         """
         parts, index = getattr(self, f"{side}_features"), getattr(self, f"{side}_index")
         parts = [parts] if isinstance(parts, Tensor) else parts

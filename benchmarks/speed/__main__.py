@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.speed.libraries import batches, extractor, frechet
-from benchmarks.speed.panel import growth, panel, prdc_memory
+from benchmarks.speed.panel import growth, panel, panel_memory
 from benchmarks.speed.training import Side, training
 from benchmarks.train import quiet
 
@@ -37,7 +37,7 @@ def main() -> None:
         a, b, ratio = alternate(ours, theirs, case.label, case.rounds)
         rates = f"{a:,.4g} against {b:,.4g} {case.unit}"
         print(f"{case.label}: {rates}, ratio {ratio:.2f} ({case.goal}; {case.rounds} rounds)")
-    print(prdc_memory())
+    print(panel_memory())
     for line in (*panel(), *growth()):
         print(line)
 

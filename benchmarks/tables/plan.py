@@ -20,6 +20,7 @@ from datamodules.root import data_root
 
 __all__ = ["Plan", "PlannedRun", "fingerprint_of", "make_plan", "published_record_path"]
 
+INCEPTION = "inception_2015"
 NO_MODEL = (  # protocols that score images or points that exist already
     "benchmarks.protocols.SampleProtocol",
     "benchmarks.coverage_protocol.CoverageProtocol",
@@ -104,7 +105,9 @@ class PlannedRun:
             extractor = compose_group("protocol", name).get("extractor")
             weights = None if extractor is None else extractor.get("weights")
             if weights is not None and not (data_root() / weights).exists():
-                return f"weights {weights} are missing: dgmbench prefetch inception_2015"
+                own = compose_group("extractor", INCEPTION).weights
+                mend = f"dgmbench prefetch {INCEPTION}" if weights == own else "see DGMBENCH_DATA"
+                return f"weights {weights} are missing: {mend}"
         return None
 
     @property

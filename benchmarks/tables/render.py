@@ -151,7 +151,7 @@ def _notes(plan: Plan, records: Records) -> list[str]:
     notes += _published_notes(plan)
     for column in plan.spec.columns:
         mark = fingerprint_of(column.protocol)[:12]
-        kinds = _attributes(plan, column, records)
+        kinds = _extractor(plan, column, records) + _attributes(plan, column, records)
         notes.append(
             f"{column.label}: `{column.metric}` of protocol `{column.protocol}` "
             f"({mark}) on `{column.dataset}`{kinds}."
@@ -170,6 +170,26 @@ def _device(record: Record) -> str:
     return f"{cost['device']}, {cost['processes']} process(es) of {cost['threads']} thread(s)"
 
 
+def _extractor(plan: Plan, column: Column, records: Records) -> str:
+    """Return a column's extractor and its version.
+
+    Raises:
+        UserError: if its scores were taken with several.
+    """
+    found: set[str] = set()
+    for run in plan.runs:
+        record = records.get(key_of(run))
+        if record is None or run.dataset != column.dataset or column.protocol not in run.protocols:
+            continue
+        evaluation = _evaluation(run, column, record)
+        if evaluation is not None and "extractor" in evaluation.attributes:
+            found.add(evaluation.attributes["extractor"])
+    if len(found) > 1:
+        names = ", ".join(sorted(found))
+        raise UserError(f"column {column.label!r} mixes extractors: {names} (evaluate again)")
+    return f", extractor {found.pop()}" if found else ""
+
+
 def _attributes(plan: Plan, column: Column, records: Records) -> str:
     found = set()
     for run in plan.runs:
@@ -179,7 +199,7 @@ def _attributes(plan: Plan, column: Column, records: Records) -> str:
         evaluation = _evaluation(run, column, record)
         if evaluation is None:
             continue
-        pairs = sorted(evaluation.attributes.items())
+        pairs = sorted((k, v) for k, v in evaluation.attributes.items() if k != "extractor")
         if evaluation.weights != "raw":
             pairs.append(("weights", evaluation.weights))
         if pairs:

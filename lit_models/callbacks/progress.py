@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,13 @@ class Progress(Callback):
         if now >= self._next and trainer.is_global_zero:
             self._next = now + 1.0
             self._show(pl_module.images_seen)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out of the seconds what is no training."""
+        began = time.monotonic()
+        yield
+        self._last += time.monotonic() - began
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.is_global_zero:

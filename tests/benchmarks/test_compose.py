@@ -1,5 +1,6 @@
 """Precedence, identity without torch, and errors that name the key."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from benchmarks.compose import compose, compose_group, with_values
 from benchmarks.errors import UserError
 from benchmarks.identity import canonical, config_hash, identity, run_id
+from benchmarks.paths import CONFIGS
 
 ROOT = Path(__file__).parents[2]
 E = "experiment=lucic2018_wgan_gp"
@@ -182,3 +184,18 @@ def test_a_group_file_alone():
     assert cfg.num_samples == 7
     with pytest.raises(UserError, match="protocol 'fid' does not exist"):
         compose_group("protocol", "fid")
+
+
+@pytest.mark.parametrize("name", ["a (copy)", "it's, here", "a=b #1", "ünï{x}"])
+def test_folders_with_odd_names(name, tmp_path, monkeypatch):
+    """Of the package itself, and of the user's configs."""
+    clone, mine = tmp_path / name / "configs", tmp_path / f"{name} mine"
+    shutil.copytree(CONFIGS, clone)
+    (mine / "protocol").mkdir(parents=True)
+    text = (CONFIGS / "protocol/fid_10k_test10k.yaml").read_text()
+    (mine / "protocol/mine.yaml").write_text(text.replace("10000", "500"))
+    monkeypatch.setattr("benchmarks.compose.CONFIGS", clone)
+    assert compose_group("protocol", "fid_10k_test10k").num_real == 10000
+    assert compose_group("protocol", "mine", config_dirs=[str(mine)]).num_real == 500
+    composed = compose([E], config_dirs=[str(mine)])
+    assert composed.cfg.model.n_critic == 5

@@ -9,12 +9,15 @@ from PIL import Image
 from benchmarks.__main__ import main
 from benchmarks.compose import compose_group
 from benchmarks.errors import UserError
-from benchmarks.evaluate import evaluate_images, evaluate_run, load_model
+from benchmarks.evaluate import evaluate_images, evaluate_run, feature_cache, load_model
 from benchmarks.features.base import Features
 from benchmarks.features.cache import FeatureCache
 from benchmarks.features.lenet import LeNetFashion
 from benchmarks.instantiate import instantiate
+from benchmarks.metrics.class_coverage import ClassCoverage
+from benchmarks.metrics.classifier_score import ClassifierScore
 from benchmarks.metrics.frechet import FrechetDistance
+from benchmarks.metrics.prdc import PRDC
 from benchmarks.protocols import SampleProtocol
 from benchmarks.runs import Run
 from benchmarks.sources import TensorSource
@@ -25,6 +28,7 @@ from tests.helpers import METHODS, tiny_run
 
 DATA = compose_group("datamodule", "fashion_mnist_small")
 LENET = "fd_lenet_2k_test2k"
+CFG_SHA256 = compose_group("extractor", "lenet_fashion").weights_sha256
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,9 @@ def data():
 def mean_pixels(images):
     """A stand-in extractor: means of the four quadrants."""
     return Features(torch.nn.functional.avg_pool2d(images, 14).flatten(1))
+
+
+mean_pixels.version = 1
 
 
 def protocol(**settings):
@@ -149,7 +156,7 @@ def test_a_folder_and_an_npz_equal_the_split_they_hold(outputs, tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    ("count", "message"), [(0, "holds no image files"), (3, "needs at least 250 images, got 3")]
+    ("count", "message"), [(0, "holds no image files"), (3, "needs at least 2000 images, got 3")]
 )
 def test_too_few_images_are_refused(outputs, tmp_path, count, message):
     for i in range(count):
@@ -271,8 +278,8 @@ def test_protocols_with_one_extractor_compute_features_once(outputs, monkeypatch
     alone = evaluate_images("train", data, ["fd_lenet_2k_test2k"])
     assert calls.count(250) == 16  # 4,000 images
     calls.clear()
-    both = evaluate_images("train", data, ["fd_lenet_2k_test2k", "fd_lenet_2k_test2k"])
-    assert calls.count(250) == 8  # the samples, once; the real statistics were kept on disk
+    both = evaluate_images("train", data, ["fd_lenet_2k_test2k", "panel_lenet_2k_test2k"])
+    assert calls.count(250) == 8 + 40  # the samples, once, and the training images
     assert both.evaluations[0].metrics == alone.evaluations[0].metrics
 
 
@@ -391,6 +398,50 @@ def test_the_panel_tells_failures_apart(data):
     assert one_image["recall"] == 0
     assert one_image["birthday_collisions"] == 1
     assert real["recall"] == real["coverage"] == 1
+    assert real["density"] == pytest.approx(1, abs=0.01)
     assert real["birthday_collisions"] <= 0.1
     values = [s["fd_lenet"] for s in (real, copies, two_classes, one_image)]
     assert values == sorted(values)
+
+
+def test_what_the_kept_features_depend_on(outputs, data):
+    """Levels, split sizes and the extractor's version change the pixels or the features."""
+    cfg, extractor = compose_group("extractor", "lenet_fashion"), LeNetFashion(CFG_SHA256)
+    plain = feature_cache(cfg, extractor, data).path("test", 10, 0)
+    assert plain == feature_cache(cfg, extractor, data).path("test", 10, 0)
+
+    class Newer(LeNetFashion):
+        version = 2
+
+    others = [feature_cache(cfg, Newer(CFG_SHA256), data)]
+    for setting in ("validation_size=5", "num_levels=255"):
+        changed = instantiate(compose_group("datamodule", "fashion_mnist_small"), "data")
+        changed.found_fingerprint = data.found_fingerprint
+        name, value = setting.split("=")
+        setattr(changed, name, int(value))
+        others.append(feature_cache(cfg, extractor, changed))
+    paths = {plain, *(cache.path("test", 10, 0) for cache in others)}
+    assert len(paths) == 4
+
+
+def test_what_is_real_is_taken_in_once(data):
+    """A second source through the same protocol gives what it gives alone."""
+    several = protocol(
+        metrics={
+            "fd": FrechetDistance(4),
+            "prdc": PRDC(1, 2),
+            "classes": ClassCoverage(3, uniform=False),
+            "score": ClassifierScore(3, 100, 2),
+        },
+        extractor=with_logits,
+    )
+    first = several.run(Recorded(100.4), data, None, "x")
+    second = several.run(Recorded(50.0), data, None, "x")
+    assert several.run(Recorded(100.4), data, None, "x") == first
+    assert first != second
+    assert several.taken_in == ["real"]
+
+
+def with_logits(images):
+    pooled = mean_pixels(images).pooled
+    return Features(pooled, pooled[:, :3] / 20)

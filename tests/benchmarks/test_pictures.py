@@ -7,7 +7,8 @@ from PIL import Image
 
 from benchmarks.__main__ import main
 from benchmarks.features.base import Features
-from benchmarks.pictures import GREEN, RED, arithmetic, interpolate, neighbours, scatter
+from benchmarks.features.cache import FeatureCache
+from benchmarks.pictures import GREEN, RED, Near, arithmetic, interpolate, neighbours, scatter
 from benchmarks.runs import Run
 from benchmarks.train import train
 from lit_models.base import LitGenerativeModel
@@ -86,8 +87,10 @@ class Lattice:
         return levels.view(-1, 1, 1, 1).expand(-1, 1, SIDE, SIDE), levels
 
 
-def test_neighbours_are_the_nearest_training_images():
-    grid = neighbours(Painter(), Lattice(), Pixels())
+def test_neighbours_are_the_nearest_training_images(tmp_path):
+    near = Near(Pixels(), FeatureCache(tmp_path, "pixels", ["lattice"]), seed=0, chunk_size=20)
+    grid = neighbours(Painter(), Lattice(), near)
+    assert np.array_equal(neighbours(Painter(), Lattice(), near), grid)  # from the kept features
     for row in range(8):
         sample = tile(grid, row, 0)
         distances = [((tile(grid, row, c) - sample) ** 2).sum() for c in range(1, 6)]
@@ -97,7 +100,8 @@ def test_neighbours_are_the_nearest_training_images():
 
 def test_covered_modes_are_green_and_missed_ones_red():
     modes = np.array([[0.0, 0.0], [1.0, 1.0]])
-    figure = scatter(np.array([[0.01, 0.0], [0.5, 0.9]]), modes, radius=0.1)
+    points = np.array([[0.01, 0.0], [0.5, 0.9]])
+    figure = scatter(points, modes, radius=0.1, covered=np.array([True, False]))
     colours = {tuple(c) for c in figure.reshape(-1, 3)}
     assert {GREEN, RED} <= colours
     height = figure.shape[0] // 2
@@ -126,6 +130,17 @@ def test_the_verb_on_points(outputs):
     assert main(["pictures", str(folder)]) == 0
     (path,) = (folder / "pictures/last").glob("*.png")
     assert (path.stem, Image.open(path).size) == ("modes", (640, 640))
+    for wrong in ("protocol=nonsense", "protocol=modes_2500", "classes=1,2,3", "classes=²,1,2"):
+        assert main(["pictures", str(folder), wrong]) == 2
+
+
+def test_samples_that_are_not_finite_are_refused():
+    class Broken(Painter):
+        def decode(self, z):
+            return super().decode(z) * float("nan")
+
+    with pytest.raises(ValueError, match="samples are not finite"):
+        interpolate(Broken(), spherical=False)
 
 
 def test_mistakes(outputs, capsys, tmp_path):

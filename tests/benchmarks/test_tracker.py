@@ -1,12 +1,16 @@
 """Scores in training: the curve, the best snapshot, and training left as it is."""
 
+import time
+
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from benchmarks.__main__ import main
 from benchmarks.errors import UserError
-from benchmarks.evaluate import evaluate_run
+from benchmarks.evaluate import Scoring, evaluate_run
 from benchmarks.runs import Run
+from benchmarks.tracker import Tracker
 from benchmarks.train import train
 from tests.benchmarks.test_resume import Killed, kill_after, last_checkpoint, rows
 from tests.helpers import assert_same_state, tiny_run
@@ -14,7 +18,7 @@ from tests.helpers import assert_same_state, tiny_run
 EVERY = 16
 
 
-def tracked(*overrides, experiment="toy_ns_gan"):
+def tracked(*overrides, experiment="lin2018_ns_gan_quick"):  # with BatchNorm
     composed = tiny_run(experiment, ["logger=csv", *overrides], steps=6)
     composed.cfg.checkpoint_every_images = 8
     return composed
@@ -46,7 +50,7 @@ def test_the_curve_the_best_snapshot_and_training_untouched(outputs):
     curve = [by_checkpoint[at].metrics["reverse_kl"] for at in marks]
     assert by_checkpoint["best"].metrics["reverse_kl"] == min(curve)
     assert by_checkpoint["best"].images_seen == int(marks[curve.index(min(curve))])
-    assert len(set(curve)) == len(marks)
+    assert len(set(curve)) > 1
     logged = [r for r in rows(run) if r["name"] == "track/modes_2500/reverse_kl"]
     assert [(r["images_seen"], float(r["value"])) for r in logged] == list(
         zip(marks, curve, strict=True)
@@ -81,7 +85,10 @@ def test_resumed_equals_uninterrupted(outputs, monkeypatch):
     [
         (["track.protocol=modes_2500"], "track.protocol and track.every_images must be given tog"),
         (["track.protocol=x", "track.every_images=8"], "protocol 'x' does not exist"),
-        (["track.protocol=modes_2500", "track.every_images=0"], "must be an integer >= 1, got 0"),
+        (["track.protocol=modes_2500", "track.every_images=0"], "must be an integer in 1 .. 2560"),
+        (["track.protocol=modes_2500", "track.every_images=true"], "(images_seen), got True"),
+        (["track.protocol=modes_2500", "track.every_images=9999999"], "got 9999999"),
+        (["track=null"], "track must have protocol, every_images, keep_best_by and better"),
         (["track.better=more"], "track.better must be lower or higher, got more"),
         (["track.keep_best_by=fid"], "track.protocol must be given with track.keep_best_by"),
         (
@@ -95,6 +102,39 @@ def test_mistakes(outputs, overrides, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_an_unknown_metric_is_named(outputs):
+def test_an_unknown_metric_is_named_before_training(outputs):
     with pytest.raises(UserError, match="keep_best_by must be one of modes, high_quality_percent"):
         train(with_track("fid"), bar=False)
+    assert not list(outputs.rglob("record.json"))
+
+
+def test_the_best_value_is_finite_and_of_one_choice(tmp_path):
+    def tracker(**settings):
+        values = {"protocol": "p", "every_images": 8, "keep_best_by": "m", "better": "lower"}
+        track = OmegaConf.create({**values, **settings})
+        return Tracker(track, "raw", tmp_path, "run", None, None)
+
+    class Trainer:
+        is_global_zero = False
+
+    one = tracker()
+    for value in (float("nan"), None, 3.0, 1.0, float("-inf"), 2.0):
+        one._keep_best(Trainer(), None, value)
+    assert one.best == 1
+    same, other = tracker(), tracker(better="higher")
+    for loaded in (same, other):
+        loaded.load_state_dict(one.state_dict())
+    assert (same.best, other.best) == (1, None)
+
+
+def test_scores_are_no_training_time(outputs, monkeypatch):
+    plain = Scoring.__call__
+
+    def slow(self, *args, **kwargs):
+        time.sleep(0.5)
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(Scoring, "__call__", slow)
+    composed = with_track()
+    composed.cfg.log_every_updates = 1
+    assert train(composed, bar=False).cost["seconds"] < 1.0  # three scores

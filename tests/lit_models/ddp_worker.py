@@ -21,11 +21,15 @@ import torch  # noqa: E402
 from benchmarks.features.base import Features  # noqa: E402
 from benchmarks.features.cache import FeatureCache  # noqa: E402
 from benchmarks.instantiate import instantiate  # noqa: E402
+from benchmarks.metrics.birthday import Birthday  # noqa: E402
 from benchmarks.metrics.bits_per_dim import BitsPerDim  # noqa: E402
+from benchmarks.metrics.class_coverage import ClassCoverage  # noqa: E402
 from benchmarks.metrics.classifier_score import ClassifierScore  # noqa: E402
 from benchmarks.metrics.frechet import FrechetDistance  # noqa: E402
 from benchmarks.metrics.kernel_distance import KernelDistance  # noqa: E402
 from benchmarks.metrics.memorisation import Memorisation  # noqa: E402
+from benchmarks.metrics.mode_coverage import ModeCoverage  # noqa: E402
+from benchmarks.metrics.pair_panel import PairPanel  # noqa: E402
 from benchmarks.metrics.prdc import PRDC  # noqa: E402
 from benchmarks.metrics.share_within import ShareWithin  # noqa: E402
 from benchmarks.protocols import SampleProtocol  # noqa: E402
@@ -80,7 +84,21 @@ def metrics():
             bits.update(logits[index, 0], num_dims=3)
             share.update(fake[index, 0])
     values = [float(m.compute()) for m in (frechet, score, bits, share)]
+    values += several(real, fake, logits)
     torch.save(values, OUT / f"metrics-{RANK}of{WORLD}.pt")
+
+
+def several(real, fake, logits):
+    """Metrics of several values."""
+    held = [PairPanel(1, 2, 5, 20, 0), Birthday(10), Memorisation(0.1), ClassCoverage(4, False)]
+    modes = ModeCoverage(real[:3].numpy(), 1.0, num_std=3, kl_of_high_quality=False)
+    for i, index in enumerate(torch.arange(50).split(7)):
+        if i % WORLD == RANK:
+            for metric in held:
+                for side, x in (("real", real), ("fake", fake), ("train", real + 0.5)):
+                    metric.update(Features(x[index], logits[index] + x[index, :4]), index, side)
+            modes.update(fake[index])
+    return [float(value) for metric in (*held, modes) for value in metric.compute().values()]
 
 
 def protocol():
@@ -108,7 +126,7 @@ def protocol():
         "round_to_uint8": False,
         "seed": 42,
         "chunk_size": 90,
-        "num_train": 30,
+        "with_train": True,
     }
     kinds = {
         "fd": lambda: FrechetDistance(4),
@@ -122,7 +140,7 @@ def protocol():
     )
     cache = FeatureCache(OUT / f"real-of{WORLD}", "pooled pixels", ["made up"])
     scores = [measure.run(Source(), data, cache, "x") for measure in (measure, again)]
-    few = {**settings, "num_samples": 5, "num_real": 7, "num_train": 0}  # all in one process
+    few = {**settings, "num_samples": 5, "num_real": 7, "with_train": False}  # all in one process
     metrics = {"prdc": PRDC(1, 2)}
     scores.append(SampleProtocol(metrics=metrics, **few).run(Source(), data, None, "x"))
     torch.save(scores, OUT / f"protocol-{RANK}of{WORLD}.pt")

@@ -71,3 +71,18 @@ def test_mistakes(network, tmp_path):
             instantiate(config(tmp_path, **settings), "extractor")
     with pytest.raises(ValueError, match="images must have 1 or 3 channels, got 2"):
         instantiate(config(tmp_path), "extractor")(torch.zeros(1, 2, 32, 32))
+
+
+def test_tokens_are_no_image(tmp_path, monkeypatch):
+    """A transformer's (B, tokens, D) has no space to average over."""
+    monkeypatch.setenv("DGMBENCH_DATA", str(tmp_path))
+    sizes = {"image_size": 32, "patch_size": 8, "num_layers": 1, "num_heads": 2}
+    sizes |= {"hidden_dim": 8, "mlp_dim": 8}
+    made = torchvision.models.VisionTransformer(**sizes)
+    safetensors.torch.save_file(made.state_dict(), tmp_path / "vit.safetensors")
+    target = {"_target_": "torchvision.models.VisionTransformer", **sizes}
+    cfg = config(tmp_path, "vit.safetensors", network=target, layer="encoder.ln")
+    with pytest.raises(
+        ValueError, match=r"must give \(B, D\) or \(B, C, H, W\), got shape \(2, 17"
+    ):
+        instantiate(cfg, "extractor")(torch.zeros(2, 3, 32, 32))

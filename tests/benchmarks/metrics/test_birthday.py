@@ -21,6 +21,13 @@ def test_hand_worked_on_a_line():
     assert found["birthday_collisions"].item() == pytest.approx(2 / 3)
 
 
+def test_equal_real_images_do_not_hide_a_collapse():
+    real = gaussian(0, n=400)
+    real[1] = real[0]
+    assert share(real, gaussian(1, n=1).repeat(400, 1)) == 1
+    assert share(real, gaussian(2, n=400)) < 0.5
+
+
 def test_a_small_support_collides():
     real = gaussian(0, n=2000, d=8)
     assert share(real, gaussian(1, n=2000, d=8)) < 0.1

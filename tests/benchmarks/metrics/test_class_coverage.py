@@ -43,8 +43,11 @@ def test_the_floor_of_perfect_samples():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="real images of every class of the samples, got none of"):
-        scores(fake=[0, 3], real=[0, 1])
+    assert scores(fake=[0, 3], real=[0, 1])["class_kl"] == math.inf
+    with pytest.raises(ValueError, match="num_classes must be that of the logits, 5, got 4"):
+        ClassCoverage(4, True).update(
+            Features(torch.zeros(1, 2), torch.zeros(1, 5)), torch.tensor([0])
+        )
     with pytest.raises(ValueError, match="at least 1 sample and 1 real image, got none"):
         scores(fake=[], real=[0])
     with pytest.raises(ValueError, match="class coverage needs logits"):

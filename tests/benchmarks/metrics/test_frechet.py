@@ -122,3 +122,13 @@ def test_too_few_samples_are_refused(n_real, n_fake, side):
 def test_wrong_dimension_is_refused():
     with pytest.raises(ValueError, match="features must have 6 dimensions, got 5"):
         FrechetDistance(6).update(Features(torch.zeros(2, 5)), torch.arange(2))
+
+
+def test_constant_and_infinite_features_are_refused():
+    a = gaussian(0)
+    with pytest.raises(ValueError, match="real features that differ, got constant ones"):
+        distance(torch.full_like(a, 0.3), a)
+    assert distance(a, torch.full_like(a, 0.3)) > 0  # a collapsed model is a result
+    for sides in ((a * torch.nan, a), (a, a * torch.inf)):
+        with pytest.raises(ValueError, match="Frechet distance needs finite features"):
+            distance(*sides)

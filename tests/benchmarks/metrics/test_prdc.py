@@ -39,6 +39,24 @@ def test_parity_with_prdc_and_torch_fidelity_on_asymmetric_data():
     assert ours["recall"] == pytest.approx(theirs["recall"])
 
 
+@pytest.mark.parametrize(("dtype", "rel"), [(torch.float32, 2e-3), (torch.float64, 1e-9)])
+def test_copies_of_real_points_are_counted_as_the_package_does(dtype, rel):
+    """Distances then equal radii, and rounding must not decide (without care: density 1.1).
+
+    In single precision a few radii that nearly agree count as equal.
+    """
+    real = gaussian(0, n=600, d=64, dtype=dtype)
+    half = torch.cat([real[:300], gaussian(1, n=300, d=64, dtype=dtype)])
+    ten = real[:10].repeat(60, 1)
+    for fake in (real.flip(0), half, ten):
+        theirs = compute_prdc(real.double().numpy(), fake.double().numpy(), nearest_k=5)
+        ours = scores(real, fake, 3, 5)
+        assert ours["density"] == pytest.approx(theirs["density"], rel=rel)
+        assert ours["coverage"] == pytest.approx(theirs["coverage"], rel=rel)
+    assert scores(real, real)["density"] == pytest.approx(1, rel=rel)
+    assert scores(real, ten)["recall"] == pytest.approx(10 / 600)  # balls of radius 0, closed
+
+
 def test_the_same_distribution():
     """Density is 1 in expectation; coverage 1 - (N / 2N ...) -> 1 - 2^-k at equal counts."""
     ours = scores(gaussian(0, n=3000), gaussian(1, n=3000))
