@@ -195,7 +195,7 @@ def test_a_finished_run_keeps_its_status_whatever_a_later_evaluation_does(output
     composed.cfg.protocols = ["bits_per_dim_test"]
     for error in (DivergedError("samples"), KeyboardInterrupt(), RuntimeError("x")):
         with monkeypatch.context() as patch:
-            patch.setattr("benchmarks.train.evaluate", Mock(side_effect=error))
+            patch.setattr("benchmarks.train.Scoring", Mock(side_effect=error))
             with pytest.raises(type(error)):
                 train(composed, bar=False)
         assert Run.of(composed).record().status == "finished"

@@ -26,6 +26,9 @@ def test_equal_real_images_do_not_hide_a_collapse():
     real[1] = real[0]
     assert share(real, gaussian(1, n=1).repeat(400, 1)) == 1
     assert share(real, gaussian(2, n=400)) < 0.5
+    pairs = gaussian(3, n=200).repeat_interleave(2, 0)  # in every batch
+    assert share(pairs, gaussian(1, n=1).repeat(400, 1)) == 1
+    assert share(pairs, gaussian(2, n=400)) == 0
 
 
 def test_a_small_support_collides():

@@ -132,3 +132,16 @@ def test_constant_and_infinite_features_are_refused():
     for sides in ((a * torch.nan, a), (a, a * torch.inf)):
         with pytest.raises(ValueError, match="Frechet distance needs finite features"):
             distance(*sides)
+
+
+def test_the_real_factor_is_that_of_the_real_features():
+    """It is kept over samples, and found anew when real features come in."""
+    metric = FrechetDistance(6)
+    a, b, c = gaussian(0), gaussian(1), gaussian(2)
+    metric.update(Features(a), torch.arange(400), "real")
+    for fake in (b, c):
+        metric.forget_samples()
+        metric.update(Features(fake), torch.arange(400))
+        torch.testing.assert_close(metric.compute(), distance(a, fake))
+    metric.update(Features(b), torch.arange(400), "real")
+    torch.testing.assert_close(metric.compute(), distance(torch.cat([a, b]), c))
