@@ -4,18 +4,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 
 from benchmarks.features.cache import FeatureCache
 from benchmarks.metrics.mode_coverage import ModeCoverage
 from benchmarks.protocols import values
-from benchmarks.sources import (
-    ImageSource,
-    TensorSource,
-    check_finite,
-    draw_seed,
-    own_chunks,
-)
+from benchmarks.sources import ImageSource, check_shape, draw_seed, finite_samples
 from datamodules.base import DataModule
 
 __all__ = ["CoverageProtocol", "KnownModes"]
@@ -64,11 +57,7 @@ class CoverageProtocol:
                 "this protocol needs data of known modes (gaussian_ring, gaussian_grid), got "
                 f"{datamodule.name}"
             )
-        if isinstance(source, TensorSource):
-            source.require(self.num_samples)
-        found = tuple(source(range(2), torch.Generator().manual_seed(0)).shape[1:])
-        if found != datamodule.shape:
-            raise ValueError(f"samples must have shape {datamodule.shape}, got {found}")
+        check_shape(source, self.num_samples, datamodule)
 
     def run(
         self,
@@ -87,15 +76,9 @@ class CoverageProtocol:
         metric = ModeCoverage(
             datamodule.modes, datamodule.std, self.num_std, self.kl_of_high_quality
         ).to(source.device)
-        finite = True
         seed = draw_seed(self.seed, draw)
-        for index, generator in own_chunks(self.num_samples, self.chunk_size, seed, label):
-            x = source(index, generator)
-            finite = bool(x.isfinite().all())
-            if not finite:
-                break
+        for _, x in finite_samples(source, self.num_samples, self.chunk_size, seed, label):
             metric.update(x)
-        check_finite(finite, source.device)
         return values({"coverage": metric})
 
     def attributes(self, source: ImageSource) -> dict[str, Any]:

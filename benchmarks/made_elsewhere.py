@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from benchmarks.errors import UserError, one_line
 from datamodules.base import DataModule
-from datamodules.npz import read_arrays
+from datamodules.npz import nchw, read_arrays
 
 __all__ = ["SPLITS", "Images", "read_images"]
 
@@ -44,11 +44,11 @@ def read_images(images: str, datamodule: DataModule) -> Images:
         return Images(datamodule.split(images)[0], datamodule.num_levels, images)
     path = Path(images).expanduser()
     if path.is_dir():
-        return Images(_nchw(_read_folder(path)), 256, path.name)
+        return Images(_tensor(_read_folder(path)), 256, path.name)
     if path.suffix == ".npz" and path.is_file():
         array = read_arrays(path, ["images"])["images"]
         _check_array(array, path)
-        return Images(_nchw(array), 256, path.name)
+        return Images(_tensor(array), 256, path.name)
     raise UserError(
         f"images must be one of {', '.join(SPLITS)}, a folder of images, or an npz, got {images!r}"
     )
@@ -99,7 +99,5 @@ def _check_array(array: np.ndarray, path: Path) -> None:
         )
 
 
-def _nchw(array: np.ndarray) -> Tensor:
-    array = array[..., None] if array.ndim == 3 else array
-    array = array if array.dtype == np.uint8 else array.astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(nchw(array if array.dtype == np.uint8 else array.astype(np.float32)))

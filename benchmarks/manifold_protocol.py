@@ -12,7 +12,8 @@ from benchmarks.metrics.share_within import ShareWithin
 from benchmarks.sources import (
     ImageSource,
     ModelSource,
-    check_finite,
+    check_shape,
+    finite_samples,
     own_chunks,
     real_source,
 )
@@ -93,9 +94,7 @@ class ManifoldProtocol:
             )
         self._model(source)
         real_source(datamodule, "test", self.seed).require(self.num_real)
-        found = tuple(source(range(2), torch.Generator().manual_seed(0)).shape[1:])
-        if found != datamodule.shape:
-            raise ValueError(f"samples must have shape {datamodule.shape}, got {found}")
+        check_shape(source, self.num_samples, datamodule)
 
     def run(
         self,
@@ -114,17 +113,12 @@ class ManifoldProtocol:
         assert isinstance(datamodule, KnownManifold)
         precision = ShareWithin(self.threshold).to(source.device)
         recall = ShareWithin(self.threshold).to(source.device)
-        seed, finite = fold_seed(self.seed, SAMPLES), True
-        for index, generator in own_chunks(
-            self.num_samples, self.chunk_size, seed, f"{label}: precision"
+        seed = fold_seed(self.seed, SAMPLES)
+        for _, images in finite_samples(
+            source, self.num_samples, self.chunk_size, seed, f"{label}: precision"
         ):
-            images = source(index, generator).float() / 255
-            finite = bool(images.isfinite().all())
-            if not finite:
-                break
-            distances = datamodule.manifold_distance(images.cpu().numpy())
+            distances = datamodule.manifold_distance((images.float() / 255).cpu().numpy())
             precision.update(torch.from_numpy(distances).to(source.device))
-        check_finite(finite, source.device)
         model = self._model(source)
         real = real_source(datamodule, "test", self.seed)
         seed = fold_seed(self.seed, INVERSIONS)

@@ -13,12 +13,12 @@ from benchmarks.coverage_protocol import KnownModes
 from benchmarks.environment import exact_arithmetic
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluate import feature_cache, load_model, open_run
-from benchmarks.features.base import Extractor, Features
+from benchmarks.features.base import Extractor
 from benchmarks.features.cache import FeatureCache
 from benchmarks.instantiate import instantiate
 from benchmarks.metrics.mode_coverage import ModeCoverage
 from benchmarks.metrics.neighbours import nearest_few
-from benchmarks.protocols import SampleProtocol
+from benchmarks.protocols import SampleProtocol, in_order, split_features
 from benchmarks.sources import ModelSource, own_chunks, real_source
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
@@ -146,16 +146,18 @@ def neighbours(model: LitGenerativeModel, datamodule: DataModule, near: Near) ->
     samples = _finite(ModelSource(model)(range(ROWS), torch.Generator().manual_seed(SEED)))
     train = real_source(datamodule, "train", near.seed)
     count = len(train.images)
-    if near.cache.path("train", count, near.seed).exists():
-        known = near.cache.load("train", count, near.seed).to(samples.device)
-    else:
-        chunks = own_chunks(count, near.chunk_size, near.seed, "training images")
-        parts = [near.extractor(train(i, generator).to(samples.device)) for i, generator in chunks]
-        logits = [part.logits for part in parts if part.logits is not None]
-        known = Features(
-            torch.cat([part.pooled for part in parts]), torch.cat(logits) if logits else None
-        )
-        near.cache.save(known, "train", count, near.seed)
+    parts = split_features(
+        near.extractor,
+        train,
+        "train",
+        count,
+        near.seed,
+        near.chunk_size,
+        near.cache,
+        samples.device,
+        "training images",
+    )
+    known = in_order(parts, samples.device)
     center = known.pooled.mean(0)
     found = near.extractor(samples).pooled - center
     _, index = nearest_few(found, known.pooled - center, FEW)

@@ -12,7 +12,7 @@ from benchmarks.instantiate import instantiate
 from benchmarks.paths import check_writable
 from datamodules.root import data_root
 
-__all__ = ["prefetch"]
+__all__ = ["INCEPTION", "prefetch"]
 
 INCEPTION = "inception_2015"
 
@@ -61,7 +61,7 @@ def _inception() -> Preparable:
     from benchmarks.features.download import PublishedWeights
     from benchmarks.features.inception import PUBLISHED_SHA256, URL_INCEPTION_V3
 
-    extractor = compose_group("protocol", "fid_10k_test10k").extractor
+    extractor = compose_group("extractor", INCEPTION)
     path = data_root() / extractor.weights
     return PublishedWeights(
         INCEPTION, path, URL_INCEPTION_V3, PUBLISHED_SHA256, extractor.weights_sha256

@@ -16,10 +16,11 @@ from benchmarks.sources import (
     ImageSource,
     ModelSource,
     TensorSource,
-    check_finite,
     draw_seed,
+    finite_samples,
     own_chunks,
     real_source,
+    trial,
 )
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
@@ -27,7 +28,7 @@ from lit_models.callbacks.sample_grids import sampling
 from lit_models.collectives import any_process, world
 from lit_models.images import round_to_uint8
 
-__all__ = ["LikelihoodProtocol", "SampleProtocol", "values"]
+__all__ = ["LikelihoodProtocol", "SampleProtocol", "in_order", "split_features", "values"]
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,7 @@ class SampleProtocol:
                 classifier that the extractor has not.
         """
         real_source(datamodule, self.real_split, self.seed).require(self.num_real)
-        if isinstance(source, TensorSource):
-            source.require(self.num_samples)
-        features = self.extractor(source(range(2), torch.Generator().manual_seed(0)))
+        features = self.extractor(trial(source, self.num_samples))
         for name, metric in self.metrics.items():
             if features.logits is None and metric.needs_logits:
                 raise ValueError(
@@ -103,19 +102,27 @@ class SampleProtocol:
             metric.forget_samples()
         for side, (split, count) in self._real_sides(datamodule).items():
             if side not in self.taken_in:
-                self._add_real(side, split, count, datamodule, cache, source.device, label)
+                parts = split_features(
+                    self.extractor,
+                    real_source(datamodule, split, self.seed),
+                    split,
+                    count,
+                    self.seed,
+                    self.chunk_size,
+                    cache,
+                    source.device,
+                    f"{label}: {side} images",
+                )
+                for index, features in parts:
+                    self._update(features, index, side)
                 self.taken_in.append(side)
-        finite = True
         seed = draw_seed(self.seed, draw)
-        for index, generator in own_chunks(self.num_samples, self.chunk_size, seed, label):
-            images = source(index, generator)
-            finite = bool(images.isfinite().all())
-            if not finite:
-                break
+        for index, images in finite_samples(
+            source, self.num_samples, self.chunk_size, seed, label
+        ):
             if self.round_to_uint8:
                 images = round_to_uint8(images).float()
             self._update(self.extractor(images), index, "fake")
-        check_finite(finite, source.device)
         return values(self.metrics)
 
     def attributes(self, source: ImageSource) -> dict[str, Any]:
@@ -136,35 +143,35 @@ class SampleProtocol:
         for metric in self.metrics.values():
             metric.update(features, positions, side)
 
-    def _add_real(
-        self,
-        side: str,
-        split: str,
-        count: int,
-        datamodule: DataModule,
-        cache: FeatureCache | None,
-        device: torch.device,
-        label: str,
-    ) -> None:
-        """Feed a real side, shared among the processes; from the disk where all of them see it."""
-        real = real_source(datamodule, split, self.seed)
-        known = cache is not None and cache.path(split, count, self.seed).exists()
-        if cache is not None and not any_process(not known, device):
-            kept = cache.load(split, count, self.seed).to(device)
-            for index, _ in own_chunks(count, self.chunk_size, self.seed, label):
-                self._update(kept[index.start : index.stop], index, side)
-            return
-        done = []
-        for index, generator in own_chunks(
-            count, self.chunk_size, self.seed, f"{label}: {side} images"
-        ):
-            features = self.extractor(real(index, generator).to(device))
-            self._update(features, index, side)
-            done.append((index, features))
-        if cache is not None:
-            gathered = _in_order(done, device)
-            if world()[0] == 0:
-                cache.save(gathered, split, count, self.seed)
+
+def split_features(
+    extractor: Extractor,
+    real: TensorSource,
+    split: str,
+    count: int,
+    seed: int,
+    chunk_size: int,
+    cache: FeatureCache | None,
+    device: torch.device,
+    label: str,
+) -> list[tuple[range, Features]]:
+    """Return this process's share of the features of a split's first images, by their index.
+
+    From the disk where all processes see it, and otherwise kept there; every process must call
+    this.
+    """
+    known = cache is not None and cache.path(split, count, seed).exists()
+    if cache is not None and not any_process(not known, device):
+        kept = cache.load(split, count, seed).to(device)
+        chunks = own_chunks(count, chunk_size, seed, label)
+        return [(index, kept[index.start : index.stop]) for index, _ in chunks]
+    chunks = own_chunks(count, chunk_size, seed, label)
+    done = [(index, extractor(real(index, generator).to(device))) for index, generator in chunks]
+    if cache is not None:
+        gathered = in_order(done, device)
+        if world()[0] == 0:
+            cache.save(gathered, split, count, seed)
+    return done
 
 
 def values(metrics: Mapping[str, Metric]) -> dict[str, float]:
@@ -178,7 +185,7 @@ def values(metrics: Mapping[str, Metric]) -> dict[str, float]:
     return found
 
 
-def _in_order(parts: list[tuple[range, Features]], device: torch.device) -> Features:
+def in_order(parts: list[tuple[range, Features]], device: torch.device) -> Features:
     """Return the features of all processes by their index; every process must call this."""
 
     def joined(part: Callable[[Features], Tensor | None]) -> Tensor | None:

@@ -21,10 +21,12 @@ __all__ = [
     "ImageSource",
     "ModelSource",
     "TensorSource",
-    "check_finite",
+    "check_shape",
     "draw_seed",
+    "finite_samples",
     "own_chunks",
     "real_source",
+    "trial",
 ]
 
 
@@ -97,7 +99,7 @@ def real_source(datamodule: DataModule, split: str, seed: int) -> TensorSource:
     return TensorSource(datamodule.split(split)[0], datamodule.num_levels, seed)
 
 
-def check_finite(finite: bool, device: torch.device) -> None:
+def _check_finite(finite: bool, device: torch.device) -> None:
     """End all processes if the samples of one are not finite; every process must call this.
 
     Raises:
@@ -105,6 +107,46 @@ def check_finite(finite: bool, device: torch.device) -> None:
     """
     if any_process(not finite, device):
         raise DivergedError("samples are not finite")
+
+
+def finite_samples(
+    source: ImageSource, count: int, chunk_size: int, seed: int, label: str
+) -> Iterator[tuple[range, Tensor]]:
+    """Yield this process's chunks of samples; every process must go through all of them.
+
+    Raises:
+        DivergedError: on every process, if the samples of one are not finite.
+    """
+    finite = True
+    for index, generator in own_chunks(count, chunk_size, seed, label):
+        images = source(index, generator)
+        finite = bool(images.isfinite().all())
+        if not finite:
+            break
+        yield index, images
+    _check_finite(finite, source.device)
+
+
+def trial(source: ImageSource, count: int) -> Tensor:
+    """Return two samples of a source, to try before anything long.
+
+    Raises:
+        ValueError: if it has fewer than count.
+    """
+    if isinstance(source, TensorSource):
+        source.require(count)
+    return source(range(2), torch.Generator().manual_seed(0))
+
+
+def check_shape(source: ImageSource, count: int, datamodule: DataModule) -> None:
+    """Refuse a source with fewer than count samples, or of another shape than the data.
+
+    Raises:
+        ValueError: naming both.
+    """
+    found = tuple(trial(source, count).shape[1:])
+    if found != datamodule.shape:
+        raise ValueError(f"samples must have shape {datamodule.shape}, got {found}")
 
 
 def draw_seed(seed: int, draw: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from datamodules.base import ImageDataModule, Splits
 
-__all__ = ["NpzImages", "read_arrays", "read_npz"]
+__all__ = ["NpzImages", "nchw", "read_arrays", "read_npz"]
 
 BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, OSError)
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -30,9 +30,9 @@ def read_npz(path: str | Path) -> Splits:
                 f"got {images.dtype} {images.shape} and {labels.shape}"
             )
     return Splits(
-        _nchw(arrays["train_images"]),
+        nchw(arrays["train_images"]),
         arrays["train_labels"].astype(np.int64),
-        _nchw(arrays["test_images"]),
+        nchw(arrays["test_images"]),
         arrays["test_labels"].astype(np.int64),
     )
 
@@ -55,7 +55,8 @@ def read_arrays(path: str | Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is truncated or no npz file: {error}") from None
 
 
-def _nchw(images: np.ndarray) -> np.ndarray:
+def nchw(images: np.ndarray) -> np.ndarray:
+    """Return images (N, H, W) or (N, H, W, C) as (N, C, H, W)."""
     if images.ndim == 3:
         images = images[..., None]
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2))

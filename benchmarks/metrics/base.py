@@ -8,7 +8,7 @@ from torchmetrics import Metric
 
 from benchmarks.features.base import Features
 
-__all__ = ["SampleMetric"]
+__all__ = ["SampleMetric", "logits_of"]
 
 
 class SampleMetric(Metric):
@@ -37,3 +37,17 @@ class SampleMetric(Metric):
             if name.startswith("fake"):
                 setattr(self, name, [] if isinstance(state, list) else torch.zeros_like(state))
         self._computed = None
+
+
+def logits_of(features: Features, num_classes: int, what: str) -> Tensor:
+    """Return logits (B, num_classes).
+
+    Raises:
+        ValueError: naming what needs them, if there are none, or of another number of classes.
+    """
+    if features.logits is None:
+        raise ValueError(f"{what} needs logits; this extractor gives none")
+    found = features.logits.shape[1]
+    if found != num_classes:
+        raise ValueError(f"num_classes must be that of the logits, {found}, got {num_classes}")
+    return features.logits

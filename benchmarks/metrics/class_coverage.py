@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.features.base import Features
-from benchmarks.metrics.base import SampleMetric
+from benchmarks.metrics.base import SampleMetric, logits_of
 
 __all__ = ["ClassCoverage"]
 
@@ -41,14 +41,8 @@ class ClassCoverage(SampleMetric):
         """Count the likeliest classes of logits (B, K); other sides than these are ignored."""
         if side not in ("real", "fake"):
             return
-        if features.logits is None:
-            raise ValueError("class coverage needs logits; this extractor gives none")
-        if features.logits.shape[1] != self.num_classes:
-            raise ValueError(
-                f"num_classes must be that of the logits, {features.logits.shape[1]}, "
-                f"got {self.num_classes}"
-            )
-        counts = features.logits.argmax(1).bincount(minlength=self.num_classes)
+        logits = logits_of(features, self.num_classes, "class coverage")
+        counts = logits.argmax(1).bincount(minlength=self.num_classes)
         setattr(self, side, getattr(self, side) + counts)
 
     def compute(self) -> dict[str, Tensor]:

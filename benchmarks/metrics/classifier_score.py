@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.features.base import Features
-from benchmarks.metrics.base import SampleMetric
+from benchmarks.metrics.base import SampleMetric, logits_of
 
 __all__ = ["ClassifierScore"]
 
@@ -44,14 +44,8 @@ class ClassifierScore(SampleMetric):
         """Add logits (B, K) of samples with global indices (B,); other sides are ignored."""
         if side != "fake":
             return
-        if features.logits is None:
-            raise ValueError("a classifier score needs logits; this extractor gives none")
-        if features.logits.shape[1] != self.fake_marginal.shape[1]:
-            raise ValueError(
-                f"num_classes must be that of the logits, {features.logits.shape[1]}, "
-                f"got {self.fake_marginal.shape[1]}"
-            )
-        log_p = features.logits.double().log_softmax(1)
+        logits = logits_of(features, self.fake_marginal.shape[1], "a classifier score")
+        log_p = logits.double().log_softmax(1)
         p = log_p.exp()
         split = index.to(p.device) * self.num_splits // self.num_samples
         self.fake_marginal.index_add_(0, split, p)

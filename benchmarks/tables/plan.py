@@ -13,6 +13,7 @@ from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
 from benchmarks.identity import run_id
 from benchmarks.paths import outputs_dir, results_dir
+from benchmarks.prefetch import INCEPTION
 from benchmarks.records import Evaluation, Record, better, read_record
 from benchmarks.runs import Run
 from benchmarks.tables.spec import Column, Row, TableSpec
@@ -20,7 +21,6 @@ from datamodules.root import data_root
 
 __all__ = ["Plan", "PlannedRun", "fingerprint_of", "make_plan", "published_record_path"]
 
-INCEPTION = "inception_2015"
 NO_MODEL = (  # protocols that score images or points that exist already
     "benchmarks.protocols.SampleProtocol",
     "benchmarks.coverage_protocol.CoverageProtocol",
