@@ -1,13 +1,15 @@
 """The command line: one verb, one function. Heavy imports happen inside the verb."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks import __version__
+from benchmarks.environment import is_first_process
 from benchmarks.errors import UserError
+from lit_models.interruption import EXIT_CODE, Interrupted, signals_noted
 
 __all__ = ["main"]
 
@@ -17,6 +19,7 @@ EPILOG = """examples:
   dgmbench evaluate RUN protocol=fd_lenet_2k_test2k
   dgmbench list experiments
 """
+STOPPABLE = ("train", "evaluate", "pictures", "table")  # these look for signals
 LISTS = ("methods", "losses", "datasets", "experiments", "tables", "protocols")
 
 
@@ -28,10 +31,13 @@ def train(arguments: argparse.Namespace) -> int:
     from benchmarks.train import train as train_run
 
     composed = compose(arguments.overrides, arguments.config_dir)
-    record = train_run(composed, bar=not arguments.no_bar)
     run = Run.of(composed)
-    if _is_first_process():
-        print(f"{record.status}: {run.folder}" + (f" ({record.reason})" if record.reason else ""))
+    before = run.record_path.read_bytes() if run.record_path.exists() else None
+    record = train_run(composed, bar=not arguments.no_bar)
+    if is_first_process():
+        again = before is not None and run.record_path.read_bytes() == before
+        what = f"{record.status} before; nothing to do" if again else record.status
+        print(f"{what}: {run.folder}" + (f" ({record.reason})" if record.reason else ""))
         for line in describe(record):
             print(f"  {line}")
     if record.status == "failed":
@@ -207,18 +213,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.run = None if "=" in first else first
         arguments.overrides = arguments.overrides[arguments.run is not None :]
     try:
-        return arguments.function(arguments)
+        with signals_noted() if arguments.verb in STOPPABLE else nullcontext():
+            return arguments.function(arguments)
     except UserError as error:
-        if _is_first_process():
+        if is_first_process():
             print(f"dgmbench: {error}", file=sys.stderr)
         return 2
+    except Interrupted as signal:
+        if is_first_process():
+            print(f"dgmbench: stopped by {signal}; the same command continues", file=sys.stderr)
+        return EXIT_CODE
     except KeyboardInterrupt:
-        print("dgmbench: interrupted; the same command continues", file=sys.stderr)
+        print("dgmbench: interrupted; the same command begins again", file=sys.stderr)
         return 130
-
-
-def _is_first_process() -> bool:
-    return not any(os.environ.get(k, "0") != "0" for k in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
 
 
 def _settings(overrides: Sequence[str], known: Sequence[str]) -> dict[str, str]:

@@ -31,12 +31,14 @@ LEAST = {
     "log_every_updates": 1,
     "snapshot_every_images": 1,
     "checkpoint_every_images": 1,
+    "checkpoint_every_minutes": 1,
+    "process_timeout_seconds": 5,
     "sample_grid_every_images": 1,
 }
 SWITCHES = ("data_on_device", "channels_last", "compile")
 LISTS = ("protocols", "snapshot_protocols", "deviations", "data_deviations")
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true")
-MAY_BE_NULL = [key for key in LEAST if key.endswith("every_images")]
+MAY_BE_NULL = [key for key in LEAST if "_every_" in key and "log" not in key]
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, ConfigCompositionException)
 
 

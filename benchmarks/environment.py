@@ -1,5 +1,6 @@
 """What a record says of the code and the machine."""
 
+import os
 import platform
 import resource
 import subprocess
@@ -14,11 +15,24 @@ __all__ = [
     "code_state",
     "device_name",
     "exact_arithmetic",
+    "is_first_process",
     "library_versions",
     "peak_memory_bytes",
 ]
 
 LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "hydra-core", "wandb")
+
+
+def is_first_process() -> bool:
+    """Return whether this is the first process of a job, by what its launcher has set.
+
+    RANK counts over all machines; where it is not set, both the machine and the process on it
+    must be the first.
+    """
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    names = ("NODE_RANK", "GROUP_RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in names)
 
 
 def code_state() -> dict[str, Any]:

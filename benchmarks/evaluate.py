@@ -5,7 +5,7 @@ import hashlib
 import statistics
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from benchmarks.bookkeeping import now
 from benchmarks.compose import compose_group
 from benchmarks.environment import code_state, exact_arithmetic, library_versions
 from benchmarks.errors import UserError, user_errors
@@ -274,7 +275,7 @@ def evaluate_images(
     """
     torch.set_num_threads(1)
     exact_arithmetic()
-    with user_errors(ValueError, OSError):
+    with ExitStack() as stack, user_errors(ValueError, OSError):
         datamodule = instantiate(composed_data, "datamodule")
         datamodule.setup()
         found = read_images(images, datamodule)
@@ -283,6 +284,7 @@ def evaluate_images(
         identifier = images_run_id(key, composed_data)
         run = Run(outputs_dir() / "images" / datamodule.name / identifier)
         check_writable(run.folder)
+        stack.enter_context(run.locked())
         record = run.record() or Record(
             experiment="images",
             dataset=datamodule.name,
@@ -295,7 +297,7 @@ def evaluate_images(
             data_fingerprint=datamodule.found_fingerprint,
             data_pinned=datamodule.fingerprint is not None,
             versions=library_versions(),
-            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            started=now(),
         )
         scoring = Scoring(datamodule, protocols, config_dirs)
         for protocol in protocols:
@@ -306,8 +308,8 @@ def evaluate_images(
             grid = image_grid(source(range(count), torch.Generator()), columns=8)
             run.samples.mkdir(exist_ok=True)
             save_png(grid, run.samples / "0.png")
-    record.ended = datetime.now(UTC).isoformat(timespec="seconds")
-    record.write(run.record_path)
+        record.ended = now()
+        record.write(run.record_path)
     return record
 
 

@@ -1,14 +1,13 @@
 """`dgmbench prefetch NAME`: data sets and weights into the data folder, once, checked."""
 
-import fcntl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from benchmarks.compose import compose_group, names
 from benchmarks.errors import UserError, one_line, suggest, user_errors
 from benchmarks.instantiate import instantiate
+from benchmarks.lease import held
 from benchmarks.paths import check_writable
 from datamodules.root import data_root
 
@@ -42,7 +41,7 @@ def prefetch(wanted: Sequence[str]) -> int:
     """
     for data in [_prepared(name) for name in wanted]:
         check_writable(data.path.parent)
-        with _alone(data.path):
+        with held(data.path.with_name(f".{data.path.name}.lock"), wait=True):
             print(f"{data.name}: {_fetch(data)}")
     return 0
 
@@ -80,11 +79,3 @@ def _fetch(data: Preparable) -> str:
         data.setup()
     verified = "fingerprint verified" if data.fingerprint else "no pinned fingerprint"
     return f"{'prepared' if made else 'is there'}, {verified} ({data.path})"
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process prepares this file."""
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

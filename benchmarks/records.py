@@ -3,9 +3,12 @@
 import json
 import math
 import os
+import secrets
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from benchmarks.redaction import hidden, redacted
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -112,7 +115,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return the file's text."""
-        return json.dumps(_finite(asdict(self)), indent=1, allow_nan=False) + "\n"
+        return json.dumps(_clean(asdict(self)), indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
@@ -169,17 +172,25 @@ def read_record(path: Path) -> Record | None:
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file by a temporary one and a rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, newline="")
-    part.replace(path)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("w", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # or a machine that dies leaves an empty file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def _finite(value: Any) -> Any:
-    """Replace numbers that JSON does not know by null."""
+def _clean(value: Any) -> Any:
+    """Replace numbers that JSON does not know by null, and hide secrets."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: hidden(k) or _clean(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_finite(v) for v in value]
+        return [_clean(v) for v in value]
+    if isinstance(value, str):
+        return redacted(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

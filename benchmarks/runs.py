@@ -1,14 +1,14 @@
 """The folder of a run: outputs/<experiment>/<dataset>/<run id>/."""
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.compose import Composed
 from benchmarks.errors import UserError
 from benchmarks.identity import run_id
+from benchmarks.lease import HeldError, held
 from benchmarks.paths import outputs_dir
 from benchmarks.records import Record, read_record
 
@@ -63,16 +63,18 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run alone; the system lets go when the process ends, however it ends.
+        """Hold the run alone.
 
         Raises:
-            UserError: if another process holds it.
+            UserError: naming who holds it, if another process does.
         """
-        with (self.folder / ".lock").open("w") as file:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(f"run {self.folder} is in use by another process") from None
+                stack.enter_context(held(self.folder / ".lock"))
+            except HeldError as owner:
+                raise UserError(f"run {self.folder} is in use by {owner}") from None
+            for left in (*self.folder.glob(".*.part"), *self.checkpoints.glob("*.part")):
+                left.unlink()  # by a process that was killed while it wrote
             yield
 
     def record(self) -> Record | None:

@@ -15,6 +15,7 @@ from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import sampling
 from lit_models.collectives import any_process, world
+from lit_models.interruption import stop_if_asked
 from lit_models.noise import fold_seed
 
 __all__ = [
@@ -119,11 +120,11 @@ def finite_samples(
     """
     finite = True
     for index, generator in own_chunks(count, chunk_size, seed, label):
-        images = source(index, generator)
-        finite = bool(images.isfinite().all())
-        if not finite:
-            break
-        yield index, images
+        if finite:  # after that, this process only keeps step with the others
+            images = source(index, generator)
+            finite = bool(images.isfinite().all())
+        if finite:
+            yield index, images
     _check_finite(finite, source.device)
 
 
@@ -157,11 +158,20 @@ def draw_seed(seed: int, draw: int) -> int:
 def own_chunks(
     total: int, size: int, seed: int, label: str
 ) -> Iterator[tuple[range, torch.Generator]]:
-    """Yield this process's chunks, each with a generator seeded by (seed, chunk), with a bar."""
+    """Yield this process's chunks, each with a generator seeded by (seed, chunk), with a bar.
+
+    Every process must go through all of its chunks: they keep step, and so can stop together.
+
+    Raises:
+        Interrupted: on every process, before the next chunk, if a signal came to one.
+    """
     rank, world_size = world()
-    chunks = list(enumerate(_chunks(total, size)))[rank::world_size]
-    for i, index in tqdm(chunks, desc=label, unit="chunk", disable=rank > 0 or None, leave=False):
-        yield index, torch.Generator().manual_seed(fold_seed(seed, i))
+    chunks = _chunks(total, size)
+    rounds = range(rank, world_size * math.ceil(len(chunks) / world_size) + rank, world_size)
+    for i in tqdm(rounds, desc=label, unit="chunk", disable=rank > 0 or None, leave=False):
+        stop_if_asked()
+        if i < len(chunks):
+            yield chunks[i], torch.Generator().manual_seed(fold_seed(seed, i))
 
 
 def _chunks(total: int, size: int) -> list[range]:

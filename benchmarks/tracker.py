@@ -70,6 +70,7 @@ class Tracker(Callback):
         folder: Of the snapshots.
         run_id: Of the run.
         keep: Takes each evaluation, on every process.
+        kept: Whether the evaluation of a checkpoint is there, on the first process.
         progress: Whose clock of training leaves the scores out.
         config_dirs: The user's own config folders.
     """
@@ -81,11 +82,13 @@ class Tracker(Callback):
         folder: Path,
         run_id: str,
         keep: Callable[[Evaluation], None],
+        kept: Callable[[str], bool],
         progress: Progress,
         config_dirs: Sequence[str] = (),
     ) -> None:
         self.track, self.weights, self.folder, self.run_id = track, weights, folder, run_id
-        self.keep, self.progress, self.config_dirs = keep, progress, config_dirs
+        self.keep, self.kept = keep, kept
+        self.progress, self.config_dirs = progress, config_dirs
         self.best: float | None = None
         self._scoring: Scoring | None = None
 
@@ -101,6 +104,13 @@ class Tracker(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"] if state_dict["of"] == self._best_of else None
 
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Catch up on the score in which the run was stopped."""
+        now, step = pl_module.images_seen, pl_module.images_per_step
+        due = now > 0 and crossed(now, step, self.track.every_images)
+        if due and not trainer.strategy.broadcast(self.kept(str(now))):
+            self._score(trainer, pl_module)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -114,11 +124,13 @@ class Tracker(Callback):
             self._scoring = Scoring(datamodule, [self.track.protocol], self.config_dirs)
         model.weights, before = self.weights, model.weights
         seen = model.images_seen
-        with self.progress.paused():
-            found = self._scoring(
-                self.track.protocol, ModelSource(model), str(seen), seen, self.weights
-            )
-        model.weights = before
+        try:
+            with self.progress.paused():
+                found = self._scoring(
+                    self.track.protocol, ModelSource(model), str(seen), seen, self.weights
+                )
+        finally:
+            model.weights = before
         self.keep(found)
         values = {f"track/{found.protocol}/{n}": v for n, v in found.metrics.items()}
         for logger in trainer.loggers:

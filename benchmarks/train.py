@@ -2,35 +2,27 @@
 
 import logging
 import os
-import traceback
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from benchmarks.bookkeeping import Book
 from benchmarks.compose import Composed, compose_group
-from benchmarks.environment import (
-    code_state,
-    device_name,
-    exact_arithmetic,
-    library_versions,
-    peak_memory_bytes,
-)
+from benchmarks.environment import exact_arithmetic, is_first_process
 from benchmarks.errors import UserError, one_line, user_errors
 from benchmarks.evaluate import Scoring, load_into
 from benchmarks.evaluation_ids import protocol_fingerprint
-from benchmarks.identity import NOT_IDENTITY, identity
 from benchmarks.instantiate import instantiate
 from benchmarks.paths import check_writable
-from benchmarks.records import Evaluation, Record, write_atomically
+from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.sources import ModelSource
 from benchmarks.tracker import BEST, Tracker, check_best, check_track
@@ -39,6 +31,7 @@ from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.agreement import Agreement, DisagreementError
 from lit_models.callbacks.checkpoints import (
     Checkpoints,
+    SaveError,
     find_checkpoint,
     find_snapshots,
     snapshot_path,
@@ -46,7 +39,9 @@ from lit_models.callbacks.checkpoints import (
 from lit_models.callbacks.monitor import DivergedError, Monitor
 from lit_models.callbacks.progress import Progress
 from lit_models.callbacks.sample_grids import SampleGrids
+from lit_models.callbacks.watch import Watch
 from lit_models.distributed import ReplicatedStrategy
+from lit_models.interruption import Interrupted
 from lit_models.noise import fold_seed
 
 __all__ = ["quiet", "train"]
@@ -54,7 +49,6 @@ __all__ = ["quiet", "train"]
 # children of the root seed
 INITIALISATION, ORDER, NOISE, GRIDS = range(4)
 CHECKPOINTS_PER_RUN = 10
-SPEED = ("threads", "channels_last", "compile")  # settings that change rounding only
 HARMLESS = (  # true of every run here, and meant so
     ".*have overridden `on_after_batch_transfer`.*",
     ".*LeafSpec.*",
@@ -73,6 +67,7 @@ class Parts:
     trainer: Trainer
     progress: Progress
     checkpoints: Checkpoints
+    watch: Watch
     checkpoint: Path | None  # to continue from
 
 
@@ -89,9 +84,12 @@ def train(composed: Composed, bar: bool = True) -> Record:
     Raises:
         UserError: for a mistake in the config, before anything is trained; if another process
             is at this run.
+        Interrupted: after a signal (`lit_models.interruption`), once all is saved.
     """
     quiet()
     run = Run.of(composed)
+    if not is_first_process():  # of all machines: Lightning does not know before it has begun
+        rank_zero_only.rank = rank_zero_only.rank or 1
     check_writable(run.folder)
     with run.locked() if rank_zero_only.rank == 0 else nullcontext():
         return _train(composed, run, bar)
@@ -101,42 +99,60 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
     torch.set_num_threads(composed.cfg.threads)
     exact_arithmetic()
     datamodule = _data(composed)
-    with user_errors(ValueError):
-        record = run.record() or _new_record(composed, run)
+    book = Book.open(composed, run)
+    record = book.record
     _check_data(record, datamodule)
     was_finished = record.status == "finished"
-    if record.status == "diverged" or (was_finished and not _to_do(composed, run, record)):
+    if record.status == "diverged" or (was_finished and not _to_do(book)):
         return record
-    parts = _build(composed, run, record, datamodule, bar)
+    parts = _build(book, datamodule, bar)
     if not was_finished:
-        _begin(composed, run, record, parts)
+        book.begin(datamodule, parts.model.draws_dropout)
     try:
         _fit(run, parts)
         if not was_finished:
-            _take_stock(composed, record, parts)
-        _evaluate(composed, run, record, parts)
-        _end(run, record, "finished", None)
+            _take_stock(book, parts)
+        _evaluate(book, parts)
+        book.end("finished", None)
     except BaseException as error:
-        _write_error(run)
-        if was_finished:  # by an earlier call: it keeps what it has
+        status, reason = _why(error, parts.watch)
+        with suppress(OSError):  # a full disk: the cause is told, and the old record is whole
+            _write_end(book, parts, status, reason, was_finished)
+        if isinstance(error, SaveError):
+            raise UserError(one_line(error)) from error
+        if was_finished or isinstance(error, UserError) or not isinstance(error, Exception):
             raise
-        _take_stock(composed, record, parts)
-        _end(run, record, *_why(error))
-        if isinstance(error, SystemExit):  # Lightning makes this of an interrupt
-            raise KeyboardInterrupt from None
-        if isinstance(error, UserError) or not isinstance(error, Exception):
-            raise
+        record.status, record.reason = status, reason
+    finally:
+        parts.watch.end()
     _summarize(parts.trainer.loggers, record)
     return record
 
 
-def _why(error: BaseException) -> tuple[str, str]:
+def _write_end(book: Book, parts: Parts, status: str, reason: str, was_finished: bool) -> None:
+    if status == "failed":
+        book.write_error()
+    if not was_finished:  # by an earlier call: then it keeps what it has
+        _take_stock(book, parts)
+        book.end(status, reason)
+
+
+def _take_stock(book: Book, parts: Parts) -> None:
+    device = parts.trainer.strategy.root_device
+    book.take_stock(parts.model, parts.progress.seconds, device, parts.trainer.world_size)
+
+
+def _why(error: BaseException, watch: Watch) -> tuple[str, str]:
     """Return the status and reason of a run that ended by this error."""
     if isinstance(error, DivergedError):
         return "diverged", str(error)
+    if isinstance(error, Interrupted):
+        return "interrupted", f"stopped by {error}"
+    if isinstance(error, SaveError):
+        return "failed", one_line(error)
     if isinstance(error, Exception):
-        return "failed", f"{type(error).__name__}: {one_line(error)}"
-    return "interrupted", "interrupted by the user or a signal"
+        return "failed", watch.explain(error) or f"{type(error).__name__}: {one_line(error)}"
+    return "interrupted", "interrupted by the user"
 
 
 # -- before the first step -----------------------------------------------------------------------
@@ -160,17 +176,22 @@ def _check_data(record: Record, datamodule: DataModule) -> None:
         )
 
 
-def _build(
-    composed: Composed, run: Run, record: Record, datamodule: DataModule, bar: bool
-) -> Parts:
+def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
     """Build everything and refuse what cannot be trained."""
-    cfg = composed.cfg
+    composed, run, cfg = book.composed, book.run, book.composed.cfg
     model = _model(composed, datamodule)
     budget = _budget(cfg.images_seen, model.images_per_step)
     with user_errors(ValueError):
         found = find_checkpoint(run.checkpoints, run.id)
         every = cfg.checkpoint_every_images or max(budget // CHECKPOINTS_PER_RUN, 1)
-        checkpoints = Checkpoints(run.checkpoints, every, run.id, cfg.snapshot_every_images)
+        checkpoints = Checkpoints(
+            run.checkpoints,
+            every,
+            run.id,
+            cfg.snapshot_every_images,
+            cfg.checkpoint_every_minutes,
+        )
+        watch = Watch(cfg.process_timeout_seconds, lambda why: book.end("failed", why))
     path, images_seen = (found[0], found[1]["images_seen"]) if found else (None, 0)
     progress = Progress(run.progress_path, budget, f"{composed.experiment} s{cfg.seed}", bar)
     trainer = instantiate(
@@ -183,13 +204,14 @@ def _build(
             cfg.logger, "logger", folder=run.logs, run_id=run.id, images_seen=images_seen
         ),
         callbacks=[
+            watch,
             Agreement(_agreed(composed, run, datamodule)),
             Monitor(cfg.log_every_updates),
             SampleGrids(
                 run.samples, cfg.sample_grid_every_images, fold_seed(cfg.seed, GRIDS), cfg.weights
             ),
             progress,
-            *_tracker(composed, run, record, progress),
+            *_tracker(book, progress),
             checkpoints,  # last: what the others keep is saved with them
         ],
         default_root_dir=str(run.folder),
@@ -198,23 +220,31 @@ def _build(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    # Lightning's handlers exchange and save wherever the signal finds them; ours set a flag
+    trainer._signal_connector.register_signal_handlers = lambda: None
     _check_processes(trainer, datamodule, model)
     if cfg.data_on_device:
         datamodule.device = trainer.strategy.root_device
-    return Parts(model, datamodule, trainer, progress, checkpoints, path)
+    return Parts(model, datamodule, trainer, progress, checkpoints, watch, path)
 
 
-def _tracker(composed: Composed, run: Run, record: Record, progress: Progress) -> list[Tracker]:
-    cfg = composed.cfg
-
-    def keep(evaluation: Evaluation) -> None:
-        record.add(evaluation)
-        _write(run, record)
-
+def _tracker(book: Book, progress: Progress) -> list[Tracker]:
+    cfg, run = book.composed.cfg, book.run
     if cfg.track.protocol is None:
         return []
-    folder, dirs = run.checkpoints, composed.config_dirs
-    return [Tracker(cfg.track, cfg.weights, folder, run.id, keep, progress, dirs)]
+    dirs = book.composed.config_dirs
+    return [
+        Tracker(
+            cfg.track,
+            cfg.weights,
+            run.checkpoints,
+            run.id,
+            book.keep,
+            book.kept,
+            progress,
+            dirs,
+        )
+    ]
 
 
 def _model(composed: Composed, datamodule: DataModule) -> LitGenerativeModel:
@@ -283,8 +313,9 @@ def _protocols(composed: Composed) -> dict[str, DictConfig]:
     }
 
 
-def _to_do(composed: Composed, run: Run, record: Record) -> list[tuple[str, str]]:
+def _to_do(book: Book) -> list[tuple[str, str]]:
     """Return the (protocol, checkpoint) pairs whose measurement the record lacks, last first."""
+    composed, run, record = book.composed, book.run, book.record
     snapshots = [str(images) for images in find_snapshots(run.checkpoints)]
     wanted = [(name, "last") for name in composed.cfg.protocols]
     if snapshot_path(run.checkpoints, BEST).exists():
@@ -322,10 +353,11 @@ def _fit(run: Run, parts: Parts) -> None:
         parts.checkpoints.save(trainer)
 
 
-def _evaluate(composed: Composed, run: Run, record: Record, parts: Parts) -> None:
+def _evaluate(book: Book, parts: Parts) -> None:
+    composed, run = book.composed, book.run
     model, loaded, images_seen = parts.model, "last", parts.model.images_seen
     model.to(parts.trainer.strategy.root_device)
-    to_do = parts.trainer.strategy.broadcast(_to_do(composed, run, record))
+    to_do = parts.trainer.strategy.broadcast(_to_do(book))
     scoring = Scoring(parts.datamodule, [name for name, _ in to_do], composed.config_dirs)
     for name, checkpoint in to_do:
         if checkpoint != loaded:
@@ -333,8 +365,7 @@ def _evaluate(composed: Composed, run: Run, record: Record, parts: Parts) -> Non
             loaded = checkpoint
             scoring.next_source()
         source = ModelSource(model)
-        record.add(scoring(name, source, checkpoint, images_seen, model.weights))
-        _write(run, record)
+        book.keep(scoring(name, source, checkpoint, images_seen, model.weights))
 
 
 def _summarize(loggers: Sequence[Logger], record: Record) -> None:
@@ -344,97 +375,3 @@ def _summarize(loggers: Sequence[Logger], record: Record) -> None:
         if hasattr(logger, "summarize"):
             logger.summarize(values)
             logger.finalize("success")
-
-
-# -- the record ----------------------------------------------------------------------------------
-
-
-def _new_record(composed: Composed, run: Run) -> Record:
-    cfg = composed.cfg
-    return Record(
-        experiment=composed.experiment,
-        dataset=composed.dataset,
-        run_id=run.id,
-        seed=cfg.seed,
-        status="interrupted",
-        method=cfg.method,
-        row=cfg.row,
-        started=_now(),
-    )
-
-
-def _begin(composed: Composed, run: Run, record: Record, parts: Parts) -> None:
-    """Write what is known before the first step; a run goes on under the code of its last part."""
-    cfg, code = composed.cfg, code_state()
-    before = {record.code.get("git_commit"), *record.code.get("earlier_commits", [])}
-    record.code = {**code, "earlier_commits": sorted(before - {None, code["git_commit"]})}
-    record.versions = library_versions()
-    record.deviations = [*cfg.deviations, *cfg.data_deviations]
-    record.overrides = _portable(composed.overrides)
-    record.data_fingerprint = parts.datamodule.found_fingerprint
-    record.data_pinned = parts.datamodule.fingerprint is not None
-    record.config = {
-        **identity(cfg),
-        "weights": cfg.weights,
-        **{key: cfg[key] for key in SPEED},
-        "draws_dropout": parts.model.draws_dropout,  # then the number of processes matters
-    }
-    record.status, record.reason = "interrupted", "started and not ended"
-    _write(run, record)
-    _write_config(run, composed)
-
-
-def _take_stock(composed: Composed, record: Record, parts: Parts) -> None:
-    """Fill in how far the run got, and what it cost."""
-    model, seconds = parts.model, parts.progress.seconds
-    record.counters = {
-        "images_seen": model.images_seen,
-        "budget_images": composed.cfg.images_seen,
-        "updates": model.images_seen // model.images_per_step,
-    }
-    record.cost = {
-        "seconds": round(seconds, 3),
-        "images_per_second": round(model.images_seen / seconds, 1) if seconds else None,
-        "device": device_name(parts.trainer.strategy.root_device),
-        "processes": parts.trainer.world_size,
-        "threads": composed.cfg.threads,
-        "peak_memory_bytes": peak_memory_bytes(),
-    }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        record.cost["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated()
-
-
-def _portable(overrides: Sequence[str]) -> list[str]:
-    """Leave out overrides that name paths, hosts or accounts."""
-    private = ("logger", "hydra")
-    return [
-        o
-        for o in overrides
-        if o.split("=")[0].split(".")[-1] not in NOT_IDENTITY
-        and o.lstrip("+~").split("=")[0].split(".")[0] not in private
-    ]
-
-
-@rank_zero_only
-def _end(run: Run, record: Record, status: str, reason: str | None) -> None:
-    record.status, record.reason, record.ended = status, reason, _now()
-    _write(run, record)
-
-
-@rank_zero_only
-def _write(run: Run, record: Record) -> None:
-    record.write(run.record_path)
-
-
-@rank_zero_only
-def _write_config(run: Run, composed: Composed) -> None:
-    write_atomically(run.config_path, OmegaConf.to_yaml(composed.cfg, resolve=True))
-
-
-@rank_zero_only
-def _write_error(run: Run) -> None:
-    write_atomically(run.folder / "error.txt", traceback.format_exc())
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

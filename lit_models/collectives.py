@@ -4,7 +4,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["any_process", "global_std", "mean_over_processes", "world"]
+__all__ = ["any_process", "global_std", "group_device", "mean_over_processes", "world"]
 
 
 def world() -> tuple[int, int]:
@@ -22,6 +22,12 @@ def mean_over_processes(x: Tensor) -> Tensor:
     x = x.detach().clone()
     dist.all_reduce(x)
     return x / count
+
+
+def group_device() -> torch.device:
+    """Return where tensors must lie that all processes exchange."""
+    on_gpus = world()[1] > 1 and dist.get_backend() == "nccl"
+    return torch.device("cuda", torch.cuda.current_device()) if on_gpus else torch.device("cpu")
 
 
 def any_process(flag: bool, device: torch.device) -> bool:

@@ -1,5 +1,10 @@
 """Many processes: one replicated model, one all-reduce per optimizer step."""
 
+import os
+import signal
+import sys
+import threading
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -7,6 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -43,6 +49,36 @@ def _indicator(held: tuple[bool, ...], dtype: torch.dtype, device: torch.device)
     return torch.tensor(held, dtype=dtype, device=device)
 
 
+class Launcher(_SubprocessScriptLauncher):
+    """Starts the other processes of this machine.
+
+    One that ends before it has met the others is named, and ends the job; Lightning's own launcher
+    kills all processes silently, also those that are just saving.
+    """
+
+    def launch(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.cluster_environment.validate_settings(
+            num_devices=self.num_processes, num_nodes=self.num_nodes
+        )
+        if not self.cluster_environment.creates_processes_externally:
+            self._call_children_scripts()
+            threading.Thread(target=self._observe, daemon=True).start()
+        kwargs.pop("trainer", None)
+        return function(*args, **kwargs)
+
+    def _observe(self) -> None:
+        while not dist.is_initialized():
+            for i, process in enumerate(self.procs):
+                if process.poll():
+                    code = f"rank {i + 1} ended with code {process.returncode}"
+                    print(
+                        f"dgmbench: {code} before it met the others", file=sys.stderr, flush=True
+                    )
+                    self.kill(signal.SIGKILL)
+                    os._exit(1)
+            time.sleep(0.5)
+
+
 class ReplicatedStrategy(DDPStrategy):
     """Data parallelism without a wrapper, for any number of optimizers.
 
@@ -54,6 +90,10 @@ class ReplicatedStrategy(DDPStrategy):
         RuntimeError: if the processes do not hold gradients for the same parameters. On a CPU it
             is found at once; on a GPU every 50 steps, to spare a synchronisation.
     """
+
+    def _configure_launcher(self) -> None:
+        assert self.cluster_environment is not None
+        self._launcher = Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
 
     def configure_ddp(self) -> None:
         assert isinstance(self.model, nn.Module)

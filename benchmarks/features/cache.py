@@ -1,6 +1,6 @@
 """Features of real images on disk, shared by all protocols with the same extractor."""
 
-import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class FeatureCache:
         tensors = {"pooled": features.pooled, "logits": features.logits}
         held = {name: x.cpu().contiguous() for name, x in tensors.items() if x is not None}
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
+        part = path.with_suffix(f".{secrets.token_hex(4)}.part")  # process numbers repeat
         key = self._key(split, count, seed)
         safetensors.torch.save_file(held, part, metadata={"fingerprint": key})
         part.replace(path)

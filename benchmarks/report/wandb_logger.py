@@ -1,6 +1,7 @@
 """Weights & Biases: one run per run id, on the first process, offline where there is no key."""
 
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+
+from benchmarks.records import write_atomically
 
 __all__ = ["ImagesSeenWandbLogger", "has_key", "wandb_logger"]
 
@@ -58,9 +61,12 @@ def wandb_logger(
 ) -> ImagesSeenWandbLogger:
     """Build the logger of a run; a restart goes on under the same id.
 
+    The id is the run's with a suffix, drawn when the run begins and kept beside its logs: the same
+    run of two users, or begun twice, is two runs on the server.
+
     Args:
         folder: The run's folder for logs.
-        run_id: Id and name of the run.
+        run_id: Name of the run, and the beginning of its id.
         images_seen: Where the run goes on (the server keeps the x axis, nothing is dropped).
         project: Project.
         entity: Team or user, or None.
@@ -72,7 +78,7 @@ def wandb_logger(
     folder.mkdir(parents=True, exist_ok=True)
     logger = ImagesSeenWandbLogger(
         name=run_id,
-        id=run_id,
+        id=_kept_id(folder, run_id, begins=images_seen == 0),
         project=project,
         save_dir=str(folder),
         entity=entity,
@@ -83,6 +89,13 @@ def wandb_logger(
     )
     _use_images_seen(logger)
     return logger
+
+
+def _kept_id(folder: Path, run_id: str, begins: bool) -> str:
+    path = folder / "wandb_id"
+    if rank_zero_only.rank == 0 and (begins or not path.exists()):
+        write_atomically(path, f"{run_id}-{secrets.token_hex(3)}\n")
+    return path.read_text().strip() if path.exists() else run_id
 
 
 @rank_zero_only

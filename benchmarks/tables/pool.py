@@ -11,6 +11,7 @@ from typing import IO
 
 from benchmarks.records import Record
 from benchmarks.tables.plan import PlannedRun
+from lit_models.interruption import EXIT_CODE, stop_if_asked
 
 __all__ = ["run_all"]
 
@@ -46,7 +47,10 @@ class Job:
 def run_all(planned: Sequence[PlannedRun], overrides: Sequence[str], jobs: int) -> list[str]:
     """Run all; return one line for each run that left no result.
 
-    An interrupt ends the processes; their checkpoints stay, and the same command continues.
+    A signal ends the processes, each with a checkpoint, and the same command continues.
+
+    Raises:
+        Interrupted: after a signal, once all have ended.
     """
     waiting, running = list(planned), list[Job]()
     failed: list[str] = []
@@ -54,6 +58,7 @@ def run_all(planned: Sequence[PlannedRun], overrides: Sequence[str], jobs: int) 
     display = Display(len(planned))
     try:
         while waiting or running:
+            stop_if_asked()
             while waiting and len(running) < jobs:
                 running.append(_start(waiting.pop(0), overrides))
             for job in [j for j in running if j.process.poll() is not None]:
@@ -96,6 +101,9 @@ def _outcome(job: Job, failed: list[str]) -> str:
         failed.append(f"{planned.label} failed: {error}")
         return failed[-1]
     if not planned.is_done(record):
+        if job.process.returncode == EXIT_CODE:
+            failed.append(f"{planned.label} was stopped by a signal; the same command continues")
+            return failed[-1]
         log = planned.run.folder / "run.log"
         last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
         why = record.reason if record is not None and record.status == "failed" else last

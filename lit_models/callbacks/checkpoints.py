@@ -1,16 +1,28 @@
 """Checkpoints by images_seen: the last two to resume from, and snapshots to sample from."""
 
+import logging
+import math
 import os
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
+
+from lit_models.collectives import group_device, world
+from lit_models.interruption import Interrupted, requested
 
 __all__ = [
     "CheckpointError",
     "Checkpoints",
+    "SaveError",
+    "TornError",
     "find_checkpoint",
     "find_snapshots",
     "load_checkpoint",
@@ -19,10 +31,22 @@ __all__ = [
 ]
 
 KEPT = 2
+SCHEMA_VERSION = 1
+ASK_SECONDS = 0.5  # how often processes ask each other for signals
+
+log = logging.getLogger("dgmbench")
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used."""
+
+
+class TornError(CheckpointError):
+    """A checkpoint that was not written whole, or has changed since."""
+
+
+class SaveError(RuntimeError):
+    """A checkpoint could not be written; those before it are untouched."""
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
@@ -46,24 +70,33 @@ def save_snapshot(model: Any, folder: Path, name: int | str, run_id: str) -> Non
     path = snapshot_path(folder, name)
     state: dict[str, Tensor] = model.sampling_state()
     part = path.with_suffix(".part")
-    torch.save(
-        {"state_dict": state, "images_seen": model.images_seen, "run_id": run_id},
-        part,
-    )
-    part.replace(path)
+    content = {"state_dict": state, "images_seen": model.images_seen}
+    with _saving(part):
+        torch.save({**content, "run_id": run_id, "schema_version": SCHEMA_VERSION}, part)
+        _put_in_place(part, path, run_id)
 
 
 def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
     """Read a checkpoint (tensors and plain values only) onto the CPU.
 
     Raises:
-        CheckpointError: if it cannot be read, or belongs to another run.
+        TornError: if it cannot be read.
+        CheckpointError: if it belongs to another run, or to a newer version of this program.
     """
     try:
+        with zipfile.ZipFile(path) as file:
+            broken = file.testzip()  # torch.load does not look at the checksums
+        if broken is not None:
+            raise ValueError(f"{broken} has a wrong checksum")
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        found = checkpoint["run_id"]
+        found, version = checkpoint["run_id"], checkpoint["schema_version"]
     except Exception as error:
-        raise CheckpointError(f"{path} is no readable checkpoint: {error}") from error
+        raise TornError(f"{path} is no readable checkpoint: {error}") from error
+    if version > SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path} must have schema_version <= {SCHEMA_VERSION}, got {version}: it was written "
+            "by a newer version of this program"
+        )
     if found != run_id:
         raise CheckpointError(f"{path} must come from run {run_id}, got one of run {found}")
     return checkpoint
@@ -72,22 +105,31 @@ def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
 def find_checkpoint(folder: Path, run_id: str) -> tuple[Path, dict[str, Any]] | None:
     """Return the newest checkpoint that can be read, and its content; None where there is none.
 
+    One that was torn is named on the way.
+
     Raises:
         CheckpointError: if there are some and none can be used.
     """
-    failure = None
+    torn: list[TornError] = []
     for path in find_checkpoints(folder):
         try:
-            return path, load_checkpoint(path, run_id)
-        except CheckpointError as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
+            found = path, load_checkpoint(path, run_id)
+        except TornError as error:
+            torn.append(error)
+            continue
+        for failure in torn:
+            log.warning("dgmbench: %s; going on from %s", failure, path.name)
+        return found
+    if torn:
+        raise CheckpointError(f"{torn[0]} (delete {folder} to begin anew)")
     return None
 
 
 class Checkpoints(Callback):
     """Saves at the first update at or past every `every_images`, and keeps the last two.
+
+    Also after every `every_minutes`, and when a signal has come: then it ends the training, on all
+    processes at the same update.
 
     Args:
         folder: Where they lie, as `<images_seen>.ckpt`.
@@ -95,6 +137,11 @@ class Checkpoints(Callback):
         run_id: Of the run; written into each file.
         snapshot_every_images: Distance of snapshots (`snapshot-<images_seen>.pt`, weights only,
             never removed); None for none.
+        every_minutes: Longest time between resumable checkpoints; None for no limit.
+
+    Raises:
+        SaveError: from training, if one cannot be written.
+        Interrupted: from training, on every process, once a signal's checkpoint is saved.
     """
 
     def __init__(
@@ -103,6 +150,7 @@ class Checkpoints(Callback):
         every_images: int,
         run_id: str,
         snapshot_every_images: int | None = None,
+        every_minutes: float | None = None,
     ) -> None:
         for name, value in (
             ("checkpoint_every_images", every_images),
@@ -110,37 +158,99 @@ class Checkpoints(Callback):
         ):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be >= 1, got {value}")
+        if every_minutes is not None and every_minutes <= 0:
+            raise ValueError(f"checkpoint_every_minutes must be > 0 or null, got {every_minutes}")
         self.folder, self.every_images = folder, every_images
         self.run_id = run_id
         self.snapshot_every_images = snapshot_every_images
+        self.every_minutes = every_minutes
+        self.saved_at: int | None = None  # images_seen of the last one
+        self._questions = Questions()
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint["run_id"] = self.run_id
+        checkpoint["schema_version"] = SCHEMA_VERSION
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._begin_waiting()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now, step = pl_module.images_seen, pl_module.images_per_step
-        if crossed(now, step, self.every_images):
-            self.save(trainer)
         every = self.snapshot_every_images
         if every and crossed(now, step, every) and trainer.is_global_zero:
             save_snapshot(pl_module, self.folder, pl_module.images_seen, self.run_id)
+        asked, late = self._questions.ask(
+            requested() is not None, time.monotonic() > self._latest, trainer.global_step
+        )
+        if asked or late or crossed(now, step, self.every_images):
+            self.save(trainer)
+        if asked:
+            raise Interrupted(requested() or "a signal to another process")
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Save where another callback was told to end, between two updates."""
+        if isinstance(exception, Interrupted) and self.saved_at != pl_module.images_seen:
+            self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
         """Save a resumable checkpoint of this moment; every process must call this."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{trainer.lightning_module.images_seen}.ckpt"
         part = path.with_suffix(".part")
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            _flush(part)
-            part.replace(path)
-            for old in find_checkpoints(self.folder)[KEPT:]:
-                old.unlink()
+        with _saving(part):
+            trainer.save_checkpoint(part)
+            if trainer.is_global_zero:
+                _put_in_place(part, path, self.run_id)
+                for old in find_checkpoints(self.folder)[KEPT:]:
+                    old.unlink()
         trainer.strategy.barrier()
+        self.saved_at = trainer.lightning_module.images_seen
+        self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
+        minutes = math.inf if self.every_minutes is None else self.every_minutes
+        self._latest = time.monotonic() + 60 * minutes
+
+
+class Questions:
+    """Lets processes answer together, now and then, so that they act at the same update.
+
+    One process alone answers at once. Several do every so many steps, about twice a second by
+    the first one's clock, since each time costs an exchange.
+    """
+
+    def __init__(self) -> None:
+        self._next, self._last_step, self._last_time = 0, 0, time.monotonic()
+
+    def ask(self, any_of: bool, first: bool, step: int) -> tuple[bool, bool]:
+        """Return (whether `any_of` holds on some process, `first` of the first process).
+
+        Every process must call this at each step; where they do not exchange, both are False.
+        """
+        if world()[1] == 1:
+            return any_of, first
+        if step < self._next:
+            return False, False
+        answer = torch.tensor(
+            [any_of, first and world()[0] == 0, 0 if world()[0] else self._steps_until(step)],
+            dtype=torch.float64,
+        ).to(group_device())
+        dist.all_reduce(answer)
+        any_of_all, of_first, steps = answer.tolist()
+        self._next = step + int(steps)
+        return any_of_all > 0, of_first > 0
+
+    def _steps_until(self, step: int) -> int:
+        now = time.monotonic()
+        rate = (step - self._last_step) / max(now - self._last_time, 1e-6)
+        self._last_step, self._last_time = step, now
+        return max(int(rate * ASK_SECONDS), 1)
 
 
 def crossed(images_seen: int, images_per_step: int, every: int) -> bool:
@@ -148,6 +258,35 @@ def crossed(images_seen: int, images_per_step: int, every: int) -> bool:
     return images_seen // every > (images_seen - images_per_step) // every
 
 
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
+def _put_in_place(part: Path, path: Path, run_id: str) -> None:
+    """Give a file its name once it is on the disk and can be read."""
+    with part.open("rb") as file:
         os.fsync(file.fileno())
+    load_checkpoint(part, run_id)
+    part.replace(path)
+
+
+@contextmanager
+def _saving(part: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, TornError) as error:  # torch's writer raises RuntimeError
+        reason = _why_not(part, error)
+        part.unlink(missing_ok=True)
+        raise SaveError(
+            f"checkpoint {part.stem} could not be saved in {part.parent}: {reason}; those before "
+            "it are untouched"
+        ) from error
+
+
+def _why_not(part: Path, error: Exception) -> str:
+    """Return the system's reason, which torch's writer does not tell."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    try:
+        with part.open("ab") as file:
+            file.write(bytes(1 << 16))
+            os.fsync(file.fileno())
+    except OSError as again:
+        return again.strerror or str(again)
+    return " ".join(str(error).split())

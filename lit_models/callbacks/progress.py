@@ -68,8 +68,10 @@ class Progress(Callback):
     def paused(self) -> Iterator[None]:
         """Leave out of the seconds what is no training."""
         began = time.monotonic()
-        yield
-        self._last += time.monotonic() - began
+        try:
+            yield
+        finally:
+            self._last += time.monotonic() - began
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.is_global_zero:

@@ -143,7 +143,7 @@ def test_train_evaluate_status_in_one_space(tmp_path):
     (folder,) = (tmp_path / "o/oord2016_pixelcnn_quick/digits").iterdir()
     assert folder.name.endswith("-r1-s3")
     assert {p.name for p in folder.iterdir()} == {
-        "record.json", "config.yaml", "checkpoints", "logs", "samples", "progress.json", ".lock"
+        "record.json", "config.yaml", "checkpoints", "logs", "samples", "progress.json"
     }  # fmt: skip
     scored = run("evaluate", str(folder), "protocol=bits_per_dim_test", **environment)
     assert scored.returncode == 0, scored.stderr

@@ -1,6 +1,7 @@
 """A run's record, its identity, and what ends it early."""
 
 import json
+import os
 from unittest.mock import Mock
 
 import numpy as np
@@ -184,7 +185,7 @@ def test_a_run_in_use_is_left_alone(outputs):
     composed = tiny_run(METHODS["vae"])
     run = Run.of(composed)
     run.folder.mkdir(parents=True)
-    with run.locked(), pytest.raises(UserError, match="is in use by another process"):
+    with run.locked(), pytest.raises(UserError, match=f"is in use by process {os.getpid()} on "):
         train(composed, bar=False)
     assert train(composed, bar=False).status == "finished"
 

@@ -1,6 +1,7 @@
 """W&B offline, read back from its file: one run, images_seen as the x axis, across a restart."""
 
 import json
+import re
 
 import pytest
 from wandb.proto import wandb_internal_pb2
@@ -88,7 +89,8 @@ def test_a_run_killed_and_resumed_is_one_run(offline, monkeypatch):
 
     run = Run.of(composed)
     ids, rows, summary, defined = read_back(run.logs)
-    assert ids == {run.id}
+    (wandb_id,) = ids
+    assert re.fullmatch(rf"{run.id}-[0-9a-f]{{6}}", wandb_id)
     assert {("*", "images_seen"), ("images_seen", "")} <= defined
     step = composed.cfg.model.batch_size
     seen = [r["images_seen"] for r in rows if "train/loss" in r]
@@ -99,6 +101,14 @@ def test_a_run_killed_and_resumed_is_one_run(offline, monkeypatch):
     assert list(run.logs.glob("wandb/offline-run-*/files/media/images/*.png"))
     value = record.evaluations[0].metrics["bits_per_dim"]
     assert summary["bits_per_dim_test/bits_per_dim"] == pytest.approx(value)
+
+
+def test_a_run_begun_anew_is_another_run_on_the_server(tmp_path):
+    first = wandb_logger._kept_id(tmp_path, "abc", begins=True)
+    assert wandb_logger._kept_id(tmp_path, "abc", begins=False) == first
+    again = wandb_logger._kept_id(tmp_path, "abc", begins=True)
+    assert again != first
+    assert {first[:4], again[:4]} == {"abc-"}
 
 
 def test_mode_follows_the_key(monkeypatch, tmp_path):

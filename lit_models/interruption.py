@@ -1,0 +1,66 @@
+"""Signals that end work at the next clean moment; until then they set a flag and nothing else."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["EXIT_CODE", "Interrupted", "request", "requested", "signals_noted", "stop_if_asked"]
+
+EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: the same command continues
+FORCED_EXIT_CODE = 130
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+_requested: str | None = None
+
+
+class Interrupted(BaseException):
+    """Work has ended at a clean moment, since a signal asked for it; all processes raise this."""
+
+
+def request(reason: str) -> None:
+    """Ask for the end at the next clean moment."""
+    global _requested
+    _requested = reason
+
+
+def requested() -> str | None:
+    """Return why this process was asked to end; None if it was not."""
+    return _requested
+
+
+def stop_if_asked() -> None:
+    """End here if a signal came to some process; every process of a group must call this.
+
+    Raises:
+        Interrupted: on every process.
+    """
+    from lit_models.collectives import any_process, group_device, world
+
+    asked = _requested is not None
+    if any_process(asked, group_device()) if world()[1] > 1 else asked:
+        raise Interrupted(_requested or "a signal to another process")
+
+
+@contextmanager
+def signals_noted() -> Iterator[None]:
+    """Let SIGTERM, SIGINT and SIGUSR1 set the flag; a second SIGINT ends the process at once.
+
+    What was saved is whole at any time, so nothing is cleaned up then.
+    """
+    global _requested
+    before = {number: signal.signal(number, _note) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _requested = None
+
+
+def _note(number: int, frame: Any) -> None:
+    name = signal.Signals(number).name
+    if _requested == name == "SIGINT":
+        os._exit(FORCED_EXIT_CODE)
+    request(name)

@@ -1,0 +1,159 @@
+"""Leases: one owner at a time, whatever became of the last one."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import lease
+from benchmarks.lease import HeldError, Owner, held, owner_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def write(path, owner):
+    path.write_text(json.dumps(dataclasses.asdict(owner)))
+
+
+@pytest.fixture
+def elsewhere():
+    """An owner on another machine, whose process cannot be seen."""
+    return dataclasses.replace(Owner.myself(), host="node7", place="node7 boot pid", pid=1)
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    monkeypatch.setattr(lease, "WATCH_SECONDS", 0.5)
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.1)
+
+
+def test_the_owner_is_named_and_lets_go(tmp_path):
+    path = tmp_path / "lock"
+    with held(path):
+        assert owner_of(path).pid == os.getpid()
+        with pytest.raises(HeldError, match=f"^process {os.getpid()} on .* since 20"), held(path):
+            pass
+    assert not path.exists()
+    assert list(tmp_path.iterdir()) == []
+    with held(path):
+        pass
+
+
+def test_an_owner_that_was_killed_is_followed_at_once(tmp_path):
+    path = tmp_path / "lock"
+    code = (
+        "import sys, time; from pathlib import Path; from benchmarks.lease import held\n"
+        "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    job = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    job.stdout.readline()
+    with pytest.raises(HeldError, match=f"process {job.pid}"), held(path):
+        pass
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    began = time.monotonic()
+    with held(path):
+        assert owner_of(path).pid == os.getpid()
+    assert time.monotonic() - began < 1
+
+
+def test_a_process_number_used_again_is_not_the_owner(tmp_path):
+    path = tmp_path / "lock"
+    write(path, dataclasses.replace(Owner.myself(), born="1"))  # another process had our number
+    with held(path):
+        assert owner_of(path).born != "1"
+
+
+@pytest.mark.usefixtures("soon")
+def test_an_owner_elsewhere_lives_while_it_beats(tmp_path, elsewhere):
+    path = tmp_path / "lock"
+    write(path, elsewhere)
+    with pytest.raises(HeldError, match="process 1 on node7"), held(path):
+        pass
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("ago", [3600, -3600], ids=["silent", "clock moved back"])
+def test_a_silent_owner_elsewhere_is_followed(tmp_path, elsewhere, ago):
+    path = tmp_path / "lock"
+    write(path, elsewhere)
+    os.utime(path, (time.time() - ago,) * 2)
+    with held(path):
+        assert owner_of(path).pid == os.getpid()
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_clock_that_is_wrong_does_not_kill_a_living_owner(tmp_path, elsewhere):
+    """Its beats carry an old time, but they come."""
+    path = tmp_path / "lock"
+    write(path, elsewhere)
+    code = (
+        "import os, sys, time\n"
+        "for i in range(40): os.utime(sys.argv[1], (1e9 + i, 1e9 + i)); time.sleep(0.05)"
+    )
+    beating = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    while path.stat().st_mtime > 2e9 or path.stat().st_mtime < 1e9 + 1:
+        time.sleep(0.01)
+        if path.stat().st_mtime < 1.1e9:
+            break
+    with pytest.raises(HeldError, match="node7"), held(path):
+        pass
+    beating.kill()
+    beating.wait()
+
+
+def test_a_file_that_is_not_whole_is_followed(tmp_path):
+    path = tmp_path / "lock"
+    path.write_text("{")  # its owner died while it wrote
+    with held(path):
+        assert owner_of(path) is not None
+
+
+def test_a_new_owner_is_not_removed_for_an_old_one(tmp_path):
+    path, old, new = tmp_path / "lock", Owner.myself(), Owner.myself()
+    write(path, new)
+    lease._remove(path, old)
+    assert owner_of(path) == new
+
+
+def test_who_loses_a_lease_ends(tmp_path):
+    path = tmp_path / "lock"
+    code = (
+        "import sys, time; from pathlib import Path; from benchmarks import lease\n"
+        "lease.BEAT_SECONDS = 0.1\n"
+        "with lease.held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    job = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    job.stdout.readline()
+    path.unlink()
+    _, said = job.communicate(timeout=20)
+    assert job.returncode == 1
+    assert said == f"dgmbench: lost {path} to nobody: it was removed\n"
+
+
+def test_many_at_once_one_after_the_other(tmp_path):
+    """Eight processes add to a file that only the owner may write."""
+    code = (
+        "import sys, time; from pathlib import Path; from benchmarks.lease import held\n"
+        "folder = Path(sys.argv[1])\n"
+        "for _ in range(5):\n"
+        "    with held(folder / 'lock', wait=True):\n"
+        "        file = folder / 'count'\n"
+        "        n = int(file.read_text()) if file.exists() else 0\n"
+        "        time.sleep(0.002); file.write_text(str(n + 1))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    jobs = [subprocess.Popen(command, cwd=ROOT) for _ in range(8)]
+    assert [job.wait(timeout=60) for job in jobs] == [0] * 8
+    assert (tmp_path / "count").read_text() == "40"
