@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
+from yaml import YAMLError
 
 from benchmarks.bookkeeping import now
 from benchmarks.compose import compose_group
@@ -21,7 +22,7 @@ from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
 from benchmarks.features.base import Extractor, Features, Remembered
 from benchmarks.features.cache import FeatureCache
 from benchmarks.identity import fingerprint, run_id
-from benchmarks.instantiate import instantiate
+from benchmarks.instantiate import check_trusted, instantiate
 from benchmarks.made_elsewhere import SPLITS, read_images
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import SampleProtocol
@@ -201,15 +202,18 @@ def open_run(folder: Path) -> tuple[Run, DictConfig]:
     """Return a run and its config.
 
     Raises:
-        UserError: if the folder is no run's.
+        UserError: if the folder is no run's, or its config names classes from elsewhere.
     """
     run = Run(folder)
     if not (run.record_path.exists() and run.config_path.exists()):
         raise UserError(
             f"RUN must be a run's folder (with record.json and config.yaml), got {folder}"
         )
-    cfg = OmegaConf.load(run.config_path)
+    with user_errors(YAMLError, OSError, ValueError):
+        cfg = OmegaConf.load(run.config_path)
     assert isinstance(cfg, DictConfig)
+    for key in ("datamodule", "model"):
+        check_trusted(OmegaConf.to_container(cfg[key]), key)
     return run, cfg
 
 

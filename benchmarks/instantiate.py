@@ -1,6 +1,8 @@
 """From config nodes to objects, with errors that name the key."""
 
 import inspect
+import os
+from contextlib import suppress
 from typing import Any
 
 import hydra.utils
@@ -9,7 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.errors import UserError, one_line, suggest
 
-__all__ = ["check_signatures", "instantiate"]
+__all__ = ["check_signatures", "check_trusted", "instantiate"]
+
+TRUSTED = ("lit_models", "datamodules", "torch.nn", "torch.optim")
 
 
 def instantiate(node: DictConfig, where: str, **extra: Any) -> Any:
@@ -34,6 +38,43 @@ def instantiate(node: DictConfig, where: str, **extra: Any) -> Any:
         if isinstance(cause, ValueError | TypeError):
             raise UserError(f"{where}: {one_line(cause)}") from error
         raise UserError(one_line(cause or error)) from error
+
+
+def check_trusted(node: Any, where: str) -> None:
+    """Refuse targets of a config that came with files, unless they are classes of ours or torch's.
+
+    Packages of the user's own are named in DGMBENCH_TRUST, separated by commas. Nothing of a
+    refused package is imported.
+
+    Raises:
+        UserError: naming the key and the target.
+    """
+    if isinstance(node, list):
+        for i, item in enumerate(node):
+            check_trusted(item, f"{where}[{i}]")
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node:
+        _check_target(str(node["_target_"]), where)
+    for key, value in node.items():
+        check_trusted(value, f"{where}.{key}")
+
+
+def _check_target(target: str, where: str) -> None:
+    own = tuple(filter(None, os.environ.get("DGMBENCH_TRUST", "").split(",")))
+
+    def inside(name: str) -> bool:
+        return any(name == package or name.startswith(f"{package}.") for package in TRUSTED + own)
+
+    found = None
+    if inside(target):
+        with suppress(Exception):  # then it is no class of theirs
+            found = hydra.utils.get_object(target)
+    if not (inspect.isclass(found) and inside(found.__module__)):
+        raise UserError(
+            f"{where}._target_ must be a class of {', '.join(TRUSTED + own)} (others by "
+            f"DGMBENCH_TRUST=package, if you trust where this run came from), got {target}"
+        )
 
 
 def check_signatures(node: Any, where: str) -> None:

@@ -1,5 +1,6 @@
 """The record of a run: one JSON file, written whole or not at all."""
 
+import hashlib
 import json
 import math
 import os
@@ -114,15 +115,17 @@ class Record:
         return None
 
     def to_json(self) -> str:
-        """Return the file's text."""
-        return json.dumps(_clean(asdict(self)), indent=1, allow_nan=False) + "\n"
+        """Return the file's text, with a digest of the rest."""
+        values = _clean(asdict(self))
+        values["digest"] = _digest(values)
+        return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
         """Read a file's text.
 
         Raises:
-            ValueError: if it is no record of this schema.
+            ValueError: if it is no record of this schema, or was changed since it was written.
         """
         try:
             values = json.loads(text)
@@ -131,6 +134,12 @@ class Record:
             raise ValueError(f"not a record: {error}") from None
         if version != SCHEMA_VERSION:
             raise ValueError(f"schema_version must be {SCHEMA_VERSION}, got {version}")
+        digest = values.pop("digest", None)  # older ones have none
+        if digest not in (None, _digest(values)):
+            raise ValueError(
+                "edited by hand or damaged: its digest is not that of its content (restore it, or "
+                "delete it, and the same command makes it anew)"
+            )
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise ValueError(f"not a record: unknown keys {sorted(unknown)}")
@@ -181,6 +190,10 @@ def write_atomically(path: Path, text: str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _clean(value: Any) -> Any:

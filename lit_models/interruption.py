@@ -13,6 +13,7 @@ FORCED_EXIT_CODE = 130
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 _requested: str | None = None
+_impatient = False  # a SIGINT has come already
 
 
 class Interrupted(BaseException):
@@ -49,18 +50,20 @@ def signals_noted() -> Iterator[None]:
 
     What was saved is whole at any time, so nothing is cleaned up then.
     """
-    global _requested
+    global _requested, _impatient
     before = {number: signal.signal(number, _note) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _requested = None
+        _requested, _impatient = None, False
 
 
 def _note(number: int, frame: Any) -> None:
-    name = signal.Signals(number).name
-    if _requested == name == "SIGINT":
-        os._exit(FORCED_EXIT_CODE)
-    request(name)
+    global _impatient
+    if number == signal.SIGINT:
+        if _impatient:
+            os._exit(FORCED_EXIT_CODE)
+        _impatient = True
+    request(signal.Signals(number).name)

@@ -82,3 +82,26 @@ def test_unknown_status():
 
 def test_no_file_is_no_record(tmp_path):
     assert read_record(tmp_path / "record.json") is None
+
+
+@pytest.mark.parametrize(("old", "new"), [("12.5", "11.5"), ('"finished"', '"failed"')])
+def test_a_record_edited_by_hand_is_refused(tmp_path, old, new):
+    path = tmp_path / "record.json"
+    record(evaluations=[evaluation(12.5)]).write(path)
+    assert read_record(path).evaluations[0].metrics == {"fd": 12.5}
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=r"record.json: edited by hand or damaged"):
+        read_record(path)
+
+
+def test_no_secret_reaches_a_record(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef")
+    config = {"model": {"api_key": "mine", "width": 4}}
+    reason = "failed at https://me:pa55word@host/ with 0123456789abcdef"
+    record(config=config, reason=reason).write(tmp_path / "record.json")
+    text = (tmp_path / "record.json").read_text()
+    assert "0123456789abcdef" not in text
+    assert "pa55word" not in text
+    assert '"mine"' not in text
+    assert read_record(tmp_path / "record.json").config["model"]["width"] == 4
