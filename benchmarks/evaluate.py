@@ -50,9 +50,10 @@ __all__ = [
     "load_into",
     "load_model",
     "open_run",
+    "parameter_dtype",
 ]
 
-DTYPES = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
+NARROW_OR_WIDE = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
 
 
 class Scoring:
@@ -224,13 +225,18 @@ def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativ
         CheckpointError: if there is none, or it does not belong to this config.
     """
     model: LitGenerativeModel = instantiate(cfg.model, "model")
-    model.to(DTYPES.get(cfg.precision, torch.float32))
+    model.to(parameter_dtype(cfg.precision))
     images_seen = load_into(model, run.checkpoints, checkpoint, run_id(cfg))
     return model.eval().to(_device()), images_seen
 
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def parameter_dtype(precision: str) -> torch.dtype:
+    """Return the type of the parameters under Lightning's name of a precision."""
+    return NARROW_OR_WIDE.get(precision, torch.float32)
 
 
 def load_into(model: LitGenerativeModel, folder: Path, checkpoint: str, run_id: str) -> int:

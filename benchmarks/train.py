@@ -18,7 +18,7 @@ from benchmarks.bookkeeping import Book
 from benchmarks.compose import Composed, compose_group
 from benchmarks.environment import exact_arithmetic, is_first_process
 from benchmarks.errors import UserError, one_line, user_errors
-from benchmarks.evaluate import Scoring, load_into
+from benchmarks.evaluate import Scoring, load_into, parameter_dtype
 from benchmarks.evaluation_ids import protocol_fingerprint
 from benchmarks.instantiate import instantiate
 from benchmarks.paths import check_writable
@@ -260,6 +260,8 @@ def _model(composed: Composed, datamodule: DataModule) -> LitGenerativeModel:
             built.check(ModelSource(model), datamodule)
             if name == cfg.track.protocol:
                 check_best(cfg.track, built.value_names)
+    # before Lightning does so: it loads a checkpoint first, and would round it to float32
+    model.to(parameter_dtype(cfg.precision))
     model.speed_up(cfg.channels_last, cfg.compile)
     return model
 

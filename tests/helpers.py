@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
+import yaml
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from benchmarks.compose import Composed, compose
+from benchmarks.paths import CONFIGS
 
 METHODS = {  # those of the quick table, at a size for tests
     "ns_gan": "lucic2018_ns_gan_quick",
@@ -22,6 +24,31 @@ METHODS = {  # those of the quick table, at a size for tests
     "vae": "lucic2018_vae_quick",
     "pixel_cnn": "oord2016_pixelcnn_quick",
 }
+PARTS = ("model", "loss", "penalty", "network")  # config groups that make one kind of training
+
+
+def _parts_of(experiment: str) -> dict[str, str]:
+    """Return the parts that an experiment, or what it inherits from, chooses."""
+    found: dict[str, str] = {}
+    text = (CONFIGS / "experiment" / f"{experiment}.yaml").read_text()
+    for entry in yaml.safe_load(text).get("defaults", []):
+        if isinstance(entry, str):
+            found |= {} if entry == "_self_" else _parts_of(entry)
+            continue
+        for key, value in entry.items():
+            group, _, place = key.removeprefix("override /").partition("@")
+            found |= {place or group: value} if group in PARTS else {}
+    return found
+
+
+def _kinds() -> list[str]:
+    kinds: dict[tuple[tuple[str, str], ...], str] = {}
+    for path in sorted((CONFIGS / "experiment").glob("*.yaml")):
+        kinds.setdefault(tuple(sorted(_parts_of(path.stem).items())), path.stem)
+    return list(kinds.values())
+
+
+KINDS = _kinds()  # one experiment of each kind of training; a new model is among them by itself
 
 
 def bare_trainer(max_steps: int, **settings) -> Trainer:
@@ -109,5 +136,4 @@ def without_dead_biases(state):
     for mean in means:
         stem, index, _ = mean.rsplit(".", 2)
         biases.append(f"{stem}.{int(index) - 1}.bias")
-    assert set(biases) <= set(state)
     return {k: v for k, v in state.items() if k not in {*means, *biases}}

@@ -1,4 +1,4 @@
-"""Killed and resumed = never interrupted, to the bit, for every method of the quick table."""
+"""Killed and resumed = never interrupted, to the bit, for every kind of training."""
 
 import csv
 import os
@@ -14,7 +14,7 @@ import torch
 from benchmarks.runs import Run
 from benchmarks.train import train
 from datamodules.base import BatchStream
-from tests.helpers import METHODS, assert_same_state, tiny_run
+from tests.helpers import KINDS, METHODS, assert_same_state, tiny_run
 
 ROOT = Path(__file__).parents[2]
 STEPS = 7
@@ -25,18 +25,20 @@ class Killed(BaseException):
 
 
 EXTRAS = {  # options with state of their own
-    "ns_gan_with_extras": [
+    "ns_gan_with_extras": (
+        "lucic2018_ns_gan_quick",
         "model.ema_decay=0.9",
         "model.clip_grad_norm=0.5",
         "model.schedule={_target_: lit_models.schedules.LinearSchedule, begin_images: 8, "
         "end_images: 48, final_factor: 0.1}",
-    ]
+    ),
+    "vae_in_float64": ("lucic2018_vae_quick", "precision=64-true"),
 }
 
 
 def composed_run(method):
-    experiment = METHODS.get(method, METHODS["ns_gan"])
-    composed = tiny_run(experiment, ["logger=csv", *EXTRAS.get(method, [])], steps=STEPS)
+    experiment, *overrides = EXTRAS.get(method, [METHODS.get(method, method)])
+    composed = tiny_run(experiment, ["logger=csv", *overrides], steps=STEPS)
     composed.cfg.checkpoint_every_images = 2 * composed.cfg.images_seen // STEPS
     return composed
 
@@ -63,7 +65,7 @@ def kill_after(monkeypatch, batches):
     monkeypatch.setattr(BatchStream, "__iter__", cut)
 
 
-@pytest.mark.parametrize("method", [*METHODS, *EXTRAS])
+@pytest.mark.parametrize("method", [*KINDS, *EXTRAS])
 def test_resumed_equals_uninterrupted(method, outputs, monkeypatch):
     composed = composed_run(method)
     run = Run.of(composed)

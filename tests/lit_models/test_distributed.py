@@ -1,4 +1,4 @@
-"""Two processes are one: training in float64 over 20 updates, metrics, errors."""
+"""Two and three processes are one: training in float64 over 20 updates, metrics, errors."""
 
 import os
 import socket
@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.instantiate import instantiate
 from benchmarks.records import Record
-from tests.helpers import METHODS, assert_same_state, without_dead_biases
+from lit_models.callbacks.checkpoints import find_checkpoints
+from tests.helpers import KINDS, assert_same_state, bare_trainer, tiny_run, without_dead_biases
 
 WORKER = Path(__file__).with_name("ddp_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -27,7 +29,7 @@ def results(tmp_path_factory):
     """What one process and two processes saved, by (name, rank, world size)."""
     out = tmp_path_factory.mktemp("ddp")
     jobs = []
-    for world in (1, 2):
+    for world in (1, 2, 3):
         port = free_port()
         jobs += [
             subprocess.Popen(
@@ -42,7 +44,7 @@ def results(tmp_path_factory):
         ]
     try:
         for job in jobs:
-            output, _ = job.communicate(timeout=240)
+            output, _ = job.communicate(timeout=600)
             assert job.returncode == 0, output[-3000:]
     finally:
         for job in jobs:
@@ -51,21 +53,39 @@ def results(tmp_path_factory):
     def get(name, rank=0, world=1):
         return torch.load(out / f"{name}-{rank}of{world}.pt", weights_only=True)
 
+    get.out = out
     return get
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_two_processes_train_the_model_of_one(results, method):
-    one = results(method)
+@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("experiment", KINDS)
+def test_several_processes_train_the_model_of_one(results, experiment, world):
+    one, many = results(experiment), results(experiment, 0, world)
     assert one[next(iter(one))].dtype == torch.float64
-    assert_same_state(results(method, 0, 2), results(method, 1, 2))
+    for rank in range(1, world):
+        assert_same_state(results(experiment, rank, world), many)
+    assert_same_but_for_rounding(many, one)
+
+
+def assert_same_but_for_rounding(a, b):
     # float64; 20 updates amplify the rounding of another order of sums
-    assert_same_state(
-        without_dead_biases(results(method, 0, 2)),
-        without_dead_biases(one),
-        rtol=1e-10,
-        atol=1e-10,
-    )
+    assert_same_state(without_dead_biases(a), without_dead_biases(b), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("experiment", KINDS)
+def test_saved_on_two_processes_and_resumed_on_one(results, experiment):
+    torch.manual_seed(0)
+    cfg = tiny_run(experiment, batch_size=12, steps=20).cfg
+    if "batch_norm" in cfg.model.get("discriminator", {}):
+        cfg.model.discriminator.batch_norm = True
+    model = instantiate(cfg.model, "model").double()
+    data = instantiate(cfg.datamodule, "datamodule")
+    data.setup()
+    (_, half) = find_checkpoints(results.out / "half-of2" / experiment)
+    assert int(half.stem) == 10 * model.images_per_step
+    trainer = bare_trainer(20, precision="64-true")
+    trainer.fit(model, datamodule=data, ckpt_path=half, weights_only=True)
+    assert_same_but_for_rounding(model.state_dict(), results(experiment))
 
 
 def test_metrics_with_counts_that_do_not_divide(results):
