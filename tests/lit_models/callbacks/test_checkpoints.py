@@ -1,11 +1,16 @@
 """Checkpoints: where they are saved, how many are kept, which is chosen, what is refused."""
 
+import errno
+import os
+
 import pytest
 import torch
 
+from lit_models.callbacks import checkpoints
 from lit_models.callbacks.checkpoints import (
     CheckpointError,
     Checkpoints,
+    SaveError,
     crossed,
     find_checkpoint,
     load_checkpoint,
@@ -23,11 +28,10 @@ def test_crossed_is_the_first_step_at_or_past(images_seen, step, every, expected
     assert crossed(images_seen, step, every) is expected
 
 
-def fit(folder, steps, every=12, snapshots=None, key="abc"):
+def fit(folder, steps, every=12, snapshots=None, key="abc", minutes=None):
     model = make()  # 12 images per step
-    bare_trainer(steps, callbacks=[Checkpoints(folder, every, key, snapshots)]).fit(
-        model, stream(model)
-    )
+    saving = Checkpoints(folder, every, key, snapshots, minutes)
+    bare_trainer(steps, callbacks=[saving]).fit(model, stream(model))
     return model
 
 
@@ -53,6 +57,47 @@ def test_the_newest_readable_one_is_chosen(tmp_path):
     assert find_checkpoint(tmp_path / "none", "abc") is None
 
 
+def test_a_torn_one_is_named_and_so_is_a_changed_bit(tmp_path, caplog):
+    fit(tmp_path, steps=5)
+    newest = tmp_path / "60.ckpt"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    assert find_checkpoint(tmp_path, "abc")[0].name == "48.ckpt"
+    (said,) = caplog.messages
+    assert said.startswith(f"dgmbench: {newest} is no readable checkpoint: ")
+    assert said.endswith("; going on from 48.ckpt")
+
+
+def test_one_of_a_newer_program_is_refused(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "SCHEMA_VERSION", 2)
+        fit(tmp_path, steps=5)
+    with pytest.raises(CheckpointError, match="must have schema_version <= 1, got 2"):
+        find_checkpoint(tmp_path, "abc")
+
+
+def test_time_saves_too(tmp_path):
+    fit(tmp_path, steps=3, every=1000, minutes=1e-9)
+    assert {p.name for p in tmp_path.iterdir()} == {"24.ckpt", "36.ckpt"}
+    fit(tmp_path / "off", steps=3, every=1000)
+    assert not (tmp_path / "off").exists()
+
+
+def test_what_cannot_be_saved_leaves_the_others_alone(tmp_path, monkeypatch):
+    fit(tmp_path, steps=2)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def full(self, checkpoint, path, *args, **kwargs):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("lightning.pytorch.strategies.Strategy.save_checkpoint", full)
+    with pytest.raises(SaveError, match=r"checkpoint 12 could not be saved in .*: No space left"):
+        fit(tmp_path, steps=2)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
 def test_one_of_another_run_is_refused(tmp_path):
     fit(tmp_path, steps=1)
     with pytest.raises(CheckpointError, match="must come from run other, got one of run abc"):
@@ -63,7 +108,7 @@ def test_nothing_but_tensors_and_plain_values(tmp_path):
     """weights_only loading succeeds, and a pickled object is not executed."""
     fit(tmp_path, steps=1)
     assert load_checkpoint(tmp_path / "12.ckpt", "abc")["images_seen"] == 12
-    torch.save({"run_id": "abc", "evil": object()}, tmp_path / "24.ckpt")
+    torch.save({"run_id": "abc", "schema_version": 1, "evil": object()}, tmp_path / "24.ckpt")
     assert find_checkpoint(tmp_path, "abc")[0].name == "12.ckpt"
 
 
