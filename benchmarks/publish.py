@@ -14,7 +14,7 @@ from benchmarks.tables.plan import Plan, make_plan, published_record_path
 from benchmarks.tables.render import render
 from benchmarks.tables.spec import load_spec
 
-__all__ = ["publish"]
+__all__ = ["into_readme", "publish"]
 
 
 def publish(name: str, seeds: int | None = None) -> int:
@@ -36,7 +36,7 @@ def publish(name: str, seeds: int | None = None) -> int:
     samples_figure(_merge_grids(plan, folder / "grids"), figure)
     stale = _stale(plan, folder / "records")
     markdown = (folder / "table.md").read_text()
-    shown = _into_readme(name, markdown, Path("README.md"))
+    shown = into_readme(name, markdown, Path("README.md"))
     print(
         f"{added} records added or renewed, {len(records)} current, {len(stale)} stale: {folder}"
     )
@@ -94,7 +94,7 @@ def _stale(plan: Plan, folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("*.json") if p.name not in current)
 
 
-def _into_readme(name: str, markdown: str, readme: Path) -> bool:
+def into_readme(name: str, markdown: str, readme: Path) -> bool:
     """Replace what stands between the table's marks; return whether they are there."""
     if not readme.exists():
         return False

@@ -6,6 +6,11 @@ import pytest
 import torch
 
 
+def pytest_addoption(parser):
+    text = "write what tests/reliability shows into results/reliability.md and the README"
+    parser.addoption("--write-reliability", action="store_true", help=text)
+
+
 @pytest.fixture(autouse=True)
 def _quiet_and_single_threaded():
     """Small tensors gain nothing from threads; resume is exact for one number of threads."""

@@ -1,0 +1,50 @@
+"""Gathers what the tests of this folder show into one table."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.publish import into_readme
+from benchmarks.records import write_atomically
+
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "results" / "reliability.md"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(item.fspath).parent == Path(__file__).parent:
+            assert item.get_closest_marker("outcome"), f"{item.name} has no outcome"
+
+
+@pytest.fixture
+def seen(request):
+    """Keep a figure for the table, such as 25 of 25."""
+    return lambda text: request.node.user_properties.append(("seen", text))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    result = yield
+    marker = item.get_closest_marker("outcome")
+    if marker is not None and call.when == "call":
+        seen = dict(item.user_properties).get("seen")
+        passed = result.get_result().outcome
+        said = {"passed": seen or "so it was", "failed": "FAILED", "skipped": "not run here"}
+        rows(item.config).append((*marker.args, said[passed]))
+
+
+def rows(config):
+    """The rows so far."""
+    if not hasattr(config, "reliability"):
+        config.reliability = []
+    return config.reliability
+
+
+def pytest_sessionfinish(session):
+    if session.config.getoption("--write-reliability", default=False):
+        lines = ["| what happens | what then | seen |", "| --- | --- | --- |"]
+        lines += [f"| {' | '.join(row)} |" for row in rows(session.config)]
+        text = "\n".join(lines) + "\n"
+        write_atomically(TABLE, text)
+        into_readme("reliability", text, ROOT / "README.md")
