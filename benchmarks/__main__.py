@@ -1,6 +1,7 @@
 """The command line: one verb, one function. Heavy imports happen inside the verb."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -41,8 +42,12 @@ def train(arguments: argparse.Namespace) -> int:
         for line in describe(record):
             print(f"  {line}")
     if record.status == "failed":
-        print(f"the traceback is in {run.folder / 'error.txt'}", file=sys.stderr)
-    return 1 if record.status == "failed" else 0
+        if is_first_process():
+            print(f"the traceback is in {run.folder / 'error.txt'}", file=sys.stderr)
+        elif str(record.reason).startswith("rank 0"):  # who would have said so
+            print(f"dgmbench: {record.reason}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -207,6 +212,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; mistakes of the user give one line and exit code 2."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # we tell of processes that died
     arguments = parser().parse_args(argv)
     if arguments.verb == "evaluate":
         first = arguments.overrides[0]

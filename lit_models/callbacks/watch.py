@@ -38,6 +38,7 @@ class Watch(Callback):
         self._heard: dict[int, tuple[str, float]] = {}
         self._done = threading.Event()
         self._store: Any = None
+        self._thread: threading.Thread | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if world()[1] == 1 or self._store is not None:
@@ -49,7 +50,8 @@ class Watch(Callback):
         self._name = f"rank {self.rank} (process {os.getpid()} on {socket.gethostname()})"
         self._beat(0)
         dist.barrier()  # every first beat is there
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -63,6 +65,10 @@ class Watch(Callback):
     def end(self) -> None:
         """Stop beating; the others do not miss this process any more."""
         self._done.set()
+        if (
+            self._thread is not None
+        ):  # a thread that asks the store must not see the interpreter end
+            self._thread.join(2 * GONE_SECONDS)
 
     def explain(self, exception: BaseException) -> str | None:
         """Return which process died, where an exchange failed; None if it was not for that."""
