@@ -5,10 +5,10 @@ JOBS ?= $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)))")
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup table test test-slow speed lint format clean
+.PHONY: help setup table test reliability test-slow speed lint format clean
 
 help:
-	@echo "make table | test | test-slow | speed | lint | format"
+	@echo "make table | test | reliability | test-slow | speed | lint | format"
 
 setup: $(READY)
 
@@ -26,6 +26,9 @@ table: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow and not gpu and not slurm and not data"
+
+reliability: $(READY)
+	$(BIN)/python -m pytest tests/reliability --write-reliability
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m "slow and not gpu and not slurm and not data"

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.compose import Composed
 from benchmarks.errors import UserError
 from benchmarks.identity import run_id
-from benchmarks.lease import HeldError, held
+from benchmarks.lease import HeldError, Owner, held, owner_of
 from benchmarks.paths import outputs_dir
 from benchmarks.records import Record, read_record
 
@@ -76,6 +76,10 @@ class Run:
             for left in (*self.folder.glob(".*.part"), *self.checkpoints.glob("*.part")):
                 left.unlink()  # by a process that was killed while it wrote
             yield
+
+    def owner(self) -> Owner | None:
+        """Return the process that holds the run, or None."""
+        return owner_of(self.folder / ".lock")
 
     def record(self) -> Record | None:
         """Return the record, or None."""

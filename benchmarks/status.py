@@ -1,10 +1,10 @@
 """`dgmbench status`: what the runs of the working space, or of one table, are doing."""
 
 import json
-import time
-from pathlib import Path
+from functools import cache
 
-from benchmarks.errors import user_errors
+from benchmarks.compose import compose
+from benchmarks.errors import UserError, user_errors
 from benchmarks.paths import outputs_dir
 from benchmarks.records import Record, read_record
 from benchmarks.runs import Run
@@ -12,8 +12,6 @@ from benchmarks.tables.plan import make_plan
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["print_status"]
-
-ALIVE_SECONDS = 60  # a run that wrote progress since is taken to be running
 
 
 def print_status(table: str | None) -> int:
@@ -34,20 +32,40 @@ def print_status(table: str | None) -> int:
 def _line(label: str, run: Run) -> str:
     with user_errors(ValueError):
         record = read_record(run.record_path)
-    return f"{label:<60} {_state(record, run.progress_path)}"
-
-
-def _state(record: Record | None, progress: Path) -> str:
     if record is None:
-        return "missing"
+        return f"{label:<60} missing"
+    return f"{label:<60} {_stale(record)}{_state(record, run)}"
+
+
+def _stale(record: Record) -> str:
+    """Return a remark on a run of an earlier revision of its experiment, else nothing."""
+    parts = record.run_id.split("-")
+    now = _revision(record.experiment, record.dataset) if len(parts) == 3 else None
+    if now is None or int(parts[1][1:]) >= now:
+        return ""
+    return f"stale (revision {parts[1][1:]}, now {now}): "
+
+
+@cache
+def _revision(experiment: str, dataset: str) -> int | None:
+    """Return the revision that an experiment has now; None for one that is gone."""
+    try:
+        return compose([f"experiment={experiment}", f"datamodule={dataset}"]).cfg.revision
+    except UserError:
+        return None
+
+
+def _state(record: Record, run: Run) -> str:
     if record.status == "finished":
         return f"finished, {len(record.evaluations)} evaluation(s)"
     if record.status == "interrupted":
         try:
-            values = json.loads(progress.read_text())
+            values = json.loads(run.progress_path.read_text())
             fraction = values["images_seen"] / max(values["budget_images"], 1)
-            alive = time.time() - progress.stat().st_mtime < ALIVE_SECONDS
         except (OSError, ValueError, KeyError):
             return f"interrupted: {record.reason}"
-        return f"{'running' if alive else 'interrupted'} at {fraction:.0%}"
+        owner = run.owner()
+        if owner is None or owner.is_dead_here():
+            return f"interrupted at {fraction:.0%}"
+        return f"running at {fraction:.0%} ({owner})"
     return f"{record.status}: {record.reason}"

@@ -4,12 +4,14 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import torch
 from tqdm import tqdm
 
 from benchmarks.speed.libraries import batches, extractor, frechet
 from benchmarks.speed.panel import growth, panel, panel_memory
+from benchmarks.speed.survival import survival
 from benchmarks.speed.training import Side, training
 from benchmarks.train import quiet
 
@@ -38,8 +40,8 @@ def main() -> None:
         rates = f"{a:,.4g} against {b:,.4g} {case.unit}"
         print(f"{case.label}: {rates}, ratio {ratio:.2f} ({case.goal}; {case.rounds} rounds)")
     print(panel_memory())
-    for line in (*panel(), *growth()):
-        print(line)
+    for line in chain(survival(), panel(), growth()):
+        print(line, flush=True)
 
 
 def alternate(ours: Side, theirs: Side, label: str, rounds: int) -> tuple[float, float, float]:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import status
 from benchmarks.__main__ import main
+from benchmarks.bookkeeping import Book
+from benchmarks.compose import compose
 from benchmarks.paths import CONFIGS
+from benchmarks.runs import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -159,6 +163,23 @@ def test_list_shows_every_file(capsys):
             assert path.stem in shown
     assert main(["list", "tables"]) == 0
     assert "quick" in capsys.readouterr().out
+
+
+def test_status_names_stale_and_running_runs(outputs, capsys, monkeypatch):
+    composed = compose(["experiment=toy_ns_gan"])
+    one = Run.of(composed)
+    record = Book.open(composed, one).record
+    record.reason = "started and not ended"
+    record.write(one.record_path)
+    one.progress_path.write_text('{"images_seen": 5, "budget_images": 10}')
+    assert main(["status"]) == 0
+    assert "interrupted at 50%" in capsys.readouterr().out
+    with one.locked():
+        main(["status"])
+    assert f"running at 50% (process {os.getpid()} on " in capsys.readouterr().out
+    monkeypatch.setattr(status, "_revision", lambda experiment, dataset: 2)
+    main(["status"])
+    assert "stale (revision 1, now 2): interrupted at 50%" in capsys.readouterr().out
 
 
 def test_status_of_a_table(outputs, capsys):
