@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import __version__
 from benchmarks.environment import is_first_process
 from benchmarks.errors import UserError
+from benchmarks.redaction import redacted
 from lit_models.interruption import EXIT_CODE, Interrupted, signals_noted
 
 __all__ = ["main"]
@@ -223,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return arguments.function(arguments)
     except UserError as error:
         if is_first_process():
-            print(f"dgmbench: {error}", file=sys.stderr)
+            print(f"dgmbench: {redacted(str(error))}", file=sys.stderr)
         return 2
     except Interrupted as signal:
         if is_first_process():

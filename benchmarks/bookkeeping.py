@@ -20,7 +20,7 @@ from benchmarks.environment import (
 from benchmarks.errors import user_errors
 from benchmarks.identity import NOT_IDENTITY, identity
 from benchmarks.records import Evaluation, Record, write_atomically
-from benchmarks.redaction import redacted
+from benchmarks.redaction import redacted, redacted_values
 from benchmarks.runs import Run
 from datamodules.base import DataModule
 
@@ -92,16 +92,13 @@ class Book:
         }
         record.status, record.reason = "interrupted", "started and not ended"
         self.write()
-        self._write_text("config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        values = redacted_values(OmegaConf.to_container(cfg, resolve=True))
+        self._write_text("config.yaml", OmegaConf.to_yaml(values))
 
     def keep(self, evaluation: Evaluation) -> None:
         """Add an evaluation and write."""
         self.record.add(evaluation)
         self.write()
-
-    def kept(self, checkpoint: str) -> bool:
-        """Return whether there is an evaluation of a checkpoint."""
-        return any(e.checkpoint == checkpoint for e in self.record.evaluations)
 
     def take_stock(self, model: Any, seconds: float, device: torch.device, processes: int) -> None:
         """Fill in how far the run got, and what it cost."""
@@ -125,7 +122,7 @@ class Book:
     def end(self, status: str, reason: str | None) -> None:
         """Write how the run ended."""
         self.record.status, self.record.ended = status, now()
-        self.record.reason = None if reason is None else redacted(reason)
+        self.record.reason = reason
         self.write()
 
     @rank_zero_only
@@ -135,11 +132,11 @@ class Book:
 
     def write_error(self) -> None:
         """Write the traceback of the exception at hand."""
-        self._write_text("error.txt", traceback.format_exc())
+        self._write_text("error.txt", redacted(traceback.format_exc()))
 
     @rank_zero_only
     def _write_text(self, name: str, text: str) -> None:
-        write_atomically(self.run.folder / name, redacted(text))
+        write_atomically(self.run.folder / name, text)
 
 
 def now() -> str:
@@ -150,7 +147,7 @@ def now() -> str:
 def _portable(overrides: Sequence[str]) -> list[str]:
     """Leave out overrides that name paths, hosts or accounts."""
     return [
-        redacted(o)
+        o
         for o in overrides
         if o.split("=")[0].split(".")[-1] not in NOT_IDENTITY
         and o.lstrip("+~").split("=")[0].split(".")[0] not in PRIVATE

@@ -214,7 +214,7 @@ def open_run(folder: Path) -> tuple[Run, DictConfig]:
         cfg = OmegaConf.load(run.config_path)
     assert isinstance(cfg, DictConfig)
     for key in ("datamodule", "model"):
-        check_trusted(OmegaConf.to_container(cfg[key]), key)
+        check_trusted(OmegaConf.to_container(cfg[key], resolve=True), key)
     return run, cfg
 
 

@@ -9,7 +9,6 @@ import os
 import secrets
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,8 +20,8 @@ from pathlib import Path
 __all__ = ["HeldError", "Owner", "held", "owner_of"]
 
 BEAT_SECONDS = 10.0
-SILENT_SECONDS = 60.0  # without a beat, an owner elsewhere is suspected
-WATCH_SECONDS = 25.0  # and taken for dead if it stays silent while watched
+WATCH_SECONDS = 25.0  # without a beat, an owner elsewhere is taken for dead
+WRITE_SECONDS = 5.0  # and a file without an owner for one whose writer died
 POLL_SECONDS = 0.2
 UNKNOWN = "?"
 
@@ -65,6 +64,12 @@ class Owner:
         """Return whether the process has ended; None if it cannot be seen from here."""
         if self.place != _place() or UNKNOWN in self.place:
             return None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False  # another user's, which may be hidden
         return _born(self.pid) != self.born
 
 
@@ -84,10 +89,10 @@ def held(path: Path, wait: bool = False) -> Iterator[None]:
         owner = owner_of(path)
         if _is_dead(path, owner):
             _remove(path, owner)
-        elif wait:
-            time.sleep(POLL_SECONDS)
-        else:
+        elif path.exists() and not wait:
             raise HeldError(str(owner or "a process that is just starting"))
+        else:
+            time.sleep(POLL_SECONDS)
     done = threading.Event()
     beats = threading.Thread(target=_beat, args=(path, me, done), daemon=True)
     beats.start()
@@ -121,21 +126,14 @@ def _create(path: Path, me: Owner) -> bool:
 def _is_dead(path: Path, owner: Owner | None) -> bool:
     """Decide whether an owner has ended.
 
-    The age of a beat is taken on the file system's clock, and no clock is trusted alone: a silent
-    owner is watched before it is taken for dead.
+    One that cannot be seen is watched for a beat; no clock is asked, since they may be wrong.
     """
     if owner is not None and (dead := owner.is_dead_here()) is not None:
         return dead
     beat = _modified(path)
-    if beat is None:
-        return False  # gone: try again
-    with tempfile.TemporaryFile(dir=path.parent) as file:
-        age = os.fstat(file.fileno()).st_mtime - beat / 1e9
-    if abs(age) < SILENT_SECONDS and owner is not None:
-        return False
-    end = time.monotonic() + (WATCH_SECONDS if owner is not None else 1.0)
+    end = time.monotonic() + (WATCH_SECONDS if owner is not None else WRITE_SECONDS)
     while time.monotonic() < end:
-        if _modified(path) != beat or owner_of(path) != owner:
+        if beat is None or _modified(path) != beat or owner_of(path) != owner:
             return False
         time.sleep(POLL_SECONDS)
     return True
@@ -149,16 +147,23 @@ def _modified(path: Path) -> int | None:
 
 
 def _remove(path: Path, owner: Owner | None) -> None:
-    """Remove a dead owner's file; one that another process has made meanwhile is put back."""
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    """Remove a dead owner's file, and none that another process has made meanwhile.
+
+    Of those that try, one makes the guard, looks again, and removes; a guard outlives a process
+    that was killed just then, and is removed by who has watched it for as long as an owner.
+    """
+    guard = path.with_name(f"{path.name}.breaking")
     try:
-        path.rename(aside)
-    except FileNotFoundError:
+        os.close(os.open(guard, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        if _is_dead(guard, None):
+            guard.unlink(missing_ok=True)
         return
-    if owner_of(aside) != owner and not path.exists():
-        aside.rename(path)
-    else:
-        aside.unlink()
+    try:
+        if owner_of(path) == owner:
+            path.unlink(missing_ok=True)
+    finally:
+        guard.unlink(missing_ok=True)
 
 
 def _beat(path: Path, me: Owner, done: threading.Event) -> None:

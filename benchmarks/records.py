@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks.redaction import hidden, redacted
+from benchmarks.redaction import redacted_values
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -116,7 +116,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return the file's text, with a digest of the rest."""
-        values = _clean(asdict(self))
+        values = redacted_values(_finite(asdict(self)))
         values["digest"] = _digest(values)
         return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
@@ -196,14 +196,12 @@ def _digest(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _clean(value: Any) -> Any:
-    """Replace numbers that JSON does not know by null, and hide secrets."""
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON does not know by null."""
     if isinstance(value, dict):
-        return {k: hidden(k) or _clean(v) for k, v in value.items()}
+        return {k: _finite(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_clean(v) for v in value]
-    if isinstance(value, str):
-        return redacted(value)
+        return [_finite(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

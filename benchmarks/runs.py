@@ -66,13 +66,15 @@ class Run:
         """Hold the run alone.
 
         Raises:
-            UserError: naming who holds it, if another process does.
+            UserError: naming who holds it, if another process does; if it cannot be written.
         """
         with ExitStack() as stack:
             try:
                 stack.enter_context(held(self.folder / ".lock"))
             except HeldError as owner:
                 raise UserError(f"run {self.folder} is in use by {owner}") from None
+            except OSError as error:
+                raise UserError(f"run {self.folder} must be writable: {error.strerror}") from None
             for left in (*self.folder.glob(".*.part"), *self.checkpoints.glob("*.part")):
                 left.unlink()  # by a process that was killed while it wrote
             yield

@@ -70,7 +70,6 @@ class Tracker(Callback):
         folder: Of the snapshots.
         run_id: Of the run.
         keep: Takes each evaluation, on every process.
-        kept: Whether the evaluation of a checkpoint is there, on the first process.
         progress: Whose clock of training leaves the scores out.
         config_dirs: The user's own config folders.
     """
@@ -82,14 +81,14 @@ class Tracker(Callback):
         folder: Path,
         run_id: str,
         keep: Callable[[Evaluation], None],
-        kept: Callable[[str], bool],
         progress: Progress,
         config_dirs: Sequence[str] = (),
     ) -> None:
         self.track, self.weights, self.folder, self.run_id = track, weights, folder, run_id
-        self.keep, self.kept = keep, kept
+        self.keep = keep
         self.progress, self.config_dirs = progress, config_dirs
         self.best: float | None = None
+        self._scored_at = 0  # images_seen
         self._scoring: Scoring | None = None
 
     @property
@@ -98,17 +97,17 @@ class Tracker(Callback):
         return [self.track.protocol, str(self.track.keep_best_by), self.track.better, self.weights]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best value so far, and of what."""
-        return {"best": self.best, "of": self._best_of}
+        """Return the best value so far, of what, and when the last score was taken."""
+        return {"best": self.best, "of": self._best_of, "scored_at": self._scored_at}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._scored_at = state_dict["scored_at"]
         self.best = state_dict["best"] if state_dict["of"] == self._best_of else None
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Catch up on the score in which the run was stopped."""
         now, step = pl_module.images_seen, pl_module.images_per_step
-        due = now > 0 and crossed(now, step, self.track.every_images)
-        if due and not trainer.strategy.broadcast(self.kept(str(now))):
+        if self._scored_at != now > 0 and crossed(now, step, self.track.every_images):
             self._score(trainer, pl_module)
 
     def on_train_batch_end(
@@ -132,6 +131,7 @@ class Tracker(Callback):
         finally:
             model.weights = before
         self.keep(found)
+        self._scored_at = seen
         values = {f"track/{found.protocol}/{n}": v for n, v in found.metrics.items()}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=seen)

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC, EROFS
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -109,16 +111,17 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
     if not was_finished:
         book.begin(datamodule, parts.model.draws_dropout)
     try:
-        _fit(run, parts)
+        _fit(parts)
         if not was_finished:
             _take_stock(book, parts)
         _evaluate(book, parts)
         book.end("finished", None)
     except BaseException as error:
+        parts.watch.tell(error)
         status, reason = _why(error, parts.watch)
         with suppress(OSError):  # a full disk: the cause is told, and the old record is whole
             _write_end(book, parts, status, reason, was_finished)
-        if isinstance(error, SaveError):
+        if isinstance(error, SaveError) or _is_full(error):
             raise UserError(one_line(error)) from error
         if was_finished or isinstance(error, UserError) or not isinstance(error, Exception):
             raise
@@ -127,6 +130,10 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
         parts.watch.end()
     _summarize(parts.trainer.loggers, record)
     return record
+
+
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EROFS)
 
 
 def _write_end(book: Book, parts: Parts, status: str, reason: str, was_finished: bool) -> None:
@@ -191,7 +198,7 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
             cfg.snapshot_every_images,
             cfg.checkpoint_every_minutes,
         )
-        watch = Watch(cfg.process_timeout_seconds, lambda why: book.end("failed", why))
+        watch = Watch(cfg.process_timeout_seconds, partial(_died, book))
     path, images_seen = (found[0], found[1]["images_seen"]) if found else (None, 0)
     progress = Progress(run.progress_path, budget, f"{composed.experiment} s{cfg.seed}", bar)
     trainer = instantiate(
@@ -205,7 +212,9 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
         ),
         callbacks=[
             watch,
-            Agreement(_agreed(composed, run, datamodule)),
+            Agreement(
+                {**_agreed(composed, run, datamodule), "checkpoint": path.name if path else "none"}
+            ),
             Monitor(cfg.log_every_updates),
             SampleGrids(
                 run.samples, cfg.sample_grid_every_images, fold_seed(cfg.seed, GRIDS), cfg.weights
@@ -228,6 +237,12 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
     return Parts(model, datamodule, trainer, progress, checkpoints, watch, path)
 
 
+def _died(book: Book, reason: str) -> None:
+    """Write which process died; a run that an earlier call finished keeps what it has."""
+    if book.record.status != "finished":
+        book.end("failed", reason)
+
+
 def _tracker(book: Book, progress: Progress) -> list[Tracker]:
     cfg, run = book.composed.cfg, book.run
     if cfg.track.protocol is None:
@@ -240,7 +255,6 @@ def _tracker(book: Book, progress: Progress) -> list[Tracker]:
             run.checkpoints,
             run.id,
             book.keep,
-            book.kept,
             progress,
             dirs,
         )
@@ -278,11 +292,14 @@ def _check_processes(trainer: Trainer, datamodule: DataModule, model: LitGenerat
         )
 
 
-def _agreed(composed: Composed, run: Run, datamodule: DataModule) -> dict[str, str]:
+def _agreed(
+    composed: Composed, run: Run, datamodule: DataModule, images_seen: int
+) -> dict[str, str]:
     """Return what all processes of a run must have in common."""
     cfg = composed.cfg
     return {
         "run id": run.id,
+        "checkpoint": str(images_seen),
         "data fingerprint": str(datamodule.found_fingerprint),
         "protocols": ", ".join(cfg.protocols),
         "snapshot_protocols": ", ".join(cfg.snapshot_protocols),
@@ -344,14 +361,14 @@ def quiet() -> None:
 # -- training and evaluation ---------------------------------------------------------------------
 
 
-def _fit(run: Run, parts: Parts) -> None:
+def _fit(parts: Parts) -> None:
     trainer, model = parts.trainer, parts.model
     with user_errors(DisagreementError):
         trainer.fit(
             model, datamodule=parts.datamodule, ckpt_path=parts.checkpoint, weights_only=True
         )
-    last = run.checkpoints / f"{model.images_seen}.ckpt"
-    if not trainer.strategy.broadcast(last.exists()):
+    resumed = parts.checkpoint is not None and int(parts.checkpoint.stem)
+    if model.images_seen not in (parts.checkpoints.saved_at, resumed):
         parts.checkpoints.save(trainer)
 
 

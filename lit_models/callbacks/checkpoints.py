@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -73,7 +74,7 @@ def save_snapshot(model: Any, folder: Path, name: int | str, run_id: str) -> Non
     content = {"state_dict": state, "images_seen": model.images_seen}
     with _saving(part):
         torch.save({**content, "run_id": run_id, "schema_version": SCHEMA_VERSION}, part)
-        _put_in_place(part, path, run_id)
+        _put_in_place(part, path)
 
 
 def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
@@ -84,13 +85,12 @@ def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
         CheckpointError: if it belongs to another run, or to a newer version of this program.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            broken = file.testzip()  # torch.load does not look at the checksums
-        if broken is not None:
-            raise ValueError(f"{broken} has a wrong checksum")
+        _check_whole(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         found, version = checkpoint["run_id"], checkpoint["schema_version"]
-    except Exception as error:
+    except PermissionError as error:
+        raise CheckpointError(f"{path} cannot be opened: {error.strerror}") from error
+    except (ValueError, KeyError, RuntimeError, EOFError, OSError, UnpicklingError) as error:
         raise TornError(f"{path} is no readable checkpoint: {error}") from error
     if version > SCHEMA_VERSION:
         raise CheckpointError(
@@ -203,15 +203,24 @@ class Checkpoints(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{trainer.lightning_module.images_seen}.ckpt"
         part = path.with_suffix(".part")
-        with _saving(part):
-            trainer.save_checkpoint(part)
-            if trainer.is_global_zero:
-                _put_in_place(part, path, self.run_id)
-                for old in find_checkpoints(self.folder)[KEPT:]:
-                    old.unlink()
+        # not save_checkpoint, in which the others wait while this one may fail
+        content = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        if trainer.is_global_zero:
+            with _saving(part):
+                trainer.strategy.save_checkpoint(content, part)
+                _put_in_place(part, path)
+            self._forget_others(path)
         trainer.strategy.barrier()
         self.saved_at = trainer.lightning_module.images_seen
         self._begin_waiting()
+
+    def _forget_others(self, newest: Path) -> None:
+        """Remove all but the newest two; one with a higher number is torn, or of a life undone."""
+        found = find_checkpoints(self.folder)
+        kept = found[found.index(newest) :][:KEPT]
+        for old in found:
+            if old not in kept:
+                old.unlink()
 
     def _begin_waiting(self) -> None:
         minutes = math.inf if self.every_minutes is None else self.every_minutes
@@ -226,7 +235,8 @@ class Questions:
     """
 
     def __init__(self) -> None:
-        self._next, self._last_step, self._last_time = 0, 0, time.monotonic()
+        self._next = 0
+        self._last: tuple[int, float] | None = None  # (step, time)
 
     def ask(self, any_of: bool, first: bool, step: int) -> tuple[bool, bool]:
         """Return (whether `any_of` holds on some process, `first` of the first process).
@@ -247,9 +257,11 @@ class Questions:
         return any_of_all > 0, of_first > 0
 
     def _steps_until(self, step: int) -> int:
-        now = time.monotonic()
-        rate = (step - self._last_step) / max(now - self._last_time, 1e-6)
-        self._last_step, self._last_time = step, now
+        now, last = time.monotonic(), self._last
+        self._last = (step, now)
+        if last is None:
+            return 1
+        rate = (step - last[0]) / max(now - last[1], 1e-6)
         return max(int(rate * ASK_SECONDS), 1)
 
 
@@ -258,19 +270,34 @@ def crossed(images_seen: int, images_per_step: int, every: int) -> bool:
     return images_seen // every > (images_seen - images_per_step) // every
 
 
-def _put_in_place(part: Path, path: Path, run_id: str) -> None:
-    """Give a file its name once it is on the disk and can be read."""
+def _put_in_place(part: Path, path: Path) -> None:
+    """Give a file its name once it is on the disk and whole."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
-    load_checkpoint(part, run_id)
+    _check_whole(part)
     part.replace(path)
+
+
+def _check_whole(path: Path) -> None:
+    """Compare the checksums in a file, at which torch.load does not look.
+
+    Raises:
+        ValueError: if one is wrong, or the file is not whole.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            broken = file.testzip()
+    except zipfile.BadZipFile as error:
+        raise ValueError(str(error)) from error
+    if broken is not None:
+        raise ValueError(f"{broken} has a wrong checksum")
 
 
 @contextmanager
 def _saving(part: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, TornError) as error:  # torch's writer raises RuntimeError
+    except (OSError, RuntimeError, ValueError) as error:  # torch's writer raises RuntimeError
         reason = _why_not(part, error)
         part.unlink(missing_ok=True)
         raise SaveError(

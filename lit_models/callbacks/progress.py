@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,17 +85,15 @@ class Progress(Callback):
         seconds = time.monotonic() - self._started
         rate = (images_seen - self._begin) / seconds if seconds > 0 else 0
         left = (self.budget_images - images_seen) / rate if rate > 0 else None
+        values = {
+            "images_seen": images_seen,
+            "budget_images": self.budget_images,
+            "seconds_left": left,
+        }
         part = self.path.with_suffix(".part")
-        part.write_text(
-            json.dumps(
-                {
-                    "images_seen": images_seen,
-                    "budget_images": self.budget_images,
-                    "seconds_left": left,
-                }
-            )
-        )
-        part.replace(self.path)
+        with suppress(OSError):  # a full disk ends a run at its next checkpoint, not here
+            part.write_text(json.dumps(values))
+            part.replace(self.path)
         if self._tqdm is not None:
             self._tqdm.update(images_seen - self._tqdm.n)
 

@@ -1,5 +1,6 @@
 """A process that died is named, and the others end instead of waiting for it."""
 
+import logging
 import os
 import socket
 import sys
@@ -13,11 +14,14 @@ import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
 from lit_models.collectives import world
+from lit_models.interruption import Interrupted
 
 __all__ = ["Watch"]
 
 BEAT_SECONDS = 1.0
 GONE_SECONDS = 4.0  # without a beat, where an exchange has failed already
+
+log = logging.getLogger("dgmbench")
 
 
 class Watch(Callback):
@@ -39,6 +43,7 @@ class Watch(Callback):
         self._done = threading.Event()
         self._store: Any = None
         self._thread: threading.Thread | None = None
+        self._clean = True
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if world()[1] == 1 or self._store is not None:
@@ -47,23 +52,22 @@ class Watch(Callback):
         # a connection of its own: others wait in theirs
         self._store = dist.distributed_c10d._get_default_store().clone()
         self._store.set_timeout(timedelta(seconds=GONE_SECONDS))
-        self._name = f"rank {self.rank} (process {os.getpid()} on {socket.gethostname()})"
+        self._name = f"process {os.getpid()} on {socket.gethostname()}"
         self._beat(0)
         dist.barrier()  # every first beat is there
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
+    def tell(self, error: BaseException) -> None:
         """Tell the others why this process ends, unless it is one of theirs that made it."""
-        own = isinstance(exception, Exception) and not _is_of_exchange(exception)
+        self._clean = isinstance(error, Interrupted)
+        own = isinstance(error, Exception) and not _is_of_exchange(error)
         if self._store is not None and own:
-            reason = " ".join(f"{type(exception).__name__}: {exception}".split())
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             self._try(lambda: self._store.set(f"watch/reason/{self.rank}", reason))
 
     def end(self) -> None:
-        """Stop beating; the others do not miss this process any more."""
+        """Stop beating; after a clean end the others do not miss this process."""
         self._done.set()
         if (
             self._thread is not None
@@ -83,19 +87,23 @@ class Watch(Callback):
         return None
 
     def _run(self) -> None:
-        count = 0
+        count, last = 0, time.monotonic()
         while not self._done.wait(BEAT_SECONDS):
             count += 1
             self._beat(count)
             self._listen()
+            if time.monotonic() - last > self.timeout_seconds / 2:
+                self._heard.clear()  # this process was suspended, and so, it seems, were all
+            last = time.monotonic()
             missing = self._missing(self.timeout_seconds)
             if missing is not None and not self._done.is_set():
                 print(f"dgmbench: {missing}; the job ends", file=sys.stderr, flush=True)
                 self.on_death(missing)
                 os._exit(1)  # the main thread may wait for ever
-        self._try(lambda: self._store.set(f"watch/beat/{self.rank}", f"{self._name}|end"))
+        if self._clean:
+            self._beat("end")
 
-    def _beat(self, count: int) -> None:
+    def _beat(self, count: int | str) -> None:
         self._try(lambda: self._store.set(f"watch/beat/{self.rank}", f"{self._name}|{count}"))
 
     def _listen(self) -> None:
@@ -109,10 +117,11 @@ class Watch(Callback):
 
     def _missing(self, seconds: float) -> str | None:
         now = time.monotonic()
-        for _, (text, heard) in sorted(self._heard.items()):
-            name, _, count = text.rpartition("|")
+        for rank, (text, heard) in sorted(self._heard.items()):
+            where, _, count = text.rpartition("|")
             if now - heard > seconds and count != "end":
-                return f"{name} has not answered for {now - heard:.0f} s"
+                log.warning("dgmbench: rank %d was %s", rank, where)
+                return f"rank {rank} has not answered for {now - heard:.0f} s"
         return None
 
     def _said(self) -> str | None:

@@ -31,6 +31,7 @@ def elsewhere():
 def soon(monkeypatch):
     monkeypatch.setattr(lease, "WATCH_SECONDS", 0.5)
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "WRITE_SECONDS", 0.1)
 
 
 def test_the_owner_is_named_and_lets_go(tmp_path):
@@ -73,15 +74,7 @@ def test_a_process_number_used_again_is_not_the_owner(tmp_path):
 
 
 @pytest.mark.usefixtures("soon")
-def test_an_owner_elsewhere_lives_while_it_beats(tmp_path, elsewhere):
-    path = tmp_path / "lock"
-    write(path, elsewhere)
-    with pytest.raises(HeldError, match="process 1 on node7"), held(path):
-        pass
-
-
-@pytest.mark.usefixtures("soon")
-@pytest.mark.parametrize("ago", [3600, -3600], ids=["silent", "clock moved back"])
+@pytest.mark.parametrize("ago", [3600, -3600], ids=["long ago", "clock moved back"])
 def test_a_silent_owner_elsewhere_is_followed(tmp_path, elsewhere, ago):
     path = tmp_path / "lock"
     write(path, elsewhere)
@@ -108,6 +101,7 @@ def test_a_clock_that_is_wrong_does_not_kill_a_living_owner(tmp_path, elsewhere)
     beating.wait()
 
 
+@pytest.mark.usefixtures("soon")
 def test_a_file_that_is_not_whole_is_followed(tmp_path):
     path = tmp_path / "lock"
     path.write_text("{")  # its owner died while it wrote
@@ -120,6 +114,18 @@ def test_a_new_owner_is_not_removed_for_an_old_one(tmp_path):
     write(path, new)
     lease._remove(path, old)
     assert owner_of(path) == new
+    path.with_name("lock.breaking").touch()  # another process looks at it just now
+    lease._remove(path, new)
+    assert owner_of(path) == new
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_guard_left_behind_is_no_obstacle(tmp_path):
+    path = tmp_path / "lock"
+    write(path, dataclasses.replace(Owner.myself(), born="1"))
+    path.with_name("lock.breaking").touch()
+    with held(path):
+        assert owner_of(path).pid == os.getpid()
 
 
 def test_who_loses_a_lease_ends(tmp_path):

@@ -2,15 +2,15 @@
 
 import pytest
 
-from benchmarks.redaction import hidden, redacted
+from benchmarks.redaction import redacted, redacted_values
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("WANDB_API_KEY=abc123", "WANDB_API_KEY=[redacted]"),
-        ("wandb.login(key=x, api_key='abc')", "wandb.login(key=x, api_key='[redacted]')"),
-        ('{"hf_token": "abc", "n": 1}', '{"hf_token": "[redacted]", "n": 1}'),
+        ("wandb.login(key=x, api_key='a,b')", "wandb.login(key=x, api_key=[redacted])"),
+        ('{"hf_token": "abc", "n": 1}', '{"hf_token": [redacted], "n": 1}'),
         ("git clone https://me:pw@host/r", "git clone https://me:[redacted]@host/r"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer [redacted]"),
         ("password: hunter2", "password: [redacted]"),
@@ -19,17 +19,23 @@ from benchmarks.redaction import hidden, redacted
 )
 def test_secrets_are_hidden(text, expected):
     assert redacted(text) == expected
+    assert redacted(expected) == expected
 
 
 def test_values_of_the_environment_are_hidden(monkeypatch):
     monkeypatch.setenv("MY_SERVICE_TOKEN", "s3cr3t-value")
     monkeypatch.setenv("SHORT_KEY", "adam")
-    assert redacted("failed with s3cr3t-value for adam") == "failed with [redacted] for adam"
+    monkeypatch.setenv("AUTH_MODE", "standard")
+    assert redacted("standard s3cr3t-value for adam") == "standard [redacted] for adam"
 
 
 @pytest.mark.parametrize(
     "text",
     [
+        "num_tokens: 512",
+        "tokenizer:\n  _target_: x",
+        "api_key: null",
+        "monkey: 12345678",
         "keep_best_by: fd_lenet",
         "https://arxiv.org/abs/1711.10337",
         "weights_sha256: 0123abcd",
@@ -41,7 +47,7 @@ def test_ordinary_text_is_left_alone(text):
     assert redacted(text) == text
 
 
-def test_names_of_secrets():
-    assert hidden("wandb_api_key") == "[redacted]"
-    assert hidden("num_keys") is None
-    assert hidden("latent_dim") is None
+def test_values_under_names_of_secrets():
+    values = {"wandb_api_key": "abc", "token": None, "tokens": 512, "x": ["password=ab", 1.5]}
+    expected = {**values, "wandb_api_key": "[redacted]", "x": ["password=[redacted]", 1.5]}
+    assert redacted_values(values) == expected

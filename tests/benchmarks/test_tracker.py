@@ -112,7 +112,7 @@ def test_the_best_value_is_finite_and_of_one_choice(tmp_path):
     def tracker(**settings):
         values = {"protocol": "p", "every_images": 8, "keep_best_by": "m", "better": "lower"}
         track = OmegaConf.create({**values, **settings})
-        return Tracker(track, "raw", tmp_path, "run", None, None, None)
+        return Tracker(track, "raw", tmp_path, "run", None, None)
 
     class Trainer:
         is_global_zero = False
