@@ -212,9 +212,7 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
         ),
         callbacks=[
             watch,
-            Agreement(
-                {**_agreed(composed, run, datamodule), "checkpoint": path.name if path else "none"}
-            ),
+            Agreement(_agreed(composed, run, datamodule, images_seen)),
             Monitor(cfg.log_every_updates),
             SampleGrids(
                 run.samples, cfg.sample_grid_every_images, fold_seed(cfg.seed, GRIDS), cfg.weights
