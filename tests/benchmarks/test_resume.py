@@ -152,3 +152,15 @@ def test_sigkill_of_a_real_process(outputs, tmp_path):
     with next(tmp_path.glob("cut/*/*/*/logs/metrics.csv")).open() as file:
         images = [int(r["images_seen"]) for r in csv.DictReader(file) if "generator" in r["name"]]
     assert images == sorted(set(images))
+
+
+def test_a_torn_last_checkpoint_is_written_again(outputs):
+    composed = composed_run("vae")
+    run = Run.of(composed)
+    train(composed, bar=False)
+    whole = last_checkpoint(run)
+    newest = max(run.checkpoints.glob("*.ckpt"), key=lambda p: int(p.stem))
+    newest.write_bytes(b"torn")
+    run.record_path.unlink()
+    assert train(composed, bar=False).status == "finished"
+    assert_same_state(last_checkpoint(run)["state_dict"], whole["state_dict"])

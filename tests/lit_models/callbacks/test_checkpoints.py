@@ -116,3 +116,23 @@ def test_nothing_but_tensors_and_plain_values(tmp_path):
 def test_refuses_a_distance_below_one(tmp_path, every):
     with pytest.raises(ValueError, match="checkpoint_every_images must be >= 1"):
         Checkpoints(tmp_path, every, "abc")
+
+
+def test_a_torn_newest_one_does_not_count_among_the_last_two(tmp_path):
+    fit(tmp_path, steps=5)
+    (tmp_path / "1200.ckpt").write_bytes(b"torn")
+    saving = Checkpoints(tmp_path, 12, "abc")
+    saving._forget_others(tmp_path / "60.ckpt")
+    assert {p.name for p in tmp_path.iterdir()} == {"48.ckpt", "60.ckpt"}
+
+
+def test_several_processes_ask_soon_after_a_resume(monkeypatch):
+    """The first question comes at once, the next after a step: no rate is known before."""
+    sent = []
+    monkeypatch.setattr(checkpoints, "world", lambda: (0, 2))
+    monkeypatch.setattr(checkpoints.dist, "all_reduce", sent.append)
+    questions = checkpoints.Questions()
+    for step in (500_000, 500_001):
+        questions.ask(False, False, step)
+    assert len(sent) == 2
+    assert sent[0][2] == 1
