@@ -65,6 +65,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     protocols = settings["protocol"].strip("[]").split(",")
     for name in protocols:
         compose_group("protocol", name, config_dirs=mine)
+    wrong = ("images", "datamodule") if arguments.run else ("checkpoint", "weights", "draws")
+    for name in (n for n in wrong if n in settings):
+        other = "images=PATH" if arguments.run else "a RUN"
+        raise UserError(f"{name} must be given with {other} only, got {name}={settings[name]}")
     if arguments.run is not None:
         record = evaluate_run(
             Path(arguments.run),
@@ -77,8 +81,6 @@ def evaluate(arguments: argparse.Namespace) -> int:
     elif "images" in settings:
         if "datamodule" not in settings:
             raise UserError("datamodule must be given: the data set that images are compared with")
-        if "draws" in settings:
-            raise UserError("draws must be given with a RUN only: images are as they are")
         values = [o.removeprefix("datamodule.") for o in of_data]
         data = compose_group("datamodule", settings["datamodule"], values, mine)
         record = evaluate_images(settings["images"], data, protocols, mine)

@@ -94,8 +94,10 @@ def _check_array(array: np.ndarray, path: Path) -> None:
         raise ValueError(f"{path.name} must hold finite images, got NaN or infinity")
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 255 or high <= 1:
+        scale = " (in [0, 1]? multiply by 255)" if low >= 0 and high <= 1 else ""
         raise ValueError(
-            f"{path.name} must hold floats in [0, 255], got values in [{low:.4g}, {high:.4g}]"
+            f"{path.name} must hold floats in [0, 255], some above 1, got values in "
+            f"[{low:.4g}, {high:.4g}]{scale}"
         )
 
 

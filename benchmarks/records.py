@@ -5,7 +5,7 @@ import json
 import math
 import os
 import secrets
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,13 @@ class Record:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {self.status!r}")
 
     def add(self, evaluation: Evaluation) -> None:
-        """Append an evaluation; one of the same measurement and checkpoint is replaced."""
+        """Append an evaluation; one of the same measurement and checkpoint is replaced.
+
+        Its repeated draws stay where the new one agrees with the first of them.
+        """
+        old = next((e for e in self.evaluations if e.key == evaluation.key), None)
+        if old is not None and not evaluation.draws and old.metrics == evaluation.metrics:
+            evaluation = replace(evaluation, draws=old.draws)
         kept = [e for e in self.evaluations if e.key != evaluation.key]
         self.evaluations = [*kept, evaluation]
 

@@ -39,10 +39,15 @@ def check_track(track: Any, images_seen: int) -> None:
             f"track.every_images must be an integer in 1 .. {images_seen} (images_seen), "
             f"got {every}"
         )
-    if track.better not in ("lower", "higher"):
+    if track.better not in ("lower", "higher", None):
         raise UserError(f"track.better must be lower or higher, got {track.better}")
     if track.keep_best_by is not None and track.protocol is None:
         raise UserError("track.protocol must be given with track.keep_best_by, got null")
+    if (track.keep_best_by is None) != (track.better is None):
+        raise UserError(
+            "track.better (lower or higher) must be given with track.keep_best_by, "
+            f"got {track.better} and {track.keep_best_by}"
+        )
 
 
 def check_best(track: DictConfig, known: Sequence[str]) -> None:
@@ -94,7 +99,12 @@ class Tracker(Callback):
     @property
     def _best_of(self) -> list[str]:
         """What the best value is of; another choice begins anew."""
-        return [self.track.protocol, str(self.track.keep_best_by), self.track.better, self.weights]
+        return [
+            self.track.protocol,
+            str(self.track.keep_best_by),
+            str(self.track.better),
+            self.weights,
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value so far, of what, and when the last score was taken."""

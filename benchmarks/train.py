@@ -114,7 +114,8 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
         _fit(parts)
         if not was_finished:
             _take_stock(book, parts)
-        _evaluate(book, parts)
+        with user_errors(ValueError):
+            _evaluate(book, parts)
         book.end("finished", None)
     except BaseException as error:
         parts.watch.tell(error)

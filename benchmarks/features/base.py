@@ -83,6 +83,5 @@ def check_hash(path: Path, accepted: Sequence[str]) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found not in accepted:
-        raise ValueError(
-            f"weights {path.name} must have SHA-256 {' or '.join(accepted)}, got {found}"
-        )
+        allowed = " or ".join(map(str, accepted))
+        raise ValueError(f"weights {path.name} must have SHA-256 {allowed}, got {found}")

@@ -1,6 +1,8 @@
 """Features of real images on disk, shared by all protocols with the same extractor."""
 
+import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,14 @@ from typing import Any
 import safetensors
 import safetensors.torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from benchmarks.features.base import Features
 from benchmarks.identity import fingerprint
 
 __all__ = ["FeatureCache"]
+
+LAYOUT = 2  # of the files
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,14 @@ class FeatureCache:
         """Return the features (count, D).
 
         Raises:
-            ValueError: if the file cannot be read, or holds features of something else.
+            ValueError: if the file cannot be read, holds features of something else, or was
+                changed since it was written.
         """
         path = self.path(split, count, seed)
         try:
             with safetensors.safe_open(path, "pt") as file:
                 found = (file.metadata() or {}).get("fingerprint")
+                digest = (file.metadata() or {}).get("content")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise ValueError(f"cached features {path} cannot be read; delete it") from error
@@ -51,6 +58,8 @@ class FeatureCache:
             raise ValueError(
                 f"cached features {path} must have fingerprint {expected}, got {found}; delete it"
             )
+        if digest != _content(tensors):
+            raise ValueError(f"cached features {path} were changed since; delete it")
         return Features(tensors["pooled"], tensors.get("logits"))
 
     def save(self, features: Features, split: str, count: int, seed: int) -> None:
@@ -61,8 +70,18 @@ class FeatureCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{secrets.token_hex(4)}.part")  # process numbers repeat
         key = self._key(split, count, seed)
-        safetensors.torch.save_file(held, part, metadata={"fingerprint": key})
+        about = {"fingerprint": key, "content": _content(held)}
+        safetensors.torch.save_file(held, part, metadata=about)
         part.replace(path)
 
     def _key(self, split: str, count: int, seed: int) -> str:
-        return fingerprint([self.extractor, self.data, split, count, seed])
+        return fingerprint([LAYOUT, self.extractor, self.data, split, count, seed])
+
+
+def _content(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of the numbers."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].numpy().data)
+    return digest.hexdigest()

@@ -345,7 +345,7 @@ def test_float_images_are_taken_in_their_range_only(outputs, tmp_path, data):
     found = evaluate_images(str(tmp_path / "x.npz"), DATA, [LENET]).evaluations[0]
     assert found.metrics["fd_lenet"] == pytest.approx(0, abs=1e-4)
     for images, message in (
-        (pixels / 255, r"floats in \[0, 255\], got values in \[0, 1\]"),
+        (pixels / 255, r"some above 1, got values in \[0, 1\] \(in \[0, 1\]\? multiply by 255\)"),
         (pixels - 1, r"got values in \[-1, 254\]"),
         (pixels * np.nan, "finite images, got NaN or infinity"),
         (pixels.astype(np.int64), "must hold uint8 or float .* got int64"),
@@ -361,6 +361,12 @@ def test_cached_features_of_something_else_are_refused(data, tmp_path):
     one.path("test", 300, 42).rename(other.path("test", 300, 42))
     with pytest.raises(ValueError, match="cached features .* must have fingerprint .* delete it"):
         protocol().run(Recorded(), data, other, "x")
+    one.save(Features(torch.ones(300, 4)), "test", 300, 42)
+    content = bytearray(one.path("test", 300, 42).read_bytes())
+    content[-1] ^= 1
+    one.path("test", 300, 42).write_bytes(content)
+    with pytest.raises(ValueError, match="cached features .* were changed since; delete it"):
+        protocol().run(Recorded(), data, one, "x")
     other.path("test", 300, 42).write_bytes(b"cut")
     with pytest.raises(ValueError, match="cached features .* cannot be read; delete it"):
         protocol().run(Recorded(), data, other, "x")

@@ -30,6 +30,15 @@ def test_numbers_that_json_does_not_know_become_null():
     assert values["cost"] == {"x": None}
 
 
+def test_repeated_draws_stay_where_the_first_is_scored_again():
+    several = Evaluation("p", "f", "last", "raw", 64, {"fd": 1.5}, draws={"fd": [1.5, 1.6]})
+    one = record(evaluations=[several])
+    one.add(evaluation(1.5))
+    assert one.evaluations[0].draws == {"fd": [1.5, 1.6]}
+    one.add(evaluation(1.4))
+    assert one.evaluations[0].draws == {}
+
+
 def test_a_newer_evaluation_replaces_the_same_measurement():
     one = record(evaluations=[evaluation(1.0), evaluation(2.0, checkpoint="64")])
     one.add(evaluation(3.0))

@@ -29,6 +29,7 @@ def with_track(best="reverse_kl"):
         "track.protocol=modes_2500",
         f"track.every_images={EVERY}",
         f"track.keep_best_by={best}",
+        "track.better=lower",
     )
 
 
@@ -90,6 +91,7 @@ def test_resumed_equals_uninterrupted(outputs, monkeypatch):
         (["track.protocol=modes_2500", "track.every_images=9999999"], "got 9999999"),
         (["track=null"], "track must have protocol, every_images, keep_best_by and better"),
         (["track.better=more"], "track.better must be lower or higher, got more"),
+        (["track.better=higher"], "track.better (lower or higher) must be given with track.keep"),
         (["track.keep_best_by=fid"], "track.protocol must be given with track.keep_best_by"),
         (
             ["track.protocol=fd_lenet_2k_test2k", "track.every_images=8"],
