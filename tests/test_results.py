@@ -50,6 +50,13 @@ def test_records_name_no_path_and_clean_code(name):
         assert json.loads(text)["schema_version"] == 1
 
 
+def test_the_reliability_table_is_in_the_readme():
+    text = (ROOT / "results" / "reliability.md").read_text()
+    assert text in (ROOT / "README.md").read_text()
+    assert "FAILED" not in text
+    assert "25 of 25" in text
+
+
 def value(record, name):
     (found,) = [e.metrics[name] for e in record.evaluations if name in e.metrics]
     return found

@@ -87,10 +87,17 @@ def test_all_are_torn(half):
     refused(half, f"{checkpoints(half)[0]} is no readable checkpoint", "to begin anew")
 
 
-@pytest.mark.outcome("a checkpoint of a newer version, or of another run", "one line, exit code 2")
 @pytest.mark.parametrize(
     ("key", "value", "words"),
-    [("schema_version", 9, "schema_version <= 1, got 9"), ("run_id", "x", "got one of run x")],
+    [
+        pytest.param(
+            *values, marks=pytest.mark.outcome(f"a checkpoint of {what}", "one line, exit code 2")
+        )
+        for what, values in {
+            "a newer version": ("schema_version", 9, "schema_version <= 1, got 9"),
+            "another run": ("run_id", "x", "got one of run x"),
+        }.items()
+    ],
 )
 def test_a_checkpoint_of_something_else(half, key, value, words):
     newest = checkpoints(half)[0]
