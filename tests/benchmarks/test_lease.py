@@ -109,6 +109,7 @@ def test_a_file_that_is_not_whole_is_followed(tmp_path):
         assert owner_of(path) is not None
 
 
+@pytest.mark.usefixtures("soon")
 def test_a_new_owner_is_not_removed_for_an_old_one(tmp_path):
     path, old, new = tmp_path / "lock", Owner.myself(), Owner.myself()
     write(path, new)
