@@ -366,7 +366,7 @@ def _fit(parts: Parts) -> None:
         trainer.fit(
             model, datamodule=parts.datamodule, ckpt_path=parts.checkpoint, weights_only=True
         )
-    resumed = parts.checkpoint is not None and int(parts.checkpoint.stem)
+    resumed = None if parts.checkpoint is None else int(parts.checkpoint.stem)
     if model.images_seen not in (parts.checkpoints.saved_at, resumed):
         parts.checkpoints.save(trainer)
 

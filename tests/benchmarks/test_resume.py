@@ -154,6 +154,13 @@ def test_sigkill_of_a_real_process(outputs, tmp_path):
     assert images == sorted(set(images))
 
 
+def test_an_untrained_run_has_a_checkpoint(outputs):
+    composed = composed_run("vae")
+    composed.cfg.images_seen = 0
+    assert train(composed, bar=False).status == "finished"
+    assert last_checkpoint(Run.of(composed))["images_seen"] == 0
+
+
 def test_a_torn_last_checkpoint_is_written_again(outputs):
     composed = composed_run("vae")
     run = Run.of(composed)
