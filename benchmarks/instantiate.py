@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -49,15 +50,8 @@ def check_trusted(node: Any, where: str) -> None:
     Raises:
         UserError: naming the key and the target.
     """
-    if isinstance(node, list):
-        for i, item in enumerate(node):
-            check_trusted(item, f"{where}[{i}]")
-    if not isinstance(node, dict):
-        return
-    if "_target_" in node:
-        _check_target(str(node["_target_"]), where)
-    for key, value in node.items():
-        check_trusted(value, f"{where}.{key}")
+    for place, found in _targets(node, where):
+        _check_target(str(found["_target_"]), place)
 
 
 def _check_target(target: str, where: str) -> None:
@@ -79,15 +73,21 @@ def _check_target(target: str, where: str) -> None:
 
 def check_signatures(node: Any, where: str) -> None:
     """Compare the keys of every node that has a `_target_` with its parameters."""
+    for place, found in _targets(node, where):
+        _check_keys(found, place)
+
+
+def _targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (key, node) of every node that has a `_target_`, outer ones first."""
     if isinstance(node, list):
         for i, item in enumerate(node):
-            check_signatures(item, f"{where}[{i}]")
+            yield from _targets(item, f"{where}[{i}]")
     if not isinstance(node, dict):
         return
     if "_target_" in node:
-        _check_keys(node, where)
+        yield where, node
     for key, value in node.items():
-        check_signatures(value, f"{where}.{key}")
+        yield from _targets(value, f"{where}.{key}")
 
 
 def _check_keys(node: dict[str, Any], where: str) -> None:

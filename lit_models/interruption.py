@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["EXIT_CODE", "Interrupted", "request", "requested", "signals_noted", "stop_if_asked"]
+__all__ = [
+    "EXIT_CODE",
+    "Interrupted",
+    "interrupted",
+    "request",
+    "requested",
+    "signals_noted",
+    "stop_if_asked",
+]
 
 EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: the same command continues
 FORCED_EXIT_CODE = 130
@@ -31,6 +39,11 @@ def requested() -> str | None:
     return _requested
 
 
+def interrupted() -> Interrupted:
+    """Return what ends work on every process, also on those to which no signal came."""
+    return Interrupted(_requested or "a signal to another process")
+
+
 def stop_if_asked() -> None:
     """End here if a signal came to some process; every process of a group must call this.
 
@@ -41,7 +54,7 @@ def stop_if_asked() -> None:
 
     asked = _requested is not None
     if any_process(asked, group_device()) if world()[1] > 1 else asked:
-        raise Interrupted(_requested or "a signal to another process")
+        raise interrupted()
 
 
 @contextmanager

@@ -126,6 +126,14 @@ def assert_same_state(a, b, rtol: float = 0, atol: float = 0) -> None:
         )
 
 
+def assert_same_training(a, b) -> None:
+    """Compare weights and optimizers of two checkpoints, to the bit."""
+    assert_same_state(a["state_dict"], b["state_dict"])
+    for mine, theirs in zip(a["optimizer_states"], b["optimizer_states"], strict=True):
+        for key, state in mine["state"].items():
+            assert_same_state(state, theirs["state"][key])
+
+
 def without_dead_biases(state):
     """Leave out a bias before BatchNorm, and the running mean that follows it.
 

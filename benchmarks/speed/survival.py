@@ -17,8 +17,8 @@ import torch.distributed as dist
 from lightning import Trainer
 
 from benchmarks.compose import compose
-from benchmarks.instantiate import instantiate
 from benchmarks.records import read_record
+from benchmarks.speed.training import bare_trainer, build
 from lit_models.callbacks.checkpoints import Checkpoints
 from lit_models.distributed import ReplicatedStrategy
 
@@ -38,26 +38,9 @@ def survival() -> Iterator[str]:
     yield _bytes()
 
 
-def _trainer(updates: int, **settings: Any) -> Trainer:
-    return Trainer(
-        accelerator="cpu",
-        max_epochs=-1,
-        max_steps=updates,
-        logger=False,
-        use_distributed_sampler=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **settings,
-    )
-
-
 def _fit(updates: int, **settings: Any) -> tuple[Any, Trainer]:
-    cfg = compose(list(EXPERIMENT)).cfg
-    data = instantiate(cfg.datamodule, "datamodule")
-    data.setup()
-    model = instantiate(cfg.model, "model")
-    trainer = _trainer(updates, **settings)
+    model, data = build(compose(list(EXPERIMENT)).cfg)
+    trainer = bare_trainer(updates, **settings)
     trainer.fit(model, datamodule=data)
     return model, trainer
 

@@ -19,7 +19,7 @@ from datamodules.base import DataModule
 from lit_models.callbacks.monitor import Monitor
 from lit_models.callbacks.progress import Progress
 
-__all__ = ["Side", "training"]
+__all__ = ["Side", "bare_trainer", "build", "training"]
 
 Side = Callable[[], float]  # does the work once and returns a rate
 
@@ -31,7 +31,23 @@ def training(overrides: Sequence[str], updates: int) -> tuple[Side, Side]:
     return partial(_ours, cfg, updates), partial(bare, cfg, updates)
 
 
-def _build(cfg: DictConfig) -> tuple[Any, DataModule]:
+def bare_trainer(updates: int, logger: Any = False, **settings: Any) -> Trainer:
+    """Return a Trainer on the CPU without files and bars, as `dgmbench train` sets it up."""
+    return Trainer(
+        accelerator="cpu",
+        max_epochs=-1,
+        max_steps=updates,
+        logger=logger,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
+
+
+def build(cfg: DictConfig) -> tuple[Any, DataModule]:
+    """Build the model of a run from seed 0, and its data, set up."""
     torch.manual_seed(0)
     data = instantiate(cfg.datamodule, "datamodule")
     data.setup()
@@ -40,20 +56,14 @@ def _build(cfg: DictConfig) -> tuple[Any, DataModule]:
 
 def _ours(cfg: DictConfig, updates: int) -> float:
     """Train as `dgmbench train` does, with logging and progress; time the updates alone."""
-    model, data = _build(cfg)
+    model, data = build(cfg)
     with tempfile.TemporaryDirectory() as folder:
         clock = Clock(Path(folder) / "progress.json", updates * model.images_per_step, "", False)
-        trainer = Trainer(
-            accelerator="cpu",
+        trainer = bare_trainer(
+            updates,
             devices=1,
-            max_epochs=-1,
-            max_steps=updates,
             logger=CsvLogger(Path(folder), "speed", 0),
             callbacks=[Monitor(cfg.log_every_updates), clock],
-            use_distributed_sampler=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
         )
         trainer.fit(model, datamodule=data)
     return updates * model.images_per_step / clock.elapsed
@@ -77,7 +87,7 @@ class Clock(Progress):
 
 def _bare(cfg: DictConfig, updates: int) -> float:
     """The same training in plain PyTorch: no Lightning, no logging, no seeds per step."""
-    model, data = _build(cfg)
+    model, data = build(cfg)
     g, d, loss = model.generator, model.discriminator, model.loss
     opt_d, opt_g = model.configure_optimizers()
     batches, noise = _shuffled(data.split("train")[0], model.batch_size), _draw(cfg)
@@ -104,7 +114,7 @@ def _bare(cfg: DictConfig, updates: int) -> float:
 
 
 def _bare_began(cfg: DictConfig, updates: int) -> float:
-    model, data = _build(cfg)
+    model, data = build(cfg)
     g, d, k = model.generator, model.discriminator, torch.tensor(0.0)
     opt_d, opt_g = model.configure_optimizers()
     batches, noise = _shuffled(data.split("train")[0], model.batch_size), _draw(cfg)

@@ -17,7 +17,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lit_models.collectives import group_device, world
-from lit_models.interruption import Interrupted, requested
+from lit_models.interruption import Interrupted, interrupted, requested
 
 __all__ = [
     "CheckpointError",
@@ -189,7 +189,7 @@ class Checkpoints(Callback):
         if asked or late or crossed(now, step, self.every_images):
             self.save(trainer)
         if asked:
-            raise Interrupted(requested() or "a signal to another process")
+            raise interrupted()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

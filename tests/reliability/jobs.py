@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.records import Record, read_record
-from tests.helpers import assert_same_state
+from tests.helpers import assert_same_training
 
 ROOT = Path(__file__).parents[2]
 KINDS = {
@@ -120,10 +120,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     """Compare weights, optimizers, logs, pictures and scores, to the bit."""
     a, b = (torch.load(checkpoints(space)[0], weights_only=True) for space in (one, other))
     assert a["images_seen"] == b["images_seen"]
-    assert_same_state(a["state_dict"], b["state_dict"])
-    for mine, theirs in zip(a["optimizer_states"], b["optimizer_states"], strict=True):
-        for key, state in mine["state"].items():
-            assert_same_state(state, theirs["state"][key])
+    assert_same_training(a, b)
     for name in ("logs/metrics.csv", *(f"samples/{p.name}" for p in one.rglob("samples/*.png"))):
         assert (folder(one) / name).read_bytes() == (folder(other) / name).read_bytes()
     scores = [{e.key: e.metrics for e in record(space).evaluations} for space in (one, other)]
