@@ -124,6 +124,8 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
             _write_end(book, parts, status, reason, was_finished)
         if isinstance(error, SaveError) or _is_full(error):
             raise UserError(one_line(error)) from error
+        if isinstance(error, SystemExit):  # Lightning makes this of an interrupt
+            raise KeyboardInterrupt from None
         if was_finished or isinstance(error, UserError) or not isinstance(error, Exception):
             raise
         record.status, record.reason = status, reason

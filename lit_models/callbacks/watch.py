@@ -69,9 +69,8 @@ class Watch(Callback):
     def end(self) -> None:
         """Stop beating; after a clean end the others do not miss this process."""
         self._done.set()
-        if (
-            self._thread is not None
-        ):  # a thread that asks the store must not see the interpreter end
+        if self._thread is not None:
+            # the interpreter must not end while it asks the store
             self._thread.join(2 * GONE_SECONDS)
 
     def explain(self, exception: BaseException) -> str | None:
