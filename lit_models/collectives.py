@@ -1,10 +1,19 @@
 """Sums and means over all processes; the identity on one. Torch only."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["any_process", "global_std", "group_device", "mean_over_processes", "world"]
+__all__ = [
+    "any_process",
+    "gathered",
+    "global_std",
+    "group_device",
+    "mean_over_processes",
+    "world",
+]
 
 
 def world() -> tuple[int, int]:
@@ -22,6 +31,33 @@ def mean_over_processes(x: Tensor) -> Tensor:
     x = x.detach().clone()
     dist.all_reduce(x)
     return x / count
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over processes, differentiable any number of times: its gradient is a sum again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return _Sum.apply(grad)
+
+
+def gathered(row: Tensor) -> Tensor:
+    """Return the rows (N,) of all processes as (world, N), differentiable any number of times.
+
+    One exchange forward and one per backward pass; every process must call this.
+    """
+    rank, count = world()
+    if count == 1:
+        return row[None]
+    table = torch.nn.functional.pad(row[None], (0, 0, rank, count - 1 - rank))
+    total: Tensor = _Sum.apply(table)
+    return total
 
 
 def group_device() -> torch.device:

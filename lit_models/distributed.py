@@ -1,4 +1,4 @@
-"""Many processes: one replicated model, one all-reduce per optimizer step."""
+"""Many processes: one replicated model, gradients averaged before each optimizer step."""
 
 import os
 import signal
@@ -19,13 +19,14 @@ from torch.optim import Optimizer
 __all__ = ["ReplicatedStrategy", "average_gradients"]
 
 CHECKED_EVERY = 50
+LARGE = 2**18  # numbers; copying fewer is quicker than an exchange of their own
 
 
 def average_gradients(optimizer: Optimizer) -> Tensor:
-    """Average the gradients of exactly this optimizer's parameters, in one flat all-reduce.
+    """Average the gradients of exactly this optimizer's parameters.
 
-    Which parameters hold a gradient travels along, so that processes that differ neither hang
-    nor drift unseen.
+    Large ones are exchanged where they lie, all others as one flat tensor. Which parameters hold
+    a gradient travels along, so that processes that differ neither hang nor drift unseen.
 
     Returns:
         A boolean scalar: whether some parameter has a gradient on some processes only.
@@ -33,13 +34,23 @@ def average_gradients(optimizer: Optimizer) -> Tensor:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     held = tuple(p.grad is not None for p in parameters)
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    small = [g for g in gradients if g.numel() < LARGE]
+    large = [g for g in gradients if g.numel() >= LARGE]
+    dense = [g.contiguous() for g in large]  # the gradients themselves, almost always
+    sums = [dist.all_reduce(g, async_op=True) for g in dense]
     counts = _indicator(held, gradients[0].dtype, gradients[0].device)
-    flat = torch.cat([*(g.reshape(-1) for g in gradients), counts])
+    flat = torch.cat([*(g.reshape(-1) for g in small), counts])
     dist.all_reduce(flat)
-    sizes = [g.numel() for g in gradients]
-    pieces = (flat / dist.get_world_size()).split([*sizes, len(held)])
-    views = [piece.view_as(g) for piece, g in zip(pieces, gradients, strict=False)]
-    torch._foreach_copy_(gradients, views)
+    for each in sums:
+        each.wait()
+    torch._foreach_div_([flat, *dense], dist.get_world_size())
+    pieces = flat.split([*(g.numel() for g in small), len(held)])
+    views = [piece.view_as(g) for piece, g in zip(pieces, small, strict=False)]
+    if small:
+        torch._foreach_copy_(small, views)
+    for gradient, mean in zip(large, dense, strict=True):
+        if gradient is not mean:
+            gradient.copy_(mean)
     return ((pieces[-1] != 0) & (pieces[-1] != 1)).any()
 
 

@@ -1,10 +1,10 @@
 """BatchNorm over the global batch, so that a run does not depend on the number of processes."""
 
 import torch
-import torch.distributed as dist
-import torch.distributed.nn.functional as dist_functional
 from torch import Tensor, nn
 from torch.nn import functional
+
+from lit_models.collectives import gathered, world
 
 __all__ = ["GlobalBatchNorm"]
 
@@ -12,8 +12,9 @@ __all__ = ["GlobalBatchNorm"]
 class GlobalBatchNorm(nn.BatchNorm1d):
     """BatchNorm (Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167) over all processes.
 
-    Takes (B, C) or (B, C, H, W). On one process it is torch's own kernel. On several, mean and
-    variance go through a differentiable all-reduce, which is twice differentiable, so that it may
+    Takes (B, C) or (B, C, H, W). On one process it is torch's own kernel. On several, the means
+    and variances of all are joined (Chan, Golub and LeVeque, 1983, https://doi.org/10.2307/2683386,
+    for parts of equal size) after one exchange, which is differentiable twice, so that it may
     stand in a discriminator under a gradient penalty; every process must then run the same calls.
 
     Args:
@@ -36,29 +37,33 @@ class GlobalBatchNorm(nn.BatchNorm1d):
             return functional.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-            return functional.batch_norm(
-                input,
-                self.running_mean,
-                self.running_var,
-                self.weight,
-                self.bias,
-                True,
-                self.momentum,
-                self.eps,
-            )
-        return self._global(input)
+        if world()[1] > 1:
+            return self._global(input)
+        return functional.batch_norm(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            True,
+            self.momentum,
+            self.eps,
+        )
 
     def _global(self, input: Tensor) -> Tensor:
         x = input.to(self.running_mean.dtype)  # sums in full precision under autocast
         axes = [0, *range(2, x.dim())]
         column = [1, -1] + [1] * (x.dim() - 2)
-        count = x.numel() // x.shape[1] * dist.get_world_size()  # equal shards
-        mean = dist_functional.all_reduce(x.sum(axes)) / count
-        centred = x - mean.view(column)
-        var = dist_functional.all_reduce(centred.square().sum(axes)) / count
+        own_mean = x.mean(axes)
+        centred = x - own_mean.view(column)  # var_mean of torch is five times slower on a CPU
+        parts = gathered(torch.cat([own_mean, centred.square().mean(axes)]))  # equal shards
+        means, variances = parts.chunk(2, dim=1)
+        mean = means.mean(0)
+        var = variances.mean(0) + (means - mean).square().mean(0)
         with torch.no_grad():
+            count = x.numel() // x.shape[1] * world()[1]
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
         scale = self.weight * (var + self.eps).rsqrt()
-        return (centred * scale.view(column) + self.bias.view(column)).to(input.dtype)
+        shift = self.bias + (own_mean - mean) * scale
+        return torch.addcmul(shift.view(column), centred, scale.view(column)).to(input.dtype)

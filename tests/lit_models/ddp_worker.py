@@ -191,6 +191,18 @@ def disagreement():
     torch.save([differs, averages], OUT / f"disagreement-{RANK}of{WORLD}.pt")
 
 
+def large_gradients():
+    """One that is exchanged where it lies, one that must be copied first, and a small one."""
+    shapes = [(2, 2**17), (2**17, 2), (3,)]
+    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
+    for i, p in enumerate(parameters):
+        grad = torch.arange(p.numel(), dtype=p.dtype).view_as(p) + RANK - (WORLD - 1) / 2
+        p.grad = grad.t().contiguous().t() if i == 1 else grad
+    if WORLD > 1:
+        average_gradients(torch.optim.SGD(parameters, lr=0.1))
+    torch.save([p.grad for p in parameters], OUT / f"large-{RANK}of{WORLD}.pt")
+
+
 def disagreement_in_training():
     """The strategy turns it into an error (no BatchNorm here: its backward talks, too)."""
     if WORLD == 1:
@@ -256,6 +268,7 @@ if __name__ == "__main__":
     protocol()
     bf16()
     batch_norm()
+    large_gradients()
     disagreement()
     disagreement_in_training()
     different_configs()

@@ -136,6 +136,13 @@ def test_ranks_with_different_gradients_are_found(results):
         )
 
 
+def test_gradients_of_any_size_and_layout_are_averaged(results):
+    for rank in range(2):
+        averaged = results("large", rank, 2)
+        for ours, theirs in zip(averaged, results("large"), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
 def test_divergence_on_one_rank_ends_all(results):
     assert results("divergence").startswith("train/loss = nan")
     for rank in range(2):
