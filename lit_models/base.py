@@ -103,8 +103,17 @@ class LitGenerativeModel(LightningModule):
         """Return samples as floats in [0, 255], unrounded."""
         return self.data_range.to_images(x)
 
+    @property
+    def conditional(self) -> bool:
+        """Whether samples and likelihoods are given a label."""
+        return False
+
     def log_likelihood(
-        self, x: Tensor, generator: torch.Generator | None = None, num_importance_samples: int = 1
+        self,
+        x: Tensor,
+        generator: torch.Generator | None = None,
+        num_importance_samples: int = 1,
+        labels: Tensor | None = None,
     ) -> Tensor:
         """Return log p(x), or a bound on it, in nats, shape (B,); x in the model's range."""
         raise ValueError(f"{type(self).__name__} has no likelihood")

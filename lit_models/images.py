@@ -11,7 +11,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["DataRange", "LevelRange", "SignedRange", "UnitRange", "VectorRange", "round_to_uint8"]
+__all__ = [
+    "DataRange",
+    "LevelRange",
+    "SignedRange",
+    "UnitRange",
+    "VectorRange",
+    "check_levels",
+    "round_to_uint8",
+]
 
 
 class DataRange(Protocol):
@@ -84,6 +92,19 @@ class VectorRange:
 
     def to_images(self, x: Tensor) -> Tensor:
         return x
+
+
+def check_levels(levels: Tensor, num_levels: int) -> None:
+    """Refuse what is no image of so many levels.
+
+    Raises:
+        ValueError: if a level is outside 0 .. num_levels - 1.
+    """
+    if levels.dtype.is_floating_point:
+        raise ValueError(f"x must be integer levels, got {levels.dtype}")
+    low, high = int(levels.min()), int(levels.max())
+    if not 0 <= low <= high < num_levels:
+        raise ValueError(f"x must be levels 0 .. {num_levels - 1}, got {low} .. {high}")
 
 
 def round_to_uint8(images: Tensor) -> Tensor:

@@ -1,13 +1,12 @@
 """A generator against one discriminator: what every GAN shares, whatever its objectives."""
 
-import copy
 from collections.abc import Iterator
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from lit_models.adversarial.engine import AdversarialModel, Objective, Player
+from lit_models.averaging import averaged_copy, follow
 from lit_models.base import OptimizerFactory
 from lit_models.images import DataRange
 from lit_models.priors import Prior
@@ -61,8 +60,6 @@ class TwoPlayerModel(AdversarialModel):
         super().__init__(batch_size, data_range, schedule, clip_grad_norm)
         if n_critic < 1:
             raise ValueError(f"n_critic must be >= 1, got {n_critic}")
-        if ema_decay is not None and not 0 < ema_decay < 1:
-            raise ValueError(f"ema_decay must be between 0 and 1 or null, got {ema_decay}")
         self.generator, self.discriminator, self.prior = generator, discriminator, prior
         self.n_critic, self.reuse_noise = n_critic, reuse_noise
         self._players_by_name = {
@@ -70,9 +67,7 @@ class TwoPlayerModel(AdversarialModel):
             "generator": Player(generator, optimizer_g),
         }
         self.ema_decay = ema_decay
-        self.ema_generator = None
-        if ema_decay is not None:
-            self.ema_generator = copy.deepcopy(generator).requires_grad_(False)
+        self.ema_generator = averaged_copy(generator, ema_decay)
 
     def discriminator_objective(self, real: Tensor, z: Tensor) -> Tensor:
         """Return what the discriminator minimises on real (B, ...) and the fakes of z."""
@@ -108,16 +103,8 @@ class TwoPlayerModel(AdversarialModel):
         if not self.reuse_noise:
             z = self.prior(self.noise, len(real))
         yield "generator", partial(self.generator_objective, z)
-        self._average_weights()
+        if self.ema_generator is not None:
+            follow(self.ema_generator, self.generator, self.ema_decay)
 
     def decode(self, z: Tensor) -> Tensor:
         return (self.ema_generator if self.weights == "ema" else self.generator)(z)
-
-    @torch.no_grad()
-    def _average_weights(self) -> None:
-        if self.ema_generator is None:
-            return
-        averaged = list(self.ema_generator.parameters())
-        torch._foreach_lerp_(averaged, list(self.generator.parameters()), 1 - self.ema_decay)
-        for mine, live in zip(self.ema_generator.buffers(), self.generator.buffers(), strict=True):
-            mine.copy_(live)

@@ -89,7 +89,11 @@ class VAE(LitGenerativeModel):
         return self.likelihood.mean(self.decoder(z))
 
     def log_likelihood(
-        self, x: Tensor, generator: torch.Generator | None = None, num_importance_samples: int = 1
+        self,
+        x: Tensor,
+        generator: torch.Generator | None = None,
+        num_importance_samples: int = 1,
+        labels: Tensor | None = None,
     ) -> Tensor:
         """Return the importance-weighted bound on log p(x), (B,), in nats; the ELBO at K = 1.
 

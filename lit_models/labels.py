@@ -1,0 +1,29 @@
+"""Labels as conditions of networks."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+__all__ = ["one_hot_map"]
+
+
+def one_hot_map(labels: Tensor | None, num_classes: int, dtype: Any) -> Tensor:
+    """Return labels (B,) as maps (B, num_classes, 1, 1) of zeros and a one.
+
+    Raises:
+        ValueError: without labels, or if one is out of range.
+    """
+    if labels is None:
+        raise ValueError(f"labels must be given for a model of {num_classes} classes, got None")
+    if not torch.compiler.is_compiling() and labels.device.type == "cpu":
+        check_labels(labels, num_classes)  # a GPU would wait; its data set was checked
+    return one_hot(labels, num_classes).to(dtype)[..., None, None]
+
+
+def check_labels(labels: Tensor, num_classes: int) -> None:
+    """Refuse labels that do not exist."""
+    low, high = int(labels.min()), int(labels.max())
+    if not 0 <= low <= high < num_classes:
+        raise ValueError(f"labels must be in 0 .. {num_classes - 1}, got {low} .. {high}")
