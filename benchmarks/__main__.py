@@ -216,7 +216,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; mistakes of the user give one line and exit code 2."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # we tell of processes that died
-    arguments = parser().parse_args(argv)
+    arguments = _parse(argv)
     if arguments.verb == "evaluate":
         first = arguments.overrides[0]
         arguments.run = None if "=" in first else first
@@ -235,6 +235,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dgmbench: interrupted; the same command begins again", file=sys.stderr)
         return 130
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse; overrides may stand before, between and after the options."""
+    reader = parser()
+    arguments, rest = reader.parse_known_args(argv)
+    if rest and ("overrides" not in arguments or any(r.startswith("-") for r in rest)):
+        reader.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.overrides = [*arguments.overrides, *rest]
+    return arguments
 
 
 def _settings(overrides: Sequence[str], known: Sequence[str]) -> dict[str, str]:

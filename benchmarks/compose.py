@@ -89,6 +89,8 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Compos
     with user_errors(*CONFIG_ERRORS):
         dataset = str(cfg.datamodule.name)
         values = {o.key_or_group: o.value() for o in parsed if _sets_a_value(o)}
+    if not isinstance(cfg.per_dataset, DictConfig):
+        raise UserError(f"per_dataset must map data sets to settings, got {cfg.per_dataset}")
     _apply(cfg, cfg.per_dataset.get(dataset) or {}, f"per_dataset.{dataset} of {experiment}")
     cfg = with_values(cfg, values)
     _check_complete(cfg, experiment, dataset)
@@ -166,6 +168,8 @@ def _check_names(parsed: Sequence[Override], config_dirs: Sequence[str]) -> None
         )
     for override in parsed:
         value = override.value()
+        if not override.key_or_group:
+            raise UserError(f"an override must be key=value, got {override.input_line}")
         known = names(override.key_or_group, config_dirs)
         if _is_group(override) and isinstance(value, str) and value not in known:
             raise UserError(
@@ -237,6 +241,9 @@ def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:
         raise UserError(
             f"{missing[0]} must be given: experiment {experiment} has no value for {dataset}"
         )
+    for key in ("method", "paper"):
+        if not isinstance(cfg[key], str):
+            raise UserError(f"{key} must be a text, got {cfg[key]}")
     for key, least in LEAST.items():
         value = cfg[key]
         if value is None and key in MAY_BE_NULL:

@@ -79,11 +79,13 @@ def _data() -> Iterator[Finding]:
 
 
 def _absent(name: str, cfg: DictConfig, error: Exception) -> Finding:
-    """Data that are to be fetched may be absent; embedded ones may not."""
+    """Data that are to be fetched, or put there, may be absent; embedded ones may not."""
     source = cfg.get("made_from", name)
-    if "source" not in cfg and source == name:
+    if "root" not in cfg:
         return Finding(f"data {name}", one_line(error), "git checkout datamodules/assets")
     missing = "is missing" in str(error)
+    if missing and "source" not in cfg and source == name:
+        return Finding(f"data {name}", f"not here ({one_line(error)})", "")
     found = f"not here (dgmbench prefetch {source})" if missing else one_line(error)
     return Finding(f"data {name}", found, "" if missing else f"dgmbench prefetch {source}")
 

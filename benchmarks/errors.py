@@ -7,6 +7,9 @@ from contextlib import contextmanager
 __all__ = ["UserError", "one_line", "suggest", "user_errors"]
 
 
+LONGEST_LIST = 60  # names
+
+
 class UserError(Exception):
     """What the command line prints in one line before it ends with code 2."""
 
@@ -17,12 +20,12 @@ def one_line(error: BaseException) -> str:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean a, b?" for the nearest known names, else the whole list."""
+    """Return "; did you mean a, b?" for the nearest known names, else a list that is short."""
     options = sorted(known)
     near = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(near)}?"
-    return f"; known: {', '.join(options)}" if options else ""
+    return f"; known: {', '.join(options)}" if 0 < len(options) <= LONGEST_LIST else ""
 
 
 @contextmanager

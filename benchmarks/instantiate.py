@@ -38,7 +38,7 @@ def instantiate(node: DictConfig, where: str, **extra: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, ValueError | TypeError):
             raise UserError(f"{where}: {one_line(cause)}") from error
-        raise UserError(one_line(cause or error)) from error
+        raise UserError(f"{where}: {one_line(cause or error)}") from error
 
 
 def check_trusted(node: Any, where: str) -> None:

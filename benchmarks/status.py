@@ -4,7 +4,7 @@ import json
 from functools import cache
 
 from benchmarks.compose import compose
-from benchmarks.errors import UserError, user_errors
+from benchmarks.errors import UserError, one_line
 from benchmarks.paths import outputs_dir
 from benchmarks.records import Record, read_record
 from benchmarks.runs import Run
@@ -17,6 +17,8 @@ __all__ = ["print_status"]
 def print_status(table: str | None) -> int:
     """Print one line per run."""
     if table is None:
+        if outputs_dir().exists() and not outputs_dir().is_dir():
+            raise UserError(f"DGMBENCH_OUTPUTS must be a folder, got {outputs_dir()}")
         folders = sorted(p.parent for p in outputs_dir().glob("*/*/*/record.json"))
         if not folders:
             print(f"no runs in {outputs_dir()}; start one with: dgmbench table quick")
@@ -30,8 +32,10 @@ def print_status(table: str | None) -> int:
 
 
 def _line(label: str, run: Run) -> str:
-    with user_errors(ValueError):
+    try:
         record = read_record(run.record_path)
+    except ValueError as error:
+        return f"{label:<60} damaged: {one_line(error)}"
     if record is None:
         return f"{label:<60} missing"
     return f"{label:<60} {_stale(record)}{_state(record, run)}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC, EROFS
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Trainer
@@ -202,6 +203,8 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
             cfg.checkpoint_every_minutes,
         )
         watch = Watch(cfg.process_timeout_seconds, partial(_died, book))
+    if found:
+        _check_weights(model, *found)
     path, images_seen = (found[0], found[1]["images_seen"]) if found else (None, 0)
     progress = Progress(run.progress_path, budget, f"{composed.experiment} s{cfg.seed}", bar)
     trainer = instantiate(
@@ -236,6 +239,16 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
     if cfg.data_on_device:
         datamodule.device = trainer.strategy.root_device
     return Parts(model, datamodule, trainer, progress, checkpoints, watch, path)
+
+
+def _check_weights(model: LitGenerativeModel, path: Path, checkpoint: dict[str, Any]) -> None:
+    """Refuse a checkpoint of another model before anything is trained."""
+    mine = {name: value.shape for name, value in model.state_dict().items()}
+    theirs = {name: value.shape for name, value in checkpoint["state_dict"].items()}
+    for name in sorted(mine.keys() ^ theirs.keys()) or [n for n in mine if mine[n] != theirs[n]]:
+        raise UserError(
+            f"checkpoint {path} must hold this model's weights, got another's ({name} differs)"
+        )
 
 
 def _died(book: Book, reason: str) -> None:
@@ -275,6 +288,10 @@ def _model(composed: Composed, datamodule: DataModule) -> LitGenerativeModel:
             built.check(ModelSource(model), datamodule)
             if name == cfg.track.protocol:
                 check_best(cfg.track, built.value_names)
+    try:
+        model.configure_optimizers()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"model: an optimizer cannot be built: {one_line(error)}") from error
     # before Lightning does so: it loads a checkpoint first, and would round it to float32
     model.to(parameter_dtype(cfg.precision))
     model.speed_up(cfg.channels_last, cfg.compile)

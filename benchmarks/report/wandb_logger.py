@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from benchmarks.records import write_atomically
+from benchmarks.redaction import redacted
 
 __all__ = ["ImagesSeenWandbLogger", "has_key", "wandb_logger"]
 
@@ -75,17 +76,21 @@ def wandb_logger(
         mode: "online", "offline", "disabled"; None for WANDB_MODE, else online with a key, else
             offline.
     """
+    import wandb
+
     folder.mkdir(parents=True, exist_ok=True)
     logger = ImagesSeenWandbLogger(
         name=run_id,
         id=_kept_id(folder, run_id, begins=images_seen == 0),
-        project=project,
+        project=redacted(project),
         save_dir=str(folder),
         entity=entity,
-        group=group,
-        tags=list(tags),
+        group=group and redacted(group),
+        tags=[redacted(tag) for tag in tags],
         mode=mode or os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline"),
         resume="allow",
+        # the command line and the machine's name stay here
+        settings=wandb.Settings(x_disable_meta=True),
     )
     _use_images_seen(logger)
     return logger

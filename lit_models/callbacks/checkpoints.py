@@ -77,6 +77,17 @@ def save_snapshot(model: Any, folder: Path, name: int | str, run_id: str) -> Non
         _put_in_place(part, path)
 
 
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    UnpicklingError,
+)
+
+
 def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
     """Read a checkpoint (tensors and plain values only) onto the CPU.
 
@@ -87,10 +98,10 @@ def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
     try:
         _check_whole(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        found, version = checkpoint["run_id"], checkpoint["schema_version"]
+        found, version = checkpoint["run_id"], int(checkpoint["schema_version"])
     except PermissionError as error:
         raise CheckpointError(f"{path} cannot be opened: {error.strerror}") from error
-    except (ValueError, KeyError, RuntimeError, EOFError, OSError, UnpicklingError) as error:
+    except UNREADABLE as error:
         raise TornError(f"{path} is no readable checkpoint: {error}") from error
     if version > SCHEMA_VERSION:
         raise CheckpointError(

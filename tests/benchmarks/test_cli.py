@@ -78,6 +78,8 @@ MISTAKES = [
     ),
     ([*QUICK, "trainer=cpu", "trainer.devices=2"], "trainer.strategy must be ReplicatedStrategy"),
     ([*QUICK, "trainer=ddp_cpu", "trainer.devices=3"], "a multiple of the 3 processes, got 64"),
+    ([*QUICK, "model.optimizer_g.lr=abc"], "model: an optimizer cannot be built: "),
+    ([*QUICK, "model.optimizer_g=null"], "model: an optimizer cannot be built: "),
     ([*QUICK, "precision=bf16"], "precision must be one of 32-true, "),
     ([*QUICK, "channels_last=maybe"], "channels_last must be true or false, got maybe"),
     ([*QUICK, "protocols=x"], "protocols must be a list of texts, got x"),
@@ -85,6 +87,7 @@ MISTAKES = [
     ([*QUICK, "datamodule=celeba64"], "lucic2018_ns_gan_quick has no value for celeba64"),
     (["table", "quick", "--jobs", "0"], "jobs must be >= 1, got 0"),
     (["table", "quick", "--seeds", "0"], "seeds must be >= 1, got 0"),
+    (["table", "quick", "--seeds", "1", "trainer=cpux"], "trainer 'cpux' does not exist"),
     (["table", "quick", "images_seen=1"], "trainer, logger, threads, "),
     (["table", "kwick"], "table 'kwick' does not exist; did you mean quick"),
     (["status", "kwick"], "table 'kwick' does not exist"),
@@ -180,6 +183,34 @@ def test_status_names_stale_and_running_runs(outputs, capsys, monkeypatch):
     monkeypatch.setattr(status, "_revision", lambda experiment, dataset: 2)
     main(["status"])
     assert "stale (revision 1, now 2): interrupted at 50%" in capsys.readouterr().out
+
+
+def test_status_shows_damaged_records_beside_the_others(outputs, capsys):
+    composed = compose(["experiment=toy_ns_gan"])
+    run = Run.of(composed)
+    Book.open(composed, run).record.write(run.record_path)
+    broken = run.record_path.parent.with_name("0000000000-r1-s0") / "record.json"
+    broken.parent.mkdir()
+    broken.write_text("{")
+    assert main(["status"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "damaged: " in first
+    assert "interrupted" in second
+
+
+def test_outputs_that_are_a_file(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    assert main(["status"]) == 2
+    assert "DGMBENCH_OUTPUTS must be a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rest", [["--jobz", "2"], ["x", "--jobz"]])
+def test_unknown_options_are_refused(rest, capsys):
+    with pytest.raises(SystemExit) as code:
+        main(["table", "quick", *rest])
+    assert code.value.code == 2
+    assert "--jobz" in capsys.readouterr().err
 
 
 def test_status_of_a_table(outputs, capsys):

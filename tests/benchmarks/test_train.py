@@ -13,6 +13,7 @@ from benchmarks.errors import UserError
 from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.train import train
+from lit_models.callbacks.checkpoints import find_checkpoints
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.vae.lit_vae import VAE
 from tests.helpers import METHODS, assert_same_state, tiny_run
@@ -151,6 +152,21 @@ def test_a_checkpoint_of_another_config_is_refused(outputs):
     source = next(Run.of(other).checkpoints.glob("*.ckpt"))
     source.rename(run.checkpoints / source.name)
     with pytest.raises(UserError, match="must come from run"):
+        train(composed, bar=False)
+
+
+def test_a_checkpoint_of_another_model_is_refused(outputs):
+    composed = tiny_run(METHODS["vae"])
+    train(composed, bar=False)
+    run = Run.of(composed)
+    (newest, *_) = find_checkpoints(run.checkpoints)
+    content = torch.load(newest, weights_only=True)
+    content["state_dict"]["encoder.other"] = torch.zeros(1)
+    for path in find_checkpoints(run.checkpoints):
+        path.unlink()
+    torch.save(content, newest)
+    run.record_path.unlink()
+    with pytest.raises(UserError, match="must hold this model's weights.*encoder.other differs"):
         train(composed, bar=False)
 
 

@@ -77,6 +77,16 @@ def test_one_of_a_newer_program_is_refused(tmp_path, monkeypatch):
         find_checkpoint(tmp_path, "abc")
 
 
+def test_one_whose_version_is_no_number_counts_as_torn(tmp_path, caplog, monkeypatch):
+    fit(tmp_path, steps=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "SCHEMA_VERSION", "x")
+        fit(tmp_path / "other", steps=5)
+    (tmp_path / "other" / "60.ckpt").rename(tmp_path / "60.ckpt")
+    assert find_checkpoint(tmp_path, "abc")[0].name == "48.ckpt"
+    assert "60.ckpt is no readable checkpoint" in caplog.text
+
+
 def test_time_saves_too(tmp_path):
     fit(tmp_path, steps=3, every=1000, minutes=1e-9)
     assert {p.name for p in tmp_path.iterdir()} == {"24.ckpt", "36.ckpt"}
