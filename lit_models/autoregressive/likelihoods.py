@@ -5,20 +5,15 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import (
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    log_softmax,
-    logsigmoid,
-    softplus,
-)
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
+
+from lit_models.logistic import log_logistic_bin
 
 __all__ = [
     "BernoulliPixels",
     "CategoricalLikelihood",
     "DiscretizedLogisticMixture",
     "PixelLikelihood",
-    "log_logistic_bin",
 ]
 
 
@@ -166,25 +161,3 @@ class DiscretizedLogisticMixture:
         for j, x in enumerate(earlier):
             mean = mean + couplings[:, c * (c - 1) // 2 + j] * x
         return mean
-
-
-def log_logistic_bin(levels: Tensor, mean: Tensor, log_scale: Tensor, num_levels: int) -> Tensor:
-    """Return the log-mass of a logistic in the bin of a level, exactly and without overflow.
-
-    Levels lie at even distances in [-1, 1]. With a and b the standardised edges, the mass of an
-    inner bin is s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)); of the outer ones s(a) and s(-b).
-
-    Args:
-        levels: Integers 0 .. num_levels - 1.
-        mean: Of the logistic.
-        log_scale: Of the logistic.
-        num_levels: Number of levels.
-    """
-    inverse = (-log_scale).exp()
-    x = levels.to(mean.dtype) * (2 / (num_levels - 1)) - 1 - mean
-    half = 1 / (num_levels - 1)
-    above, below = logsigmoid((x + half) * inverse), -softplus((x - half) * inverse)
-    inner = above + below + torch.log(-torch.expm1(-2 * half * inverse))
-    outer = torch.where(levels == 0, above, below)
-    is_outer = (levels == 0) | (levels == num_levels - 1)
-    return torch.where(is_outer, outer, inner)

@@ -1,5 +1,7 @@
-"""The variational autoencoder with a standard normal prior."""
+"""The variational autoencoder: one or several stochastic layers, any likelihood and objective."""
 
+import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -7,39 +9,62 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_models.base import LitGenerativeModel, OptimizerFactory
-from lit_models.images import DataRange
+from lit_models.images import DataRange, LevelRange
+from lit_models.labels import one_hot_map
 from lit_models.noise import Noise
 from lit_models.priors import NormalPrior
 from lit_models.schedules import Schedule
-from lit_models.vae.bounds import importance_weighted_bound
-from lit_models.vae.densities import standard_normal_log_prob
 from lit_models.vae.likelihoods import Likelihood
-from lit_models.vae.posteriors import DiagonalNormal
+from lit_models.vae.objectives import Draws, ElboObjective, Objective
+from lit_models.vae.posteriors import DiagonalNormal, InverseAutoregressiveFlow
 
-__all__ = ["VAE"]
+__all__ = ["VAE", "StochasticLayer"]
+
+ROWS = 5000  # codes decoded at once by a bound; memory does not grow with its samples
+
+
+class StochasticLayer(nn.Module):
+    """A further layer of codes above z (..., D) (Burda et al., 2016, Sec. 2).
+
+    Args:
+        dim: D', the dimension of its codes.
+        encoder: Maps z (B, D) to (B, 2 D'), mean and raw deviation of q(z' | z).
+        decoder: Maps z' (B, D') to (B, 2 D), mean and raw deviation of p(z | z').
+    """
+
+    def __init__(self, dim: int, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.dim, self.encoder, self.decoder = dim, encoder, decoder
 
 
 class VAE(LitGenerativeModel):
-    r"""Minimises the mean over the batch of -log p(x|z) + kl_weight KL(q(z|x), N(0, I)), in nats.
+    r"""A latent-variable model p(x | z) p(z) with an amortised posterior q(z | x).
 
-    Kingma and Welling, 2014, https://arxiv.org/abs/1312.6114, Eq. 10, with one draw of z and the
-    KL in closed form. kl_weight = 1 is the ELBO. Lucic et al. (2018) average the cross-entropy
-    over channels, which is kl_weight = C up to the scale of the loss.
+    Kingma and Welling, 2014, https://arxiv.org/abs/1312.6114; with several layers q(z_1 | x)
+    q(z_2 | z_1) ... against p(x | z_1) p(z_1 | z_2) ..., the top one standard normal (Burda et
+    al., 2016, https://arxiv.org/abs/1509.00519); with labels p(x | y) (Sohn et al., 2015).
 
     Args:
-        encoder: Maps x (B, C, H, W) to (B, 2 dim), mean and raw deviation.
-        decoder: Maps z (B, dim) to the likelihood's parameters.
+        encoder: Maps x (B, C, H, W) to (B, 2 dim + F), mean, raw deviation, and what a flow takes;
+            with num_classes, (x, labels as (B, num_classes)).
+        decoder: Maps z (B, dim) to the likelihood's parameters; with num_classes, (z, labels).
         likelihood: The observation model.
-        prior: The standard normal prior over z.
-        kl_weight: Weight of the KL term.
-        min_sigma: Added to the posterior's deviation.
+        prior: The standard normal prior over the top layer's codes.
+        kl_weight: Weight of the KL term of a one-sample ELBO: `ElboObjective(kl_weight)`; None
+            where an objective is given.
+        min_sigma: Added to the deviations.
         optimizer: Builds the optimizer.
         batch_size: Images per update, over all processes.
         data_range: The range of x.
         schedule: Factor on the learning rate.
+        objective: What training minimises; None for that of kl_weight.
+        layers: Further stochastic layers, from the data upwards; None for none.
+        flow: Makes the lowest layer's posterior more flexible; None for a diagonal normal.
+        num_classes: Labels that encoder and decoder take; None for none.
 
     Raises:
-        ValueError: if kl_weight is negative.
+        ValueError: unless exactly one of kl_weight and objective is given, or if the likelihood is
+            of data in another range.
     """
 
     likelihood_kind: ClassVar[str | None] = "elbo"
@@ -51,42 +76,104 @@ class VAE(LitGenerativeModel):
         decoder: nn.Module,
         likelihood: Likelihood,
         prior: NormalPrior,
-        kl_weight: float,
+        kl_weight: float | None,
         min_sigma: float,
         optimizer: OptimizerFactory,
         batch_size: int,
         data_range: DataRange,
         schedule: Schedule | None = None,
+        objective: Objective | None = None,
+        layers: Sequence[StochasticLayer] | None = None,
+        flow: InverseAutoregressiveFlow | None = None,
+        num_classes: int | None = None,
     ) -> None:
         super().__init__(batch_size, data_range, schedule)
-        if kl_weight < 0:
-            raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
+        if (kl_weight is None) == (objective is None):
+            raise ValueError(
+                "exactly one of kl_weight and objective must be given, got "
+                f"{kl_weight} and {type(objective).__name__ if objective else None}"
+            )
+        self.objective = ElboObjective(kl_weight) if kl_weight is not None else objective
+        likelihood.check_range(data_range)
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
-        self.prior = prior
-        self.kl_weight, self.min_sigma = kl_weight, min_sigma
+        self.layers, self.flow = nn.ModuleList(layers or ()), flow
+        self.prior, self.min_sigma, self.num_classes = prior, min_sigma, num_classes
         self.optimizer_factory = optimizer
+
+    @property
+    def upper(self) -> list[StochasticLayer]:
+        """The stochastic layers above the lowest, from the data upwards."""
+        return list(self.layers)  # type: ignore[arg-type]
+
+    @property
+    def conditional(self) -> bool:
+        return self.num_classes is not None
+
+    @property
+    def dequantised(self) -> bool:
+        """Whether its likelihood is a density of dequantised data."""
+        return self.likelihood.dequantised
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer_factory(self.parameters())
 
-    def posterior(self, x: Tensor) -> DiagonalNormal:
-        """Return q(z | x) for x (B, C, H, W)."""
-        # densities and likelihoods in full precision under autocast
-        return DiagonalNormal.from_features(self.encoder(x).to(self.dtype), self.min_sigma)
-
     def train_step(self, x: Tensor, labels: Tensor) -> Tensor:
-        q = self.posterior(x)
-        z = q.transform(self.prior(self.noise, len(x)))
-        reconstruction = -self.likelihood.log_prob(x, self.decoder(z).to(self.dtype)).mean()
-        kl = q.kl_to_standard_normal().mean()
-        self.track(reconstruction_nats=reconstruction, kl_nats=kl)
-        loss = reconstruction + self.kl_weight * kl
-        self.track(loss=loss)
+        assert self.objective is not None
+        draws = self.draw(x, self.noise, self.objective.num_samples, labels)
+        loss = self.objective.loss(draws, self.images_seen)
+        kl = torch.stack([kls.sum(-1).mean() for kls in draws.kls]).sum()
+        self.track(reconstruction_nats=-draws.log_likelihood.mean(), kl_nats=kl, loss=loss)
         return loss
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Return E[x | z], (B, C, H, W)."""
-        return self.likelihood.mean(self.decoder(z))
+    def draw(
+        self, x: Tensor, noise: Noise, num_samples: int, labels: Tensor | None = None
+    ) -> Draws:
+        """Draw num_samples codes of each image x (B, C, H, W) from the posterior."""
+        observed = self.observe(x, noise)
+        return self._draw(observed, self._features(x, labels), noise, num_samples, labels)
+
+    def observe(self, x: Tensor, noise: Noise) -> Tensor:
+        """Return what the likelihood is of: x, dequantised where it is a density."""
+        if not self.likelihood.dequantised:
+            return x
+        assert isinstance(self.data_range, LevelRange)
+        return (x + noise(x.shape, "uniform").clamp(max=1 - 1e-6)) / self.data_range.num_levels
+
+    def log_prob(self, x: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Return log p(x | z), (K, B), of x (B, C, H, W) and z (K, B, dim)."""
+        if labels is not None:
+            labels = labels.repeat(len(z))
+        parameters = self.parameters_of(z.flatten(0, 1), labels).unflatten(0, z.shape[:2])
+        return self.likelihood.log_prob(x, parameters.to(self.dtype))
+
+    def parameters_of(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the likelihood's parameters of codes z (B, dim) of the lowest layer."""
+        if self.num_classes is None:
+            return self.decoder(z)
+        return self.decoder(z, self._one_hot(labels))
+
+    def sample(
+        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
+    ) -> Tensor:
+        """Draw codes of all layers, and return E[x | z] of the lowest."""
+        noise = Noise(generator, self.device, self.dtype)
+        z = self.prior(noise, num_samples)
+        for layer in reversed(self.upper):
+            p = self._normal(layer.decoder(z))
+            z = p.transform(noise(p.mu.shape))
+        return self.likelihood.mean(self.parameters_of(z, self._in_turn(labels, num_samples)))
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return E[x | z], (B, C, H, W), through the means of the layers below the top."""
+        for layer in reversed(self.upper):
+            z = self._normal(layer.decoder(z)).mu
+        return self.likelihood.mean(self.parameters_of(z, self._in_turn(labels, len(z))))
+
+    def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return E[x | z] at the posterior's mean of the lowest layer."""
+        q, context = self._split(self._features(x, labels))
+        z = q.mu if self.flow is None else self.flow(q.mu, context)[0]
+        return self.likelihood.mean(self.parameters_of(z, labels))
 
     def log_likelihood(
         self,
@@ -97,17 +184,109 @@ class VAE(LitGenerativeModel):
     ) -> Tensor:
         """Return the importance-weighted bound on log p(x), (B,), in nats; the ELBO at K = 1.
 
+        Samples are drawn and summed a few at a time.
+
         Raises:
-            ValueError: without a generator, or for data that the likelihood gives no probability.
+            ValueError: without a generator, with K < 1, or for data that the likelihood gives no
+                probability.
         """
         if generator is None:
             raise ValueError("generator must be given for a bound, got None")
-        self.likelihood.check_data(x)
+        if num_importance_samples < 1:
+            raise ValueError(f"num_importance_samples must be >= 1, got {num_importance_samples}")
         noise = Noise(generator, self.device, self.dtype)
-        q = self.posterior(x)
-        log_weights = []
-        for _ in range(num_importance_samples):
-            z = q.transform(self.prior(noise, len(x)))
-            log_joint = self.likelihood.log_prob(x, self.decoder(z)) + standard_normal_log_prob(z)
-            log_weights.append(log_joint - q.log_prob(z))
-        return importance_weighted_bound(torch.stack(log_weights))
+        observed = self.observe(x, noise)
+        self.likelihood.check_data(observed)
+        features = self._features(x, labels)
+        at_once = max(1, ROWS // len(x))
+        total = torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
+        for first in range(0, num_importance_samples, at_once):
+            count = min(at_once, num_importance_samples - first)
+            draws = self._draw(observed, features, noise, count, labels)
+            total = torch.logaddexp(total, draws.log_weights.double().logsumexp(0))
+        return (total - math.log(num_importance_samples)).to(self.dtype)
+
+    # -- the posterior ------------------------------------------------------------------------
+
+    def posterior(self, x: Tensor, labels: Tensor | None = None) -> DiagonalNormal:
+        """Return q(z | x) of the lowest layer, before any flow, for x (B, C, H, W)."""
+        return self._split(self._features(x, labels))[0]
+
+    def _features(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        if isinstance(self.data_range, LevelRange):
+            x = x.to(self.dtype) * (2 / (self.data_range.num_levels - 1)) - 1
+        features = (
+            self.encoder(x) if self.num_classes is None else self.encoder(x, self._one_hot(labels))
+        )
+        return features.to(self.dtype)  # densities in full precision under autocast
+
+    def _split(self, features: Tensor) -> tuple[DiagonalNormal, Tensor]:
+        count = self.flow.context_features if self.flow is not None else 0
+        size = features.shape[1] - count
+        return self._normal(features[:, :size]), features[:, size:]
+
+    def _normal(self, features: Tensor) -> DiagonalNormal:
+        return DiagonalNormal.from_features(features.to(self.dtype), self.min_sigma)
+
+    def _draw(
+        self, x: Tensor, features: Tensor, noise: Noise, num_samples: int, labels: Tensor | None
+    ) -> Draws:
+        q, context = self._split(features)
+        eps = self._eps(q, noise, num_samples)
+        if self.flow is None:
+            z = self._passed(q.transform(eps[0]))
+            log_qs = [q.log_probs(z)]
+        else:
+            z0 = q.transform(eps[0])
+            z, log_det = self.flow(z0, context)
+            log_qs = [(q.log_prob(z0) - log_det).unsqueeze(-1)]  # of all dimensions together
+        means, codes = [q.mu.unsqueeze(0) if self.flow is None else z], [z]
+        for layer, own in zip(self.upper, eps[1:], strict=True):
+            q = self._normal(layer.encoder(z.flatten(0, 1)).unflatten(0, z.shape[:2]))
+            z = self._passed(q.transform(own))
+            log_qs.append(q.log_probs(z))
+            means.append(q.mu)
+            codes.append(z)
+        log_ps = self._log_priors(codes)
+        sums = [lq.sum(-1) - lp.sum(-1) for lq, lp in zip(log_qs, log_ps, strict=True)]
+        kls = [
+            lq - lp if lq.shape[-1] == lp.shape[-1] else s.unsqueeze(-1)
+            for lq, lp, s in zip(log_qs, log_ps, sums, strict=True)
+        ]
+        if self.layers or self.flow is None:  # of the top layer in closed form
+            kls[-1] = q.kls_to_standard_normal()
+            kls[-1] = kls[-1] if self.layers else kls[-1].unsqueeze(0)
+        log_likelihood = self.log_prob(x, codes[0], labels)
+        log_weights = log_likelihood - torch.stack(sums).sum(0)
+        log_q = torch.stack([lq.sum(-1) for lq in log_qs]).sum(0)
+        return Draws(log_likelihood, tuple(kls), log_weights, log_q, tuple(means))
+
+    def _passed(self, z: Tensor) -> Tensor:
+        """Return codes, without their gradient where the objective estimates it otherwise."""
+        reparameterised = self.objective is None or self.objective.reparameterised
+        return z if reparameterised else z.detach()
+
+    def _eps(self, q: DiagonalNormal, noise: Noise, num_samples: int) -> list[Tensor]:
+        """Return the noise of each layer, (K, B, D), drawn sample by sample."""
+        dims = [q.mu.shape[-1], *(layer.dim for layer in self.upper)]
+        draws = [[noise((len(q.mu), d)) for d in dims] for _ in range(num_samples)]
+        return [torch.stack(layer) for layer in zip(*draws, strict=True)]
+
+    def _log_priors(self, codes: Sequence[Tensor]) -> list[Tensor]:
+        """Return log p of every dimension of each layer's codes given those above."""
+        found = []
+        for z, layer, above in zip(codes, self.upper, codes[1:], strict=False):
+            p = self._normal(layer.decoder(above.flatten(0, 1)).unflatten(0, above.shape[:2]))
+            found.append(p.log_probs(z))
+        top = codes[-1]
+        standard = DiagonalNormal(torch.zeros_like(top), torch.ones_like(top))
+        return [*found, standard.log_probs(top)]
+
+    def _one_hot(self, labels: Tensor | None) -> Tensor:
+        assert self.num_classes is not None
+        return one_hot_map(labels, self.num_classes, self.dtype)[..., 0, 0]
+
+    def _in_turn(self, labels: Tensor | None, num_samples: int) -> Tensor | None:
+        if labels is None and self.num_classes is not None:
+            return torch.arange(num_samples, device=self.device) % self.num_classes
+        return labels

@@ -1,26 +1,28 @@
-"""Approximate posteriors q(z | x)."""
+"""Approximate posteriors q(z | x), and what makes them more flexible."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from lit_models.vae.densities import normal_log_prob
+from lit_models.vae.densities import normal_log_prob, normal_log_probs
 
-__all__ = ["DiagonalNormal"]
+__all__ = ["DiagonalNormal", "InverseAutoregressiveFlow"]
 
 
 @dataclass(frozen=True)
 class DiagonalNormal:
-    """N(mu, diag(sigma^2)); mu and sigma have shape (B, D)."""
+    """N(mu, diag(sigma^2)); mu and sigma have shape (..., D)."""
 
     mu: Tensor
     sigma: Tensor
 
     @classmethod
     def from_features(cls, features: Tensor, min_sigma: float) -> "DiagonalNormal":
-        """Split (B, 2D) into the mean and, by a softplus, the deviation."""
-        mu, raw = features.chunk(2, dim=1)
+        """Split (..., 2D) into the mean and, by a softplus, the deviation."""
+        mu, raw = features.chunk(2, dim=-1)
         return cls(mu, softplus(raw) + min_sigma)
 
     def transform(self, eps: Tensor) -> Tensor:
@@ -31,7 +33,53 @@ class DiagonalNormal:
         """Return log q(z), (..., B), in nats."""
         return normal_log_prob(z, self.mu, self.sigma)
 
-    def kl_to_standard_normal(self) -> Tensor:
-        """Return KL(q, N(0, I)), (B,), in nats (Kingma and Welling, 2014, appendix B)."""
+    def log_probs(self, z: Tensor) -> Tensor:
+        """Return log q of every dimension, (..., B, D), in nats."""
+        return normal_log_probs(z, self.mu, self.sigma)
+
+    def kls_to_standard_normal(self) -> Tensor:
+        """Return KL(q, N(0, 1)) of every dimension, (..., D), in nats."""
         variance = self.sigma.square()
-        return 0.5 * (self.mu.square() + variance - 1 - variance.log()).sum(1)
+        return 0.5 * (self.mu.square() + variance - 1 - variance.log())
+
+    def kl_to_standard_normal(self) -> Tensor:
+        """Return KL(q, N(0, I)), (...), in nats (Kingma and Welling, 2014, appendix B)."""
+        return self.kls_to_standard_normal().sum(-1)
+
+
+class InverseAutoregressiveFlow(nn.Module):
+    """z = f_T(... f_1(z_0)), each affine with coefficients from earlier dimensions and a context.
+
+    Kingma et al., 2016, https://arxiv.org/abs/1606.04934, Eq. 10-13; the order of the dimensions
+    is reversed from step to step. The masked networks and the affine map are zuko's, whose scales
+    are bounded exponentials instead of the paper's gates.
+
+    Args:
+        dim: D of z.
+        context_features: Features that the encoder gives beside mean and deviation.
+        num_steps: T.
+        hidden: Widths of each step's masked network.
+    """
+
+    def __init__(
+        self, dim: int, context_features: int, num_steps: int, hidden: Sequence[int]
+    ) -> None:
+        from zuko.flows.autoregressive import MaskedAutoregressiveTransform
+
+        super().__init__()
+        self.context_features = context_features
+        orders = [torch.arange(dim) if t % 2 == 0 else torch.arange(dim).flip(0) for t in range(2)]
+        self.steps = nn.ModuleList(
+            MaskedAutoregressiveTransform(
+                dim, context_features, order=orders[t % 2], hidden_features=tuple(hidden)
+            )
+            for t in range(num_steps)
+        )
+
+    def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Map z (..., D) given context (..., F); return it and log |det dz_T / dz_0|, (...)."""
+        total = torch.zeros_like(z[..., 0])
+        for step in self.steps:
+            z, log_det = step(context).call_and_ladj(z)
+            total = total + log_det
+        return z, total

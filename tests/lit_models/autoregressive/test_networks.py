@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
-from lit_models.autoregressive.likelihoods import DiscretizedLogisticMixture, log_logistic_bin
+from lit_models.autoregressive.likelihoods import DiscretizedLogisticMixture
 from lit_models.autoregressive.sampling import sample_in_raster_order, sample_naively
+from lit_models.logistic import log_logistic_bin
 from lit_models.networks.streaming import Spot
 from lit_models.noise import Noise
 from tests.lit_models.autoregressive.networks import (

@@ -81,7 +81,12 @@ class LinearGaussian(nn.Module):
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
         return normal_log_prob(x, parameters, torch.full_like(parameters, self.s))
 
+    dequantised = False
+
     def check_data(self, x: Tensor) -> None:
+        pass
+
+    def check_range(self, data_range) -> None:
         pass
 
 
