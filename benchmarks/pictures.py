@@ -116,6 +116,7 @@ def _pictures(
         yield "modes", _modes(model, datamodule)
     if datamodule.num_levels is None:
         return
+    yield from _own(model, datamodule)
     if model.prior is not None:
         yield "interpolation_linear", interpolate(model, spherical=False)
         yield "interpolation_spherical", interpolate(model, spherical=True)
@@ -127,6 +128,17 @@ def _pictures(
         yield "arithmetic", found
     elif classes:
         raise UserError("classes must come with a model of codes and a classifier")
+
+
+def _own(model: LitGenerativeModel, datamodule: DataModule) -> Iterator[tuple[str, np.ndarray]]:
+    """Draw what the model shows of itself."""
+    x, labels = (t[:64].to(model.device) for t in datamodule.split("test"))
+    with sampling(model):
+        found = model.grids(
+            model.data_range.encode(x, model.dtype), labels, torch.Generator().manual_seed(SEED)
+        )
+    for name, (images, columns) in found.items():
+        yield name, image_grid(model.to_images(images), columns)
 
 
 def _modes(model: LitGenerativeModel, datamodule: KnownModes) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -206,12 +207,19 @@ def in_order(parts: list[tuple[range, Features]], device: torch.device) -> Featu
 class LikelihoodProtocol:
     """Log-likelihood of a split.
 
+    Where `nll_nats` is among the metrics, a bound also has its own name and sign: `elbo_nats`, or
+    `iwae_bound_k<K>_nats`.
+
     Attributes:
         metrics: By the name of their value; each takes (log-likelihoods in nats, dimensions).
         split: Split of the images.
         num_importance_samples: K of the bound; without effect on exact likelihoods.
-        seed: Of a bound's noise.
+        seed: Of a bound's noise, and of the choice of the images.
         chunk_size: Images per chunk.
+        num_images: Their number, the first ones in an order drawn by the seed; None for all.
+
+    Raises:
+        ValueError: if num_importance_samples or num_images is below 1.
     """
 
     metrics: Mapping[str, Metric]
@@ -219,7 +227,16 @@ class LikelihoodProtocol:
     num_importance_samples: int
     seed: int
     chunk_size: int
+    num_images: int | None = None
     repeatable: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.num_importance_samples < 1:
+            raise ValueError(
+                f"num_importance_samples must be >= 1, got {self.num_importance_samples}"
+            )
+        if self.num_images is not None and self.num_images < 1:
+            raise ValueError(f"num_images must be >= 1 or null, got {self.num_images}")
 
     @property
     def value_names(self) -> list[str]:
@@ -232,10 +249,17 @@ class LikelihoodProtocol:
         Raises:
             ValueError: if the source is no model with a likelihood, or the data do not fit it.
         """
-        if not isinstance(source, ModelSource) or source.model.likelihood_kind is None:
-            raise ValueError("this protocol needs a model with a likelihood")
-        x, _ = datamodule.split(self.split)
-        self._nats(source.model, x[:2], torch.Generator().manual_seed(0))
+        if not isinstance(source, ModelSource):
+            raise ValueError("this protocol needs a model with a likelihood, got images")
+        if source.model.likelihood_kind is None:
+            raise ValueError(
+                f"this protocol needs a model with a likelihood; {type(source.model).__name__} "
+                f"has none (it has {source.model.scores})"
+            )
+        x, labels = self._images(datamodule)
+        # a few samples only: whether it can be done at all
+        generator = torch.Generator().manual_seed(0)
+        self._nats(source.model, x[:2], labels[:2], generator, min(2, self.num_importance_samples))
 
     def run(
         self,
@@ -250,23 +274,62 @@ class LikelihoodProtocol:
         for metric in self.metrics.values():
             metric.to(source.device)
             metric.reset()
-        x, _ = datamodule.split(self.split)
+        x, labels = self._images(datamodule)
         for index, generator in own_chunks(len(x), self.chunk_size, self.seed, label):
-            nats = self._nats(source.model, x[index.start : index.stop], generator)
+            part = slice(index.start, index.stop)
+            nats = self._nats(
+                source.model, x[part], labels[part], generator, self.num_importance_samples
+            )
             for metric in self.metrics.values():
                 metric.update(nats, datamodule.num_dims)
-        return values(self.metrics)
+        return self._with_bound(values(self.metrics), source.model)
 
-    def _nats(self, model: LitGenerativeModel, x: Tensor, generator: torch.Generator) -> Tensor:
+    def _images(self, datamodule: DataModule) -> tuple[Tensor, Tensor]:
+        x, labels = datamodule.split(self.split)
+        if self.num_images is None:
+            return x, labels
+        if self.num_images > len(x):
+            raise ValueError(
+                f"num_images must be <= {len(x)}, the images of split {self.split}, got "
+                f"{self.num_images}"
+            )
+        order = torch.from_numpy(np.random.default_rng(self.seed).permutation(len(x)))
+        return x[order[: self.num_images]], labels[order[: self.num_images]]
+
+    def _nats(
+        self,
+        model: LitGenerativeModel,
+        x: Tensor,
+        labels: Tensor,
+        generator: torch.Generator,
+        num_samples: int,
+    ) -> Tensor:
         with sampling(model):
             encoded = model.data_range.encode(x.to(model.device), model.dtype)
-            return model.log_likelihood(encoded, generator, self.num_importance_samples)
+            given = labels.to(model.device) if model.conditional else None
+            return model.log_likelihood(encoded, generator, num_samples, given)
+
+    def _with_bound(self, found: dict[str, float], model: LitGenerativeModel) -> dict[str, float]:
+        """Add the bound under its own name."""
+        kind = self._kind(model)
+        if kind == "exact" or "nll_nats" not in found:
+            return found
+        name = f"iwae_bound_k{self.num_importance_samples}" if kind == "iwae" else kind
+        return {**found, f"{name}_nats": -found["nll_nats"]}
+
+    def _kind(self, model: LitGenerativeModel) -> str:
+        kind = model.likelihood_kind
+        assert kind is not None
+        return "iwae" if kind != "exact" and self.num_importance_samples > 1 else kind
 
     def attributes(self, source: ImageSource) -> dict[str, Any]:
         """Return what the row prints: the kind of likelihood and its samples."""
         assert isinstance(source, ModelSource)
-        kind = source.model.likelihood_kind
-        if kind == "exact":
-            return {"likelihood": kind}
-        kind = "iwae" if self.num_importance_samples > 1 else kind
-        return {"likelihood": kind, "importance_samples": self.num_importance_samples}
+        found: dict[str, Any] = {"likelihood": self._kind(source.model)}
+        if found["likelihood"] != "exact":
+            found["importance_samples"] = self.num_importance_samples
+        if source.model.dequantised:
+            found["of"] = "density of dequantised data"
+        if source.model.conditional:
+            found["given"] = "label"
+        return found

@@ -37,6 +37,8 @@ class LitGenerativeModel(LightningModule):
     """
 
     likelihood_kind: ClassVar[str | None] = None  # "exact", "elbo", "iwae" or "ais"
+    samples: ClassVar[bool] = True  # whether it draws any
+    scores: ClassVar[str] = "the metrics of its samples, such as FID"
     prior: Prior | None = None  # of the latent codes, where there are any
     channels_last: bool = False
     noise: StepNoise
@@ -104,6 +106,11 @@ class LitGenerativeModel(LightningModule):
         return self.data_range.to_images(x)
 
     @property
+    def dequantised(self) -> bool:
+        """Whether its likelihood is a density of levels with uniform noise added."""
+        return False
+
+    @property
     def conditional(self) -> bool:
         """Whether samples and likelihoods are given a label."""
         return False
@@ -117,6 +124,26 @@ class LitGenerativeModel(LightningModule):
     ) -> Tensor:
         """Return log p(x), or a bound on it, in nats, shape (B,); x in the model's range."""
         raise ValueError(f"{type(self).__name__} has no likelihood")
+
+    def represent(self, x: Tensor) -> Tensor:
+        """Return representations (B, dim) of images in the model's range, for probes."""
+        raise ValueError(f"{type(self).__name__} has no encoder")
+
+    def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return reconstructions of images in the model's range."""
+        raise ValueError(f"{type(self).__name__} has no encoder")
+
+    def grids(
+        self, x: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> dict[str, tuple[Tensor, int]]:
+        """Return named pictures, each images in the model's range and the number of columns.
+
+        Args:
+            x: Test images (64, C, H, W) in the model's range.
+            labels: Their labels.
+            generator: Source of all draws.
+        """
+        return {"samples": (self.sample(64, generator), 8)} if self.samples else {}
 
     # -- training: the clock and what hangs on it ---------------------------------------------
 

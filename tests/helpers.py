@@ -1,6 +1,7 @@
 """What several tests need: tiny models, tiny runs, a bare Trainer."""
 
 import copy
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -24,7 +25,16 @@ METHODS = {  # those of the quick table, at a size for tests
     "vae": "lucic2018_vae_quick",
     "pixel_cnn": "oord2016_pixelcnn_quick",
 }
-PARTS = ("model", "loss", "penalty", "network")  # config groups that make one kind of training
+PARTS = (
+    "model",
+    "loss",
+    "penalty",
+    "network",
+    "objective",
+)  # config groups that make one kind of training
+
+
+TARGET = re.compile(r"_target_: (lit_models\.(?!schedules)[\w.]+)")
 
 
 def _parts_of(experiment: str) -> dict[str, str]:
@@ -38,7 +48,7 @@ def _parts_of(experiment: str) -> dict[str, str]:
         for key, value in entry.items():
             group, _, place = key.removeprefix("override /").partition("@")
             found |= {place or group: value} if group in PARTS else {}
-    return found
+    return found | dict.fromkeys(TARGET.findall(text), "chosen")
 
 
 def _kinds() -> list[str]:
@@ -98,10 +108,12 @@ def shrink(cfg: DictConfig, batch_size: int = 8, steps: int = 4) -> DictConfig:
 
 def narrow(node: DictConfig) -> None:
     """Set every width of a model's config to a few features."""
-    small = {"width": 2, "code_dim": 4, "features": 4, "head_features": 4, "num_blocks": 1}
+    small = {"width": 2, "code_dim": 4, "features": 12, "head_features": 12, "num_blocks": 1}
     for key in list(node):
         if key in small:
             node[key] = small[key]
+        elif key == "hidden":
+            node[key] = [4] * len(node[key])
         elif not OmegaConf.is_interpolation(node, key) and isinstance(node[key], DictConfig):
             narrow(node[key])
 

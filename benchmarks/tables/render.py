@@ -23,6 +23,8 @@ SELECTIONS = {
         "the paper."
     ),
 }
+BOUNDS = ("elbo", "iwae")
+BOUNDED = ("nll_nats", "bits_per_dim", "elbo_nats")
 Records = Mapping[tuple[str, str, str], Record]
 
 
@@ -104,7 +106,8 @@ def _line(plan: Plan, row: Row, records: Records) -> tuple[str, ...]:
     used: list[CellStatistics] = []
     for column in plan.spec.columns:
         found = cell_statistics(plan, row, column, records)
-        cells.append("–" if found is None else found.text(column.digits))
+        sign = _sign(plan, row, column, records)
+        cells.append("–" if found is None else f"{sign}{found.text(column.digits)}")
         if found is not None:
             used.append(found)
         if column.published is not None:
@@ -114,6 +117,16 @@ def _line(plan: Plan, row: Row, records: Records) -> tuple[str, ...]:
     cells.append(str(max(c.failures for c in used)) if used else "–")
     cells += [_mean_of(own, _images_seen), _mean_of(own, _seconds)]
     return tuple(cells)
+
+
+def _sign(plan: Plan, row: Row, column: Column, records: Records) -> str:
+    """Return "≤ " or "≥ " for a cell of bounds: at most, at least."""
+    for run in plan.cell(row, column):
+        record = records.get(key_of(run))
+        found = record and column.protocol in run.protocols and _evaluation(run, column, record)
+        if found and found.attributes.get("likelihood") in BOUNDS and column.metric in BOUNDED:
+            return "≤ " if column.better == "lower" else "≥ "
+    return ""
 
 
 def _images_seen(record: Record) -> float | None:
@@ -134,7 +147,7 @@ def _published(row: Row, column: Column) -> str:
     if row.published is None:
         return "–"
     source = load_published()[column.published.source_id]
-    entry = source["rows"][row.published].get(column.published.column)
+    entry = source["rows"].get(row.published, {}).get(column.published.column)
     if entry is None:
         return "–"
     marks = ("*" if entry["mark"] == "M" else "") + (

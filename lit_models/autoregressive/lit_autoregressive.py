@@ -133,6 +133,21 @@ class Autoregressive(LitGenerativeModel):
                 self.chosen, self.likelihood, shape, noise, condition, given, num_given
             )
 
+    def grids(
+        self, x: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> dict[str, tuple[Tensor, int]]:
+        """Add completions: per row an image, the half that is given, and six completions."""
+        found = super().grids(x, labels, generator)
+        height, width = self.image_shape[1:]
+        rows = x[:8].repeat_interleave(6, dim=0)
+        half = (height // 2) * width
+        ys = labels[:8].repeat_interleave(6) if self.conditional else None
+        completed = self.complete(rows, half, len(rows), generator, ys).unflatten(0, (-1, 6))
+        given = x[:8].clone()
+        given.flatten(2)[:, :, half:] = 0
+        pictures = torch.cat([x[:8, None], given[:, None], completed], dim=1)
+        return {**found, "completions": (pictures.flatten(0, 1), 8)}
+
     def log_likelihood(
         self,
         x: Tensor,

@@ -42,7 +42,10 @@ def image_grid(images: Tensor, columns: int) -> np.ndarray:
 
 
 class SampleGrids(Callback):
-    """Writes `<images_seen>.png` with 64 samples, every N images and at the end.
+    """Writes pictures every N images and at the end.
+
+    `<images_seen>.png` shows 64 samples; what else a model shows of itself is in
+    `<name>-<images_seen>.png`.
 
     Args:
         folder: Where the pictures go.
@@ -73,14 +76,18 @@ class SampleGrids(Callback):
             return
         generator = torch.Generator().manual_seed(self.seed)
         model.weights, before = self.weights, model.weights
+        x, labels = (t[:64].to(model.device) for t in trainer.datamodule.split("test"))
         with sampling(model):
-            grid = image_grid(model.to_images(model.sample(64, generator)), columns=8)
+            found = model.grids(model.data_range.encode(x, model.dtype), labels, generator)
         model.weights = before
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_png(grid, self.folder / f"{model.images_seen}.png")
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_image"):
-                logger.log_image("samples", [grid], step=model.images_seen)
+        for name, (images, columns) in found.items():
+            grid = image_grid(model.to_images(images), columns)
+            prefix = "" if name == "samples" else f"{name}-"
+            save_png(grid, self.folder / f"{prefix}{model.images_seen}.png")
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_image"):
+                    logger.log_image(name, [grid], step=model.images_seen)
 
 
 def save_png(grid: np.ndarray, path: Path) -> None:

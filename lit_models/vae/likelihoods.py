@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from lit_models.images import DataRange, LevelRange, UnitRange, check_levels
 from lit_models.logistic import log_logistic_bin
+from lit_models.noise import Noise
 from lit_models.vae.densities import normal_log_probs
 
 __all__ = [
@@ -51,11 +52,24 @@ class Likelihood(Protocol):
         """Raise ValueError where log_prob of such data would not be a log-probability."""
 
     def mean(self, parameters: Tensor) -> Tensor:
-        """Return E[x | z], shown as the sample."""
+        """Return E[x | z]."""
+
+    def shown(self, parameters: Tensor, noise: Noise) -> Tensor:
+        """Return what is shown as the sample of x | z: its mean, or a draw."""
+
+
+class ShowsMean:
+    """Shows the mean as the sample."""
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def shown(self, parameters: Tensor, noise: Noise) -> Tensor:
+        return self.mean(parameters)
 
 
 @dataclass(frozen=True)
-class BernoulliLikelihood:
+class BernoulliLikelihood(ShowsMean):
     """Independent Bernoulli pixels; the decoder gives logits (..., C, H, W).
 
     Grey levels in [0, 1] are accepted as soft targets for training (the cross-entropy of Lucic et
@@ -85,7 +99,7 @@ class BernoulliLikelihood:
 
 
 @dataclass(frozen=True)
-class CategoricalLikelihood:
+class CategoricalLikelihood(ShowsMean):
     """A softmax over all levels of each dimension; x are integer levels.
 
     Attributes:
@@ -119,7 +133,7 @@ class CategoricalLikelihood:
         return (p * levels[:, None, None]).sum(-3)
 
 
-class DiscretizedLogisticPixels(nn.Module):
+class DiscretizedLogisticPixels(ShowsMean, nn.Module):
     """The mass of a logistic in each level's bin, its scale given per pixel by the decoder.
 
     Kingma et al., 2016, https://arxiv.org/abs/1606.04934, appendix C.4; the outer bins reach to
@@ -168,7 +182,7 @@ class DiscretizedLogistic(DiscretizedLogisticPixels):
         return parameters, self.log_scale.clamp(min=-7.0).expand_as(parameters)
 
 
-class GaussianPixels(nn.Module):
+class GaussianPixels(ShowsMean, nn.Module):
     """A normal density of dequantised pixels, its deviation given per pixel by the decoder.
 
     x are (level + u) / num_levels with u ~ U[0, 1), a number per dimension (Theis et al., 2016,

@@ -20,6 +20,8 @@ from lit_models.vae.posteriors import DiagonalNormal, InverseAutoregressiveFlow
 
 __all__ = ["VAE", "StochasticLayer"]
 
+TRAVERSED = 10  # dimensions, and steps of each
+SIDE = 20  # of the manifold
 ROWS = 5000  # codes decoded at once by a bound; memory does not grow with its samples
 
 
@@ -161,7 +163,8 @@ class VAE(LitGenerativeModel):
         for layer in reversed(self.upper):
             p = self._normal(layer.decoder(z))
             z = p.transform(noise(p.mu.shape))
-        return self.likelihood.mean(self.parameters_of(z, self._in_turn(labels, num_samples)))
+        parameters = self.parameters_of(z, self._in_turn(labels, num_samples))
+        return self.likelihood.shown(parameters, noise)
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return E[x | z], (B, C, H, W), through the means of the layers below the top."""
@@ -174,6 +177,41 @@ class VAE(LitGenerativeModel):
         q, context = self._split(self._features(x, labels))
         z = q.mu if self.flow is None else self.flow(q.mu, context)[0]
         return self.likelihood.mean(self.parameters_of(z, labels))
+
+    def represent(self, x: Tensor) -> Tensor:
+        return self.posterior(x).mu
+
+    def grids(
+        self, x: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> dict[str, tuple[Tensor, int]]:
+        """Add reconstructions, traversals of codes, and the manifold of two-dimensional ones."""
+        found = super().grids(x, labels, generator)
+        given = labels if self.conditional else None
+        pairs = torch.stack([x, self.reconstruct(x, given).to(x.dtype)], dim=1)
+        found["reconstructions"] = (pairs[:32].flatten(0, 1), 16)
+        found["traversals"] = (self._traversals(), TRAVERSED)
+        if self.prior.dim == 2:
+            found["manifold"] = (self._manifold(), SIDE)
+        return found
+
+    def _traversals(self) -> Tensor:
+        """Return a row per code dimension, from -3 to 3, the others at 0."""
+        rows = min(self.prior.dim, TRAVERSED)
+        z = torch.zeros(rows, TRAVERSED, self.prior.dim)
+        for i in range(rows):
+            z[i, :, i] = torch.linspace(-3, 3, TRAVERSED)
+        z = z.to(next(self.parameters()))
+        return self.decode(z.flatten(0, 1), self._zeros(rows * TRAVERSED))
+
+    def _manifold(self) -> Tensor:
+        """Return decoded quantiles of the prior (Kingma and Welling, 2014, Fig. 4)."""
+        axis = torch.special.ndtri((torch.arange(SIDE) + 0.5) / SIDE).to(next(self.parameters()))
+        return self.decode(torch.cartesian_prod(axis, axis), self._zeros(SIDE**2))
+
+    def _zeros(self, count: int) -> Tensor | None:
+        if self.num_classes is None:
+            return None
+        return torch.zeros(count, dtype=torch.long, device=self.device)
 
     def log_likelihood(
         self,

@@ -68,13 +68,15 @@ class InverseAutoregressiveFlow(nn.Module):
 
         super().__init__()
         self.context_features = context_features
-        orders = [torch.arange(dim) if t % 2 == 0 else torch.arange(dim).flip(0) for t in range(2)]
-        self.steps = nn.ModuleList(
-            MaskedAutoregressiveTransform(
-                dim, context_features, order=orders[t % 2], hidden_features=tuple(hidden)
+        with torch.device("cpu"):  # zuko computes its masks, which a meta device cannot
+            orders = [torch.arange(dim), torch.arange(dim).flip(0)]
+            self.steps = nn.ModuleList(
+                MaskedAutoregressiveTransform(
+                    dim, context_features, order=orders[t % 2], hidden_features=tuple(hidden)
+                )
+                for t in range(num_steps)
             )
-            for t in range(num_steps)
-        )
+        self.steps.to(torch.get_default_device())
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Map z (..., D) given context (..., F); return it and log |det dz_T / dz_0|, (...)."""

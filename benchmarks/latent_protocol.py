@@ -1,0 +1,113 @@
+"""How much of its codes a variational autoencoder uses."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from benchmarks.features.cache import FeatureCache
+from benchmarks.sources import ImageSource, ModelSource, own_chunks
+from datamodules.base import DataModule
+from lit_models.callbacks.sample_grids import sampling
+from lit_models.collectives import mean_over_processes, world
+from lit_models.noise import Noise
+from lit_models.vae.lit_vae import VAE
+
+__all__ = ["LatentProtocol"]
+
+MOST_LAYERS = 8
+
+
+@dataclass(frozen=True)
+class LatentProtocol:
+    """Active units and collapsed latents of every stochastic layer.
+
+    A unit is active if the variance over images of its posterior mean exceeds a threshold (Burda
+    et al., 2016, https://arxiv.org/abs/1509.00519, Sec. 5: .01); it is collapsed if its mean
+    divergence from the prior is below another. The mean of an upper layer is over draws of the
+    lower ones.
+
+    Attributes:
+        split: Split of the images.
+        active_variance: Threshold of the variance.
+        collapsed_nats: Threshold of the divergence.
+        num_samples: Draws per image.
+        seed: Of the draws.
+        chunk_size: Images per chunk.
+    """
+
+    split: str
+    active_variance: float
+    collapsed_nats: float
+    num_samples: int
+    seed: int
+    chunk_size: int
+    repeatable: ClassVar[bool] = False
+
+    @property
+    def value_names(self) -> list[str]:
+        """The names of all values; those of layers end in their number, from the data upwards."""
+        names = ["active_units", "collapsed_latents"]
+        return [*names, *(f"{n}_{i}" for i in range(1, MOST_LAYERS + 1) for n in names)]
+
+    def check(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Refuse what has no codes with a posterior.
+
+        Raises:
+            ValueError: if the source is no variational autoencoder.
+        """
+        if not isinstance(source, ModelSource) or not isinstance(source.model, VAE):
+            raise ValueError("this protocol needs a variational autoencoder")
+        datamodule.split(self.split)
+
+    def run(
+        self,
+        source: ImageSource,
+        datamodule: DataModule,
+        cache: FeatureCache | None,
+        label: str,
+        draw: int = 0,
+    ) -> dict[str, float]:
+        """Count, over all processes."""
+        assert isinstance(source, ModelSource)
+        model: Any = source.model
+        x, labels = datamodule.split(self.split)
+        sums: list[Tensor] | None = None
+        with sampling(model):
+            for index, generator in own_chunks(len(x), self.chunk_size, self.seed, label):
+                part = slice(index.start, index.stop)
+                own = _moments(model, x[part], labels[part], generator, self.num_samples)
+                sums = own if sums is None else [a + b for a, b in zip(sums, own, strict=True)]
+        if sums is None:  # more processes than chunks: this one counts with weight zero
+            some = _moments(model, x[:1], labels[:1], torch.Generator(), self.num_samples)
+            sums = [torch.zeros_like(s) for s in some]
+        totals = [mean_over_processes(s) * world()[1] / len(x) for s in sums]
+        found: dict[str, float] = {"active_units": 0.0, "collapsed_latents": 0.0}
+        for layer, total in enumerate(totals, start=1):
+            mean, square, kl = total
+            active = float(((square - mean**2) > self.active_variance).sum())
+            collapsed = float((kl < self.collapsed_nats).sum())
+            found |= {f"active_units_{layer}": active, f"collapsed_latents_{layer}": collapsed}
+            found["active_units"] += active
+            found["collapsed_latents"] += collapsed
+        return found
+
+    def attributes(self, source: ImageSource) -> dict[str, Any]:
+        """Return nothing: it has no variants."""
+        return {}
+
+
+def _moments(
+    model: VAE, x: Tensor, labels: Tensor, generator: torch.Generator, num_samples: int
+) -> list[Tensor]:
+    """Return per layer the sums over images of mean, squared mean and divergence, (3, D)."""
+    encoded = model.data_range.encode(x.to(model.device), model.dtype)
+    given = labels.to(model.device) if model.conditional else None
+    draws = model.draw(encoded, Noise(generator, model.device, model.dtype), num_samples, given)
+    found = []
+    for means, kls in zip(draws.means, draws.kls, strict=True):
+        mean, kl = means.double().mean(0), kls.double().mean(0)
+        kl = kl.expand_as(mean) / (mean.shape[1] if kl.shape[1] == 1 else 1)
+        found.append(torch.stack([mean.sum(0), mean.square().sum(0), kl.sum(0)]))
+    return found

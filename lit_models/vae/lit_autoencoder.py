@@ -1,0 +1,107 @@
+"""Autoencoders without a probability: plain and denoising."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lit_models.base import LitGenerativeModel, OptimizerFactory
+from lit_models.images import DataRange
+from lit_models.noise import Noise
+from lit_models.schedules import Schedule
+
+__all__ = ["Autoencoder", "Corruption", "GaussianCorruption", "MaskingCorruption"]
+
+
+class Corruption(Protocol):
+    """What is done to an image before it is encoded."""
+
+    def __call__(self, x: Tensor, noise: Noise) -> Tensor:
+        """Return x (B, ...), corrupted."""
+
+
+@dataclass(frozen=True)
+class GaussianCorruption:
+    """Adds normal noise.
+
+    Attributes:
+        sigma: Its deviation, in units of the model's range.
+    """
+
+    sigma: float
+
+    def __call__(self, x: Tensor, noise: Noise) -> Tensor:
+        return x + self.sigma * noise(x.shape)
+
+
+@dataclass(frozen=True)
+class MaskingCorruption:
+    """Sets pixels to zero (Vincent et al., 2010, Sec. 3.3).
+
+    Attributes:
+        fraction: Probability of each.
+    """
+
+    fraction: float
+
+    def __call__(self, x: Tensor, noise: Noise) -> Tensor:
+        return x * (noise(x.shape, "uniform") >= self.fraction)
+
+
+class Autoencoder(LitGenerativeModel):
+    """Minimises the squared error of the reconstruction, summed over dimensions.
+
+    With a corruption it reconstructs the clean image (Vincent et al., 2008, denoising
+    autoencoder). It has no likelihood and draws no samples; its encoder is what it is for.
+
+    Args:
+        encoder: Maps x (B, C, H, W) to codes (B, dim).
+        decoder: Maps codes to (B, C, H, W) in the data range.
+        optimizer: Builds the optimizer.
+        batch_size: Images per update, over all processes.
+        data_range: The range of x.
+        corruption: Applied to the encoder's input in training; None for none.
+        schedule: Factor on the learning rate.
+    """
+
+    scores: ClassVar[str] = "reconstruction_mse and probes of its encoder"
+    samples: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        optimizer: OptimizerFactory,
+        batch_size: int,
+        data_range: DataRange,
+        corruption: Corruption | None = None,
+        schedule: Schedule | None = None,
+    ) -> None:
+        super().__init__(batch_size, data_range, schedule)
+        self.encoder, self.decoder, self.corruption = encoder, decoder, corruption
+        self.optimizer_factory = optimizer
+
+    def configure_optimizers(self) -> Optimizer:
+        return self.optimizer_factory(self.parameters())
+
+    def train_step(self, x: Tensor, labels: Tensor) -> Tensor:
+        given = x if self.corruption is None else self.corruption(x, self.noise)
+        error = (self.decoder(self.encoder(given)) - x).square()
+        loss = error.flatten(1).sum(1).mean()
+        self.track(loss=loss, reconstruction_mse=error.mean())
+        return loss
+
+    def represent(self, x: Tensor) -> Tensor:
+        """Return codes (B, dim) of clean images."""
+        return self.encoder(x)
+
+    def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the reconstructions of clean images, (B, C, H, W)."""
+        return self.decoder(self.encoder(x))
+
+    def sample(
+        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
+    ) -> Tensor:
+        raise ValueError(f"an autoencoder draws no samples (it has {self.scores})")
