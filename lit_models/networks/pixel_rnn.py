@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lit_models.networks.pixel_cnn import MaskedConv2d, RasterStack, check_features
+from lit_models.networks.recurrence import lstm_cell, sweep
 from lit_models.networks.streaming import (
     CausalConv2d,
     Memory,
@@ -17,7 +18,6 @@ from lit_models.networks.streaming import (
     Streamed,
     causal_mask,
     pixel,
-    shift,
 )
 
 __all__ = ["DiagonalBiLSTM", "PixelRNN", "RowLSTM"]
@@ -37,11 +37,16 @@ class LSTMBlock(Streamed):
 
     def forward(self, x: Tensor, spot: Spot | None = None) -> Tensor:
         """Map (B, features, H, W) to the same shape."""
-        hidden = self.lstm(x) if spot is None else self.lstm_at(x, spot)
-        return x + self.out(hidden, spot)
+        if spot is not None:
+            return x + self.out(self.lstm_at(x, spot), spot)
+        # with the features last every convolution is a matrix product, without copies between
+        # blocks, whose outputs are such views
+        hidden = self.lstm(x.permute(2, 3, 0, 1))
+        out = functional.linear(hidden, self.out.kernel()[:, :, 0, 0], self.out.bias)
+        return x + out.permute(2, 3, 0, 1)
 
     def lstm(self, x: Tensor) -> Tensor:
-        """Map (B, 2h, H, W) to hidden states (B, h, H, W)."""
+        """Map (H, W, B, 2h) to hidden states (H, W, B, h)."""
         raise NotImplementedError
 
     def lstm_at(self, x: Tensor, spot: Spot) -> Tensor:
@@ -75,31 +80,27 @@ class RowLSTM(LSTMBlock):
         self.input_to_state = CausalConv2d(
             features, 4 * self.hidden, (1, left + 1), (left, 0, 0, 0), mask=mask
         )
-        self.state_to_state = nn.Conv1d(
-            self.hidden, 4 * self.hidden, kernel_size, padding=left, bias=False
-        )
+        self.state_to_state = recurrent_weight(kernel_size, self.hidden)
 
     def lstm(self, x: Tensor) -> Tensor:
-        gates = self.input_to_state(x).unbind(2)
-        hidden = cell = x.new_zeros(len(x), self.hidden, x.shape[3])
-        rows = []
-        for row in gates:
-            hidden, cell = lstm_cell(row + self.state_to_state(hidden), cell)
-            rows.append(hidden)
-        return torch.stack(rows, dim=2)
+        weight, kernel = self.state_to_state, self.input_to_state.kernel()[:, :, 0]
+        taps = kernel.shape[2]
+        gates = functional.linear(x, kernel[..., -1], self.input_to_state.bias)
+        for k in range(1, taps):  # of the pixels to the left
+            seen = functional.linear(x[:, :-k], kernel[..., taps - 1 - k])
+            gates = gates + functional.pad(seen, (0, 0, 0, 0, k, 0))
+        spans = [(0, gates.shape[1])] * len(gates)
+        return sweep(gates.to(weight.dtype), weight, len(weight) // 2, spans)
 
     def lstm_at(self, x: Tensor, spot: Spot) -> Tensor:
         assert spot.column is not None
         gates = self.input_to_state(x, spot)[..., 0, 0]
-        pad = self.state_to_state.padding[0]
-        assert isinstance(pad, int)
+        pad = len(self.state_to_state) // 2
         key, above = (self, "hidden"), spot.row - 1
         cell = gates.new_zeros(len(x), self.hidden)
         if spot.row > 0:
-            # the padded map holds the row above at index row - 1 + 0 rows of padding
             window = spot.memory[key][:, :, above, spot.column : spot.column + 2 * pad + 1]
-            weight = self.state_to_state.weight.flatten(1)
-            gates = gates + functional.linear(window.flatten(1), weight)
+            gates = gates + torch.einsum("bhk,khg->bg", window, self.state_to_state)
             cell = spot.memory[self, "cell"][:, :, above, spot.column]
         hidden, cell = lstm_cell(gates, cell)
         spot.write(key, hidden[..., None, None], (pad, pad, 0, 0))
@@ -124,8 +125,8 @@ class DiagonalBiLSTM(LSTMBlock):
         self.from_right = DiagonalLSTM(features, self.hidden, image_channels)
 
     def lstm(self, x: Tensor) -> Tensor:
-        right = self.from_right(x.flip(3)).flip(3)
-        return self.from_left(x) + shift(right, down=1, right=0)
+        right = self.from_right(x.flip(1)).flip(1)
+        return self.from_left(x) + functional.pad(right[:-1], (0, 0, 0, 0, 0, 0, 1, 0))
 
     def lstm_at(self, x: Tensor, spot: Spot) -> Tensor:
         assert spot.column is not None
@@ -160,23 +161,18 @@ class DiagonalLSTM(nn.Module):
         mask = causal_mask(4 * hidden, features, image_channels, False, 4)[..., None, None]
         self.hidden = hidden
         self.input_to_state = CausalConv2d(features, 4 * hidden, (1, 1), mask=mask)
-        self.state_to_state = nn.Linear(2 * hidden, 4 * hidden, bias=False)  # left, above
+        self.state_to_state = recurrent_weight(2, hidden)  # above, left
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, features, H, W) to states (B, h, H, W)."""
-        height, width = x.shape[2:]
-        gates = skew(self.input_to_state(x)).permute(3, 0, 2, 1)  # (W + H - 1, B, H, 4h)
-        hidden = cell = x.new_zeros(len(x), height, self.hidden)
-        columns = []
-        for d, gate in enumerate(gates.unbind(0)):
-            above = functional.pad(hidden[:, :-1], (0, 0, 1, 0))
-            states = torch.cat([hidden, above], dim=2)
-            hidden, cell = lstm_cell(gate + self.state_to_state(states), cell)
-            if d < height - 1:  # rows that have not begun
-                begun = torch.arange(height, device=x.device)[:, None] <= d
-                hidden, cell = hidden * begun, cell * begun
-            columns.append(hidden)
-        return unskew(torch.stack(columns, dim=3).permute(0, 2, 1, 3), width)
+        """Map (H, W, B, features) to states (H, W, B, h)."""
+        height, width = x.shape[:2]
+        kernel = self.input_to_state.kernel()[:, :, 0, 0]
+        gates = skew(functional.linear(x, kernel, self.input_to_state.bias)).transpose(0, 1)
+        # pixel (i, j) is on diagonal i + j: rows that have begun, and have not ended
+        spans = [(max(0, d - width + 1), min(height, d + 1)) for d in range(len(gates))]
+        weight = self.state_to_state
+        states = sweep(gates.to(weight.dtype), weight, 1, spans)
+        return unskew(states.transpose(0, 1), width)
 
     def at(self, x: Tensor, spot: Spot) -> Tensor:
         """Return the state (B, h, 1, 1) of one pixel of the sweep's own direction."""
@@ -187,8 +183,9 @@ class DiagonalLSTM(nn.Module):
         left = pixel(hidden, spot.row, spot.column - 1) if hidden is not empty else empty
         above = pixel(hidden, spot.row - 1, spot.column) if hidden is not empty else empty
         cell = pixel(cells, spot.row, spot.column - 1) if cells is not empty else empty
-        states = torch.cat([left, above], dim=1)[..., 0, 0]
-        new, cell = lstm_cell(gates + self.state_to_state(states), cell[..., 0, 0])
+        for weight, state in zip(self.state_to_state, (above, left), strict=True):
+            gates = gates + state[..., 0, 0] @ weight
+        new, cell = lstm_cell(gates, cell[..., 0, 0])
         spot.write((self, "hidden"), new[..., None, None])
         spot.write((self, "cell"), cell[..., None, None])
         return new[..., None, None]
@@ -237,27 +234,22 @@ class PixelRNN(RasterStack):
                 layer.end_row(row - 1, size, memory)
 
 
-def lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (hidden, cell) of an LSTM from gates o, f, i, g (Eq. 3 of the paper).
-
-    The features lie in the last axis of gates (..., 4h), or in its second, as of (B, 4h, W).
-    """
-    axis = -1 if gates.shape[-1] == 4 * cell.shape[-1] else 1
-    o, f, i, g = gates.chunk(4, dim=axis)
-    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-    return o.sigmoid() * cell.tanh(), cell
+def recurrent_weight(window: int, hidden: int) -> nn.Parameter:
+    """Return weights (window, h, 4h), uniform as torch's convolutions are."""
+    limit = (window * hidden) ** -0.5
+    return nn.Parameter(torch.empty(window, hidden, 4 * hidden).uniform_(-limit, limit))
 
 
 def skew(x: Tensor) -> Tensor:
-    """Move row i of (B, F, H, W) to the right by i: (B, F, H, W + H - 1), zeros around it."""
-    batch, features, height, width = x.shape
+    """Move row i of (H, W, ...) to the right by i: (H, W + H - 1, ...), zeros around it."""
+    height, width = x.shape[:2]
     total = width + height - 1
-    flat = functional.pad(x, (0, height)).flatten(2)[..., : height * total]
-    return flat.reshape(batch, features, height, total)
+    wide = torch.cat([x, x.new_zeros(height, height, *x.shape[2:])], dim=1)
+    return wide.flatten(0, 1)[: height * total].unflatten(0, (height, total))
 
 
 def unskew(x: Tensor, width: int) -> Tensor:
-    """Undo `skew`: (B, F, H, W + H - 1) to (B, F, H, W)."""
-    batch, features, height, total = x.shape
-    flat = functional.pad(x.flatten(2), (0, height))
-    return flat.reshape(batch, features, height, total + 1)[..., :width]
+    """Undo `skew`: (H, W + H - 1, ...) to (H, W, ...)."""
+    height, total = x.shape[:2]
+    flat = torch.cat([x.flatten(0, 1), x.new_zeros(height, *x.shape[2:])])
+    return flat.unflatten(0, (height, total + 1))[:, :width]

@@ -101,6 +101,13 @@ class Autoencoder(LitGenerativeModel):
         """Return the reconstructions of clean images, (B, C, H, W)."""
         return self.decoder(self.encoder(x))
 
+    def grids(
+        self, x: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> dict[str, tuple[Tensor, int]]:
+        """Show images beside their reconstructions."""
+        pairs = torch.stack([x, self.reconstruct(x)], dim=1)
+        return {"reconstructions": (pairs[:32].flatten(0, 1), 16)}
+
     def sample(
         self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
     ) -> Tensor:
