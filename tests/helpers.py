@@ -54,6 +54,8 @@ def _parts_of(experiment: str) -> dict[str, str]:
 def _kinds() -> list[str]:
     kinds: dict[tuple[tuple[str, str], ...], str] = {}
     for path in sorted((CONFIGS / "experiment").glob("*.yaml")):
+        if path.with_name(f"{path.stem}_quick.yaml").exists():
+            continue  # the reduced row is of the same kind
         kinds.setdefault(tuple(sorted(_parts_of(path.stem).items())), path.stem)
     return list(kinds.values())
 

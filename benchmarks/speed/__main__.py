@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.speed.libraries import batches, extractor, frechet
+from benchmarks.speed.likelihoods import likelihoods
 from benchmarks.speed.panel import growth, panel, panel_memory
 from benchmarks.speed.survival import survival
 from benchmarks.speed.training import Side, training
@@ -40,7 +41,7 @@ def main() -> None:
         rates = f"{a:,.4g} against {b:,.4g} {case.unit}"
         print(f"{case.label}: {rates}, ratio {ratio:.2f} ({case.goal}; {case.rounds} rounds)")
     print(panel_memory())
-    for line in chain(survival(), panel(), growth()):
+    for line in chain(survival(), likelihoods(), panel(), growth()):
         print(line, flush=True)
 
 
