@@ -114,10 +114,19 @@ def narrow(node: DictConfig) -> None:
     for key in list(node):
         if key in small:
             node[key] = small[key]
-        elif key == "hidden":
+        elif key == "hidden" and node._target_.split(".")[-2] in ("image_mlp", "posteriors"):
             node[key] = [4] * len(node[key])
         elif not OmegaConf.is_interpolation(node, key) and isinstance(node[key], DictConfig):
             narrow(node[key])
+
+
+def without_dropout(node: DictConfig) -> None:
+    """Switch dropout off: each process draws its own."""
+    for key in list(node):
+        if key == "dropout":
+            node[key] = 0.0
+        elif not OmegaConf.is_interpolation(node, key) and isinstance(node[key], DictConfig):
+            without_dropout(node[key])
 
 
 def tiny_run(experiment: str, overrides: Sequence[str] = (), **sizes) -> Composed:

@@ -38,7 +38,13 @@ from lit_models.callbacks.checkpoints import Checkpoints  # noqa: E402
 from lit_models.callbacks.monitor import DivergedError, Monitor  # noqa: E402
 from lit_models.distributed import ReplicatedStrategy, average_gradients  # noqa: E402
 from lit_models.networks.norm import GlobalBatchNorm  # noqa: E402
-from tests.helpers import KINDS, METHODS, bare_trainer, tiny_run  # noqa: E402
+from tests.helpers import (  # noqa: E402
+    KINDS,
+    METHODS,
+    bare_trainer,
+    tiny_run,
+    without_dropout,
+)
 
 STEPS = 20
 
@@ -53,6 +59,7 @@ def trainer_for(steps, **settings):
 def build(method):
     """Build a method, or an experiment, whose batch 1, 2 and 3 processes can share."""
     cfg = tiny_run(METHODS.get(method, method), batch_size=12, steps=STEPS).cfg
+    without_dropout(cfg.model)
     if "batch_norm" in cfg.model.get("discriminator", {}):
         cfg.model.discriminator.batch_norm = True  # its double backward is the hard case
     torch.manual_seed(RANK)  # ranks start apart: the strategy must bring them together

@@ -12,7 +12,14 @@ import torch
 from benchmarks.instantiate import instantiate
 from benchmarks.records import Record
 from lit_models.callbacks.checkpoints import find_checkpoints
-from tests.helpers import KINDS, assert_same_state, bare_trainer, tiny_run, without_dead_biases
+from tests.helpers import (
+    KINDS,
+    assert_same_state,
+    bare_trainer,
+    tiny_run,
+    without_dead_biases,
+    without_dropout,
+)
 
 WORKER = Path(__file__).with_name("ddp_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -76,6 +83,7 @@ def assert_same_but_for_rounding(a, b):
 def test_saved_on_two_processes_and_resumed_on_one(results, experiment):
     torch.manual_seed(0)
     cfg = tiny_run(experiment, batch_size=12, steps=20).cfg
+    without_dropout(cfg.model)
     if "batch_norm" in cfg.model.get("discriminator", {}):
         cfg.model.discriminator.batch_norm = True
     model = instantiate(cfg.model, "model").double()
