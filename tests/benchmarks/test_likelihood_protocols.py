@@ -135,12 +135,12 @@ def test_counts_must_be_positive(samples, images):
 
 
 class Known(nn.Module):
-    """Posterior means (x_0 + x_1, 0) with deviations (.1, 1): one unit active, one collapsed."""
+    """Posterior means (x_0 + x_1, .13) with deviations (.1, 1): one active, one collapsed."""
 
     def forward(self, x):
         first = x.flatten(1)[:, :1] + x.flatten(1)[:, 1:2]
         raw = torch.tensor([[0.1, 1.0]]).expm1().log().expand(len(x), 2)
-        return torch.cat([first, torch.zeros_like(first), raw], dim=1)
+        return torch.cat([first, torch.full_like(first, 0.13), raw], dim=1)
 
 
 def test_active_and_collapsed_units():
