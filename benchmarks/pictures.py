@@ -16,6 +16,7 @@ from benchmarks.evaluate import feature_cache, load_model, open_run
 from benchmarks.features.base import Extractor
 from benchmarks.features.cache import FeatureCache
 from benchmarks.instantiate import instantiate
+from benchmarks.latent_figure import latent_figure
 from benchmarks.metrics.mode_coverage import ModeCoverage
 from benchmarks.metrics.neighbours import nearest_few
 from benchmarks.protocols import SampleProtocol, in_order, split_features
@@ -24,11 +25,13 @@ from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import image_grid, sampling, save_png
 from lit_models.noise import Noise, fold_seed
+from lit_models.vae.lit_vae import VAE
 
 __all__ = ["arithmetic", "draw_pictures", "interpolate", "neighbours", "scatter"]
 
 SEED = 42
 MODES = "modes_2500"
+LATENTS = "latents_test"
 ROWS, STEPS, FEW = 8, 10, 5
 CHUNK = 250
 EXEMPLARS = 3  # per concept, as in Radford et al., 2016
@@ -117,6 +120,9 @@ def _pictures(
     if datamodule.num_levels is None:
         return
     yield from _own(model, datamodule)
+    if isinstance(model, VAE):
+        latents = instantiate(compose_group("protocol", LATENTS), f"protocol {LATENTS}")
+        yield "latents", latent_figure(latents.run(ModelSource(model), datamodule, None, LATENTS))
     if model.prior is not None:
         yield "interpolation_linear", interpolate(model, spherical=False)
         yield "interpolation_spherical", interpolate(model, spherical=True)

@@ -8,6 +8,7 @@ from PIL import Image
 from benchmarks.__main__ import main
 from benchmarks.features.base import Features
 from benchmarks.features.cache import FeatureCache
+from benchmarks.latent_figure import ACTIVE, COLLAPSED, latent_figure
 from benchmarks.pictures import GREEN, RED, Near, arithmetic, interpolate, neighbours, scatter
 from benchmarks.runs import Run
 from benchmarks.train import train
@@ -155,3 +156,21 @@ def test_mistakes(outputs, capsys, tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             arithmetic(model, Pixels(), classes)
+
+
+def test_the_figure_of_latents_has_two_bars_per_layer():
+    values = {
+        "active_units": 8.0,
+        "active_units_1": 8.0,
+        "collapsed_latents_1": 2.0,
+        "active_units_2": 0.0,
+        "collapsed_latents_2": 5.0,
+    }
+    picture = latent_figure(values)
+    columns = {}
+    for name, colour in (("active", ACTIVE), ("collapsed", COLLAPSED)):
+        hit = (picture[40:] == colour).all(axis=2)
+        columns[name] = [int(hit[:, x].sum()) for x in (35, 80, 155, 200)]
+    assert columns["active"][0] > 3 * columns["collapsed"][1] > 0  # 8 against 2
+    assert columns["active"][2] <= 1  # none
+    assert columns["collapsed"][3] > 2 * columns["collapsed"][1]
