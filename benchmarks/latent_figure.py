@@ -25,7 +25,7 @@ def latent_figure(values: Mapping[str, float]) -> np.ndarray:
     font = ImageFont.load_default(size=13)
     draw.text((MARGIN, 6), "active", fill=ACTIVE, font=font)
     draw.text((MARGIN + 60, 6), "collapsed", fill=COLLAPSED, font=font)
-    highest = max(1.0, *values.values())
+    highest = max([1.0, *(v for name, v in values.items() if name[-1].isdigit())])
     base = HEIGHT + 2 * MARGIN
     for layer in range(1, layers + 1):
         left = MARGIN + (layer - 1) * WIDTH

@@ -57,8 +57,12 @@ class LatentProtocol:
         Raises:
             ValueError: if the source is no variational autoencoder.
         """
-        if not isinstance(source, ModelSource) or not isinstance(source.model, VAE):
-            raise ValueError("this protocol needs a variational autoencoder")
+        if not isinstance(source, ModelSource):
+            raise ValueError("this protocol needs a variational autoencoder, got images")
+        if not isinstance(source.model, VAE):
+            raise ValueError(
+                f"this protocol needs a variational autoencoder, got {type(source.model).__name__}"
+            )
         datamodule.split(self.split)
 
     def run(
