@@ -25,8 +25,9 @@ class LatentProtocol:
 
     A unit is active if the variance over images of its posterior mean exceeds a threshold (Burda
     et al., 2016, https://arxiv.org/abs/1509.00519, Sec. 5: .01); it is collapsed if its mean
-    divergence from the prior is below another. The mean of an upper layer is over draws of the
-    lower ones.
+    divergence from its prior is below another, given the codes below and above. The mean of an
+    upper layer, or of a flow, is over draws, and the variance that their finite number adds is
+    taken off. With a flow the divergence has no share per unit, and is not counted.
 
     Attributes:
         split: Split of the images.
@@ -50,6 +51,10 @@ class LatentProtocol:
         """The names of all values; those of layers end in their number, from the data upwards."""
         names = ["active_units", "collapsed_latents"]
         return [*names, *(f"{n}_{i}" for i in range(1, MOST_LAYERS + 1) for n in names)]
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 2:
+            raise ValueError(f"num_samples must be >= 2, got {self.num_samples}")
 
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse what has no codes with a posterior.
@@ -89,12 +94,16 @@ class LatentProtocol:
         totals = [mean_over_processes(s) * world()[1] / len(x) for s in sums]
         found: dict[str, float] = {"active_units": 0.0, "collapsed_latents": 0.0}
         for layer, total in enumerate(totals, start=1):
-            mean, square, kl = total
-            active = float(((square - mean**2) > self.active_variance).sum())
-            collapsed = float((kl < self.collapsed_nats).sum())
-            found |= {f"active_units_{layer}": active, f"collapsed_latents_{layer}": collapsed}
+            mean, square, within, kl = total
+            active = float(((square - mean**2 - within) > self.active_variance).sum())
             found["active_units"] += active
-            found["collapsed_latents"] += collapsed
+            found[f"active_units_{layer}"] = active
+            if model.flow is None:
+                collapsed = float((kl < self.collapsed_nats).sum())
+                found["collapsed_latents"] += collapsed
+                found[f"collapsed_latents_{layer}"] = collapsed
+        if model.flow is not None:
+            del found["collapsed_latents"]
         return found
 
     def attributes(self, source: ImageSource) -> dict[str, Any]:
@@ -105,13 +114,16 @@ class LatentProtocol:
 def _moments(
     model: VAE, x: Tensor, labels: Tensor, generator: torch.Generator, num_samples: int
 ) -> list[Tensor]:
-    """Return per layer the sums over images of mean, squared mean and divergence, (3, D)."""
+    """Return per layer (4, D): sums over images of mean, its square, its noise, divergence."""
     encoded = model.data_range.encode(x.to(model.device), model.dtype)
     given = labels.to(model.device) if model.conditional else None
-    draws = model.draw(encoded, Noise(generator, model.device, model.dtype), num_samples, given)
+    draws = model.codes(encoded, Noise(generator, model.device, model.dtype), num_samples, given)
     found = []
-    for means, kls in zip(draws.means, draws.kls, strict=True):
-        mean, kl = means.double().mean(0), kls.double().mean(0)
-        kl = kl.expand_as(mean) / (mean.shape[1] if kl.shape[1] == 1 else 1)
-        found.append(torch.stack([mean.sum(0), mean.square().sum(0), kl.sum(0)]))
+    for layer, means in enumerate(draws.means):
+        mean = means.double().mean(0)
+        known = len(means) == 1  # in closed form
+        within = torch.zeros_like(mean) if known else means.double().var(0) / len(means)
+        kl = draws.divergences[layer].double().mean(0) if draws.divergences else within
+        sums = [t.sum(0) for t in (mean, mean.square(), within, kl)]
+        found.append(torch.stack(sums))
     return found

@@ -240,8 +240,10 @@ class LikelihoodProtocol:
 
     @property
     def value_names(self) -> list[str]:
-        """The names of all values."""
-        return list(self.metrics)
+        """The names of all values; those of bounds are given for bounds only."""
+        k = self.num_importance_samples
+        bounds = [f"iwae_bound_k{k}_nats"] if k > 1 else ["elbo_nats"]
+        return [*self.metrics, *(bounds if "nll_nats" in self.metrics else [])]
 
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, a source without likelihood for such data.

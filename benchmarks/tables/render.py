@@ -24,7 +24,6 @@ SELECTIONS = {
     ),
 }
 BOUNDS = ("elbo", "iwae")
-BOUNDED = ("nll_nats", "bits_per_dim", "elbo_nats")
 Records = Mapping[tuple[str, str, str], Record]
 
 
@@ -124,9 +123,14 @@ def _sign(plan: Plan, row: Row, column: Column, records: Records) -> str:
     for run in plan.cell(row, column):
         record = records.get(key_of(run))
         found = record and column.protocol in run.protocols and _evaluation(run, column, record)
-        if found and found.attributes.get("likelihood") in BOUNDS and column.metric in BOUNDED:
+        if found and found.attributes.get("likelihood") in BOUNDS and _is_bounded(column.metric):
             return "≤ " if column.better == "lower" else "≥ "
     return ""
+
+
+def _is_bounded(metric: str) -> bool:
+    known = metric in ("nll_nats", "bits_per_dim", "elbo_nats")
+    return known or metric.startswith("iwae_bound_")
 
 
 def _images_seen(record: Record) -> float | None:
@@ -154,7 +158,8 @@ def _published(row: Row, column: Column) -> str:
         "†" if column.published.not_comparable else ""
     )
     spread = f" ± {entry['spread']}" if "spread" in entry else ""
-    return f"{entry['value']}{spread}{marks}"
+    sign = f"{entry['sign']} " if "sign" in entry else ""
+    return f"{sign}{entry['value']}{spread}{marks}"
 
 
 def _notes(plan: Plan, records: Records) -> list[str]:

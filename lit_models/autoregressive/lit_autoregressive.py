@@ -60,7 +60,14 @@ class Autoregressive(LitGenerativeModel):
     ) -> None:
         super().__init__(batch_size, data_range, schedule)
         self.image_shape = tuple(image_shape)
+        if not isinstance(data_range, LevelRange):
+            raise ValueError(f"data_range must be LevelRange, got {type(data_range).__name__}")
         self.num_levels = data_range.num_levels
+        if network.num_levels != self.num_levels:
+            raise ValueError(
+                f"num_levels of the network must be the data's {self.num_levels}, got "
+                f"{network.num_levels}"
+            )
         likelihood.check_network(
             network.outputs, network.groups, self.image_shape[0], self.num_levels
         )

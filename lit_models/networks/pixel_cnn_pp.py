@@ -339,7 +339,8 @@ class PixelCNNPP(RasterNetwork):
     @torch.no_grad()
     def start(self, levels: Tensor, condition: Tensor | None = None) -> None:
         """Set gains and biases from the first batch; every process must call this."""
-        with self._starting():
+        # autocast would keep the weights of before in its cache
+        with self._starting(), torch.autocast(levels.device.type, enabled=False):
             self.forward(levels, condition)
 
     def _input(self, levels: Tensor) -> Tensor:

@@ -186,11 +186,13 @@ class RasterNetwork(nn.Module):
     same pixel. `start_row` and `at` return the same, pixel by pixel.
 
     Attributes:
+        num_levels: Levels of a pixel.
         outputs: P.
         groups: G, the passes that sampling needs per pixel.
         condition_features: Features of the condition (B, D, 1, 1) or (B, D, H, W), 0 for none.
     """
 
+    num_levels: int
     outputs: int
     groups: int
     condition_features: int = 0

@@ -96,6 +96,11 @@ class VAE(LitGenerativeModel):
                 f"{kl_weight} and {type(objective).__name__ if objective else None}"
             )
         self.objective = ElboObjective(kl_weight) if kl_weight is not None else objective
+        if flow is not None and not self.objective.reparameterised:  # type: ignore[union-attr]
+            raise ValueError(
+                f"flow must be null with {type(self.objective).__name__}, whose gradient needs "
+                "log q of given codes"
+            )
         likelihood.check_range(data_range)
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.layers, self.flow = nn.ModuleList(layers or ()), flow
@@ -139,7 +144,8 @@ class VAE(LitGenerativeModel):
         if not self.likelihood.dequantised:
             return x
         assert isinstance(self.data_range, LevelRange)
-        return (x + noise(x.shape, "uniform").clamp(max=1 - 1e-6)) / self.data_range.num_levels
+        y = (x + noise(x.shape, "uniform")) / self.data_range.num_levels
+        return y.clamp(max=1 - torch.finfo(y.dtype).eps)  # rounding may reach 1
 
     def log_prob(self, x: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
         """Return log p(x | z), (K, B), of x (B, C, H, W) and z (K, B, dim)."""
@@ -187,7 +193,8 @@ class VAE(LitGenerativeModel):
         """Add reconstructions, traversals of codes, and the manifold of two-dimensional ones."""
         found = super().grids(x, labels, generator)
         given = labels if self.conditional else None
-        pairs = torch.stack([x, self.reconstruct(x, given).to(x.dtype)], dim=1)
+        reconstructions = self.reconstruct(x, given)
+        pairs = torch.stack([x.to(reconstructions.dtype), reconstructions], dim=1)
         found["reconstructions"] = (pairs[:32].flatten(0, 1), 16)
         found["traversals"] = (self._traversals(), TRAVERSED)
         if self.prior.dim == 2:
@@ -266,8 +273,19 @@ class VAE(LitGenerativeModel):
     def _normal(self, features: Tensor) -> DiagonalNormal:
         return DiagonalNormal.from_features(features.to(self.dtype), self.min_sigma)
 
+    def codes(
+        self, x: Tensor, noise: Noise, num_samples: int, labels: Tensor | None = None
+    ) -> Draws:
+        """Return draws without what only a decoded image could tell: its likelihood is zero."""
+        return self._draw(None, self._features(x, labels), noise, num_samples, labels)
+
     def _draw(
-        self, x: Tensor, features: Tensor, noise: Noise, num_samples: int, labels: Tensor | None
+        self,
+        x: Tensor | None,
+        features: Tensor,
+        noise: Noise,
+        num_samples: int,
+        labels: Tensor | None,
     ) -> Draws:
         q, context = self._split(features)
         eps = self._eps(q, noise, num_samples)
@@ -278,14 +296,17 @@ class VAE(LitGenerativeModel):
             z0 = q.transform(eps[0])
             z, log_det = self.flow(z0, context)
             log_qs = [(q.log_prob(z0) - log_det).unsqueeze(-1)]  # of all dimensions together
-        means, codes = [q.mu.unsqueeze(0) if self.flow is None else z], [z]
+        means, codes, qs = [q.mu.unsqueeze(0) if self.flow is None else z], [z], [q]
         for layer, own in zip(self.upper, eps[1:], strict=True):
             q = self._normal(layer.encoder(z.flatten(0, 1)).unflatten(0, z.shape[:2]))
             z = self._passed(q.transform(own))
             log_qs.append(q.log_probs(z))
             means.append(q.mu)
             codes.append(z)
-        log_ps = self._log_priors(codes)
+            qs.append(q)
+        ps = self._priors(codes)
+        log_ps = [p.log_probs(z) for p, z in zip(ps, codes, strict=True)]
+        divergences = [] if self.flow else [q.kls_to(p) for q, p in zip(qs, ps, strict=True)]
         sums = [lq.sum(-1) - lp.sum(-1) for lq, lp in zip(log_qs, log_ps, strict=True)]
         kls = [
             lq - lp if lq.shape[-1] == lp.shape[-1] else s.unsqueeze(-1)
@@ -294,10 +315,15 @@ class VAE(LitGenerativeModel):
         if self.layers or self.flow is None:  # of the top layer in closed form
             kls[-1] = q.kls_to_standard_normal()
             kls[-1] = kls[-1] if self.layers else kls[-1].unsqueeze(0)
-        log_likelihood = self.log_prob(x, codes[0], labels)
+        if x is None:
+            log_likelihood = torch.zeros_like(sums[0])
+        else:
+            log_likelihood = self.log_prob(x, codes[0], labels)
         log_weights = log_likelihood - torch.stack(sums).sum(0)
         log_q = torch.stack([lq.sum(-1) for lq in log_qs]).sum(0)
-        return Draws(log_likelihood, tuple(kls), log_weights, log_q, tuple(means))
+        return Draws(
+            log_likelihood, tuple(kls), log_weights, log_q, tuple(divergences), tuple(means)
+        )
 
     def _passed(self, z: Tensor) -> Tensor:
         """Return codes, without their gradient where the objective estimates it otherwise."""
@@ -310,15 +336,14 @@ class VAE(LitGenerativeModel):
         draws = [[noise((len(q.mu), d)) for d in dims] for _ in range(num_samples)]
         return [torch.stack(layer) for layer in zip(*draws, strict=True)]
 
-    def _log_priors(self, codes: Sequence[Tensor]) -> list[Tensor]:
-        """Return log p of every dimension of each layer's codes given those above."""
+    def _priors(self, codes: Sequence[Tensor]) -> list[DiagonalNormal]:
+        """Return p of each layer's codes given those above."""
         found = []
-        for z, layer, above in zip(codes, self.upper, codes[1:], strict=False):
-            p = self._normal(layer.decoder(above.flatten(0, 1)).unflatten(0, above.shape[:2]))
-            found.append(p.log_probs(z))
+        for layer, above in zip(self.upper, codes[1:], strict=True):
+            features = layer.decoder(above.flatten(0, 1)).unflatten(0, above.shape[:2])
+            found.append(self._normal(features))
         top = codes[-1]
-        standard = DiagonalNormal(torch.zeros_like(top), torch.ones_like(top))
-        return [*found, standard.log_probs(top)]
+        return [*found, DiagonalNormal(torch.zeros_like(top), torch.ones_like(top))]
 
     def _one_hot(self, labels: Tensor | None) -> Tensor:
         assert self.num_classes is not None

@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from lit_models.collectives import mean_over_processes
 from lit_models.vae.bounds import importance_weighted_bound
 
 __all__ = ["Draws", "ElboObjective", "IwaeObjective", "Objective", "ScoreFunctionObjective"]
@@ -18,10 +19,13 @@ class Draws:
     Attributes:
         log_likelihood: log p(x | z), (K, B).
         kls: Per stochastic layer, from the data upwards, of every dimension (K or 1, B, D):
-            log q - log p at the draws, or the divergence itself where it has a closed form. Their
-            mean is KL(q, p).
+            log q - log p at the draws, or the divergence itself of the top layer, where it has a
+            closed form; with a flow, one number for all dimensions. The mean of their sum over
+            layers and dimensions is KL(q, p).
         log_weights: log p(x, z) - log q(z | x) at the draws, (K, B).
         log_q: log q(z | x), (K, B).
+        divergences: Per layer and dimension, KL(q(z | below), p(z | above)) of two normals at the
+            draws below and above, (K or 1, B, D), never negative; empty with a flow.
         means: Per layer, the mean of its posterior given the draw below, (K or 1, B, D); with a
             flow, the draws themselves.
     """
@@ -30,6 +34,7 @@ class Draws:
     kls: tuple[Tensor, ...]
     log_weights: Tensor
     log_q: Tensor
+    divergences: tuple[Tensor, ...] = ()
     means: tuple[Tensor, ...] = ()
 
 
@@ -89,7 +94,9 @@ class ElboObjective:
     def _kl(self, kls: Tensor) -> Tensor:
         if self.free_nats is None:
             return kls.sum(-1).mean()
-        return kls.mean(dim=(0, 1)).clamp(min=self.free_nats).sum()
+        own = kls.mean(dim=(0, 1))
+        counts = mean_over_processes(own) > self.free_nats  # of the global batch
+        return torch.where(counts, own, torch.full_like(own, self.free_nats)).sum()
 
     def weight(self, images_seen: int) -> float:
         """Return w after so many images."""

@@ -37,6 +37,12 @@ class DiagonalNormal:
         """Return log q of every dimension, (..., B, D), in nats."""
         return normal_log_probs(z, self.mu, self.sigma)
 
+    def kls_to(self, other: "DiagonalNormal") -> Tensor:
+        """Return KL(q, other) of every dimension, (..., D), in nats."""
+        ratio = (self.sigma / other.sigma).square()
+        shift = ((self.mu - other.mu) / other.sigma).square()
+        return 0.5 * (ratio + shift - 1 - ratio.log())
+
     def kls_to_standard_normal(self) -> Tensor:
         """Return KL(q, N(0, 1)) of every dimension, (..., D), in nats."""
         variance = self.sigma.square()

@@ -19,7 +19,8 @@ from lit_models.networks.image_mlp import ImageDecoder, ImageEncoder
 from lit_models.priors import NormalPrior
 from lit_models.vae.likelihoods import BernoulliLikelihood, GaussianFixed
 from lit_models.vae.lit_autoencoder import Autoencoder
-from lit_models.vae.lit_vae import VAE
+from lit_models.vae.lit_vae import VAE, StochasticLayer
+from lit_models.vae.posteriors import InverseAutoregressiveFlow
 
 SHAPE = (1, 2, 2)
 
@@ -118,7 +119,7 @@ def autoencoder():
             "needs a model with a likelihood; Autoencoder has none .it has reconstruction_mse",
         ),
         (likelihood_protocol(num_images=26), vae(), "num_images must be <= 25"),
-        (LatentProtocol("test", 0.01, 0.01, 1, 0, 10), autoencoder(), "needs a variational"),
+        (LatentProtocol("test", 0.01, 0.01, 2, 0, 10), autoencoder(), "needs a variational"),
         (ReconstructionProtocol("test", 10), Uniform(5, LevelRange(2)), "Uniform has no encoder"),
         (ProbeProtocol(99, 1.0, 1, 1e-3, 5, 0, 10), vae(), "labels_per_class must be <= "),
     ],
@@ -193,3 +194,50 @@ def test_probes_of_classes_that_can_be_told_apart():
     assert found == {"linear_accuracy": 1.0, "fine_tuned_accuracy": 1.0}
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert protocol.run(ModelSource(model), made, None, "") == found
+
+
+class Blind(nn.Module):
+    """A posterior that ignores the image."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x):
+        return torch.zeros(len(x), self.outputs)
+
+
+def test_no_unit_of_a_blind_posterior_is_active():
+    """Neither in an upper layer nor behind a flow, where means are taken over few draws."""
+    layered = vae()
+    layered.layers.append(StochasticLayer(2, Blind(4), Blind(4)))
+    flowing = vae()
+    flowing.flow = InverseAutoregressiveFlow(2, 1, 2, [8])
+    layered.encoder, flowing.encoder = Blind(4), Blind(5)
+    made = SyntheticImages(
+        name="x",
+        image_shape=SHAPE,
+        num_levels=2,
+        num_classes=3,
+        train_size=60,
+        test_size=2000,
+        seed=0,
+        validation_size=0,
+    )
+    made.setup()
+    for model in (layered, flowing):
+        protocol = LatentProtocol("test", 0.01, 0.01, 10, 42, 500)
+        found = protocol.run(ModelSource(model), made, None, "")
+        assert found["active_units"] == 0
+        assert ("collapsed_latents" in found) == (model is layered)
+
+
+def test_a_unit_of_a_lower_layer_that_tells_images_apart_is_not_collapsed():
+    model = vae()
+    model.encoder = Known()
+    model.layers.append(StochasticLayer(2, nn.Linear(2, 4), nn.Linear(2, 4)))
+    found = LatentProtocol("test", 0.01, 0.01, 10, 42, 10).run(
+        ModelSource(model), data(), None, ""
+    )
+    assert found["active_units_1"] == 1
+    assert found["collapsed_latents_1"] == 0  # both differ from what the layer above says

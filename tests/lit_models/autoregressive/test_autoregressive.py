@@ -17,7 +17,7 @@ from lit_models.autoregressive.likelihoods import (
     DiscretizedLogisticMixture,
 )
 from lit_models.autoregressive.lit_autoregressive import Autoregressive
-from lit_models.images import LevelRange
+from lit_models.images import LevelRange, UnitRange
 from lit_models.networks.gated_pixel_cnn import GatedPixelCNN
 from lit_models.networks.pixel_cnn import PixelCNN
 from lit_models.networks.pixel_cnn_pp import NormalisedConv2d, PixelCNNPP
@@ -133,7 +133,7 @@ def test_wrong_levels():
 def test_network_likelihood_and_classes_must_fit():
     network = PixelCNN((1, 2, 2), 3, 4, 1, 3, 3, 4)
     likelihood = CategoricalLikelihood()
-    with pytest.raises(ValueError, match="network must give 2 logits for each of 1 channels"):
+    with pytest.raises(ValueError, match="num_levels of the network must be the data's 2, got 3"):
         Autoregressive(network, likelihood, (1, 2, 2), None, 5, LevelRange(2))
     with pytest.raises(ValueError, match="num_classes must be the network's 0 condition features"):
         Autoregressive(network, likelihood, (1, 2, 2), None, 5, LevelRange(3), num_classes=2)
@@ -191,6 +191,24 @@ def test_the_first_batch_sets_gains_and_biases():
         expected = torch.full_like(y.std(1)[varies], layer.scale)
         torch.testing.assert_close(y.std(1)[varies], expected, rtol=1e-3, atol=1e-3)
         assert varies.float().mean() > 0.7
+
+
+def test_autocast_does_not_change_the_start():
+    networks = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        network = PixelCNNPP((1, 4, 4), 5, 6, 1, 2, 0.0, 6)
+        x = torch.randint(0, 5, (16, 1, 4, 4), generator=torch.Generator().manual_seed(1))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            network.start(x)
+        networks.append(network.state_dict())
+    assert_same_state(*networks)
+
+
+def test_other_ranges_are_refused():
+    network = PixelCNN((1, 2, 2), 2, 4, 1, 3, 3, 4)
+    with pytest.raises(ValueError, match="data_range must be LevelRange, got UnitRange"):
+        Autoregressive(network, CategoricalLikelihood(), (1, 2, 2), None, 5, UnitRange(2))
 
 
 def test_only_the_first_batch_of_a_run_sets_them():

@@ -265,6 +265,38 @@ def test_a_conditional_model_takes_labels():
         model.log_likelihood(x, generators[0], 0, labels)
 
 
+def test_a_flow_with_the_score_function_is_refused():
+    flow = InverseAutoregressiveFlow(2, 1, 1, [4])
+    with pytest.raises(ValueError, match="flow must be null with ScoreFunctionObjective"):
+        VAE(
+            None,
+            None,
+            BernoulliLikelihood(),
+            NormalPrior(2),
+            None,
+            0.0,
+            None,
+            4,
+            UnitRange(2),
+            objective=ScoreFunctionObjective(2),
+            flow=flow,
+        )
+
+
+def test_divergences_of_a_layer_are_those_of_torch():
+    model, x, _ = two_layers(shift=0.3)
+    draws = model.draw(x, Noise(torch.Generator().manual_seed(0), dtype=torch.float64), 3)
+    q = model.posterior(x)
+    assert [d.shape for d in draws.divergences] == [(3, 500, 2)] * 2
+    assert all((d >= 0).all() for d in draws.divergences)
+    torch.testing.assert_close(draws.divergences[1], draws.kls[1])
+    own = torch.distributions.Normal(q.mu, q.sigma)
+    other = torch.distributions.Normal(q.mu + 1, 2 * q.sigma)
+    expected = torch.distributions.kl_divergence(own, other)
+    shifted = type(q)(q.mu + 1, 2 * q.sigma)
+    torch.testing.assert_close(q.kls_to(shifted), expected)
+
+
 def test_exactly_one_objective():
     with pytest.raises(ValueError, match="exactly one of kl_weight and objective"):
         VAE(None, None, BernoulliLikelihood(), NormalPrior(2), None, 0.0, None, 4, UnitRange(2))

@@ -8,6 +8,7 @@ from torch import nn
 from torch.distributions import Normal
 
 from lit_models.images import LevelRange, SignedRange, UnitRange
+from lit_models.priors import NormalPrior
 from lit_models.vae.likelihoods import (
     BernoulliLikelihood,
     CategoricalLikelihood,
@@ -17,6 +18,7 @@ from lit_models.vae.likelihoods import (
     GaussianGlobal,
     GaussianPixels,
 )
+from lit_models.vae.lit_vae import VAE
 
 DISCRETE = [CategoricalLikelihood, DiscretizedLogistic, DiscretizedLogisticPixels]
 DENSITIES = [
@@ -129,3 +131,17 @@ def test_data_that_do_not_fit_are_refused(likelihood, x, message):
 def test_a_deviation_must_be_positive():
     with pytest.raises(ValueError, match="min_sigma must be > 0, got 0"):
         GaussianFixed(3, 0.0)
+
+
+def test_the_highest_level_stays_below_one():
+    """In float32 (255 + u) / 256 rounds to 1 for the largest u."""
+
+    class Highest:
+        def __call__(self, shape, kind):
+            return torch.full(shape, 1 - 2**-24)
+
+    likelihood = GaussianFixed(256, 0.1)
+    model = VAE(None, None, likelihood, NormalPrior(2), 1.0, 0.0, None, 4, LevelRange(256))
+    observed = model.observe(torch.full((1, 1, 2, 2), 255), Highest())
+    likelihood.check_data(observed)
+    assert observed.max() > 0.999
