@@ -181,7 +181,7 @@ class ProbeProtocol:
         test: tuple[Tensor, Tensor],
         num_classes: int,
     ) -> float:
-        copied = copy.deepcopy(model)
+        copied = copy.deepcopy(model).eval()  # no dropout, BatchNorm as it is
         generator = torch.Generator().manual_seed(self.seed)
         x, labels = _encoded(copied, train[0]), train[1].to(copied.device)
         with sampling(copied):
