@@ -115,15 +115,14 @@ def _moments(
     model: VAE, x: Tensor, labels: Tensor, generator: torch.Generator, num_samples: int
 ) -> list[Tensor]:
     """Return per layer (4, D): sums over images of mean, its square, its noise, divergence."""
-    encoded = model.data_range.encode(x.to(model.device), model.dtype)
     given = labels.to(model.device) if model.conditional else None
-    draws = model.codes(encoded, Noise(generator, model.device, model.dtype), num_samples, given)
+    noise = Noise(generator, model.device, model.dtype)
     found = []
-    for layer, means in enumerate(draws.means):
+    for means, divergence in model.latents(model.encode(x), noise, num_samples, given):
         mean = means.double().mean(0)
         known = len(means) == 1  # in closed form
         within = torch.zeros_like(mean) if known else means.double().var(0) / len(means)
-        kl = draws.divergences[layer].double().mean(0) if draws.divergences else within
+        kl = within if divergence is None else divergence.double().mean(0)
         sums = [t.sum(0) for t in (mean, mean.square(), within, kl)]
         found.append(torch.stack(sums))
     return found

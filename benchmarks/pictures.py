@@ -23,7 +23,7 @@ from benchmarks.protocols import SampleProtocol, in_order, split_features
 from benchmarks.sources import ModelSource, own_chunks, real_source
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
-from lit_models.callbacks.sample_grids import image_grid, sampling, save_png
+from lit_models.callbacks.sample_grids import image_grid, model_grids, sampling, save_png
 from lit_models.noise import Noise, fold_seed
 from lit_models.vae.lit_vae import VAE
 
@@ -119,7 +119,7 @@ def _pictures(
         yield "modes", _modes(model, datamodule)
     if datamodule.num_levels is None:
         return
-    yield from _own(model, datamodule)
+    yield from model_grids(model, datamodule, torch.Generator().manual_seed(SEED)).items()
     if isinstance(model, VAE):
         latents = instantiate(compose_group("protocol", LATENTS), f"protocol {LATENTS}")
         yield "latents", latent_figure(latents.run(ModelSource(model), datamodule, None, LATENTS))
@@ -134,17 +134,6 @@ def _pictures(
         yield "arithmetic", found
     elif classes:
         raise UserError("classes must come with a model of codes and a classifier")
-
-
-def _own(model: LitGenerativeModel, datamodule: DataModule) -> Iterator[tuple[str, np.ndarray]]:
-    """Draw what the model shows of itself."""
-    x, labels = (t[:64].to(model.device) for t in datamodule.split("test"))
-    with sampling(model):
-        found = model.grids(
-            model.data_range.encode(x, model.dtype), labels, torch.Generator().manual_seed(SEED)
-        )
-    for name, (images, columns) in found.items():
-        yield name, image_grid(model.to_images(images), columns)
 
 
 def _modes(model: LitGenerativeModel, datamodule: KnownModes) -> np.ndarray:

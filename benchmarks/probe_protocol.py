@@ -29,12 +29,8 @@ def _model(source: ImageSource, datamodule: DataModule) -> LitGenerativeModel:
         raise ValueError("this protocol needs a model with an encoder, got images")
     x, _ = datamodule.split("test")
     with sampling(source.model):
-        source.model.represent(_encoded(source.model, x[:2]))
+        source.model.represent(source.model.encode(x[:2]))
     return source.model
-
-
-def _encoded(model: LitGenerativeModel, x: Tensor) -> Tensor:
-    return model.data_range.encode(x.to(model.device), model.dtype)
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ class ReconstructionProtocol:
         with sampling(model):
             for index, _ in own_chunks(len(x), self.chunk_size, 0, label):
                 part = slice(index.start, index.stop)
-                own = _encoded(model, x[part])
+                own = model.encode(x[part])
                 given = labels[part].to(model.device) if model.conditional else None
                 difference = model.to_images(model.reconstruct(own, given)) - model.to_images(own)
                 total += (difference.double() / 255).square().sum()
@@ -171,7 +167,7 @@ class ProbeProtocol:
 
     def _represented(self, model: LitGenerativeModel, x: Tensor) -> np.ndarray:
         with sampling(model):
-            parts = [model.represent(_encoded(model, p)) for p in x.split(self.chunk_size)]
+            parts = [model.represent(model.encode(p)) for p in x.split(self.chunk_size)]
         return torch.cat(parts).double().cpu().numpy()
 
     def _fine_tuned(
@@ -183,7 +179,7 @@ class ProbeProtocol:
     ) -> float:
         copied = copy.deepcopy(model).eval()  # no dropout, BatchNorm as it is
         generator = torch.Generator().manual_seed(self.seed)
-        x, labels = _encoded(copied, train[0]), train[1].to(copied.device)
+        x, labels = copied.encode(train[0]), train[1].to(copied.device)
         with sampling(copied):
             width = copied.represent(x[:2]).shape[1]
         head = nn.Linear(width, num_classes).to(x.device, copied.dtype)  # zeros: no draw
@@ -204,6 +200,6 @@ class ProbeProtocol:
             for p, y in zip(
                 test[0].split(self.chunk_size), test[1].split(self.chunk_size), strict=True
             ):
-                found = head(copied.represent(_encoded(copied, p))).argmax(1)
+                found = head(copied.represent(copied.encode(p))).argmax(1)
                 right += int((found.cpu() == y).sum())
         return right / len(test[0])

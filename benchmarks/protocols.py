@@ -307,9 +307,8 @@ class LikelihoodProtocol:
         num_samples: int,
     ) -> Tensor:
         with sampling(model):
-            encoded = model.data_range.encode(x.to(model.device), model.dtype)
             given = labels.to(model.device) if model.conditional else None
-            return model.log_likelihood(encoded, generator, num_samples, given)
+            return model.log_likelihood(model.encode(x), generator, num_samples, given)
 
     def _with_bound(self, found: dict[str, float], model: LitGenerativeModel) -> dict[str, float]:
         """Add the bound under its own name."""

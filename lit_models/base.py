@@ -101,6 +101,10 @@ class LitGenerativeModel(LightningModule):
         """Return the sample that belongs to codes z (B, dim); differentiable in z."""
         raise ValueError(f"{type(self).__name__} has no latent codes")
 
+    def encode(self, x: Tensor) -> Tensor:
+        """Return stored data in the model's own range, on its device."""
+        return self.data_range.encode(x.to(self.device), self.dtype)
+
     def to_images(self, x: Tensor) -> Tensor:
         """Return samples as floats in [0, 255], unrounded."""
         return self.data_range.to_images(x)

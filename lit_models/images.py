@@ -6,7 +6,7 @@ model's range to floats in [0, 255], unrounded.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ __all__ = [
     "SignedRange",
     "UnitRange",
     "VectorRange",
+    "centred",
     "check_levels",
     "round_to_uint8",
 ]
@@ -60,7 +61,7 @@ class SignedRange:
     num_levels: int
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        return x.to(dtype) * (2 / (self.num_levels - 1)) - 1
+        return centred(x, self.num_levels, dtype)
 
     def to_images(self, x: Tensor) -> Tensor:
         return (x.clamp(-1, 1) + 1) * 127.5
@@ -92,6 +93,11 @@ class VectorRange:
 
     def to_images(self, x: Tensor) -> Tensor:
         return x
+
+
+def centred(levels: Tensor, num_levels: int, dtype: Any) -> Tensor:
+    """Return levels 0 .. num_levels - 1 as floats in [-1, 1]."""
+    return levels.to(dtype) * (2 / (num_levels - 1)) - 1
 
 
 def check_levels(levels: Tensor, num_levels: int) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-__all__ = ["one_hot_map"]
+__all__ = ["labels_in_turn", "one_hot_map"]
 
 
 def one_hot_map(labels: Tensor | None, num_classes: int, dtype: Any) -> Tensor:
@@ -27,3 +27,12 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
     low, high = int(labels.min()), int(labels.max())
     if not 0 <= low <= high < num_classes:
         raise ValueError(f"labels must be in 0 .. {num_classes - 1}, got {low} .. {high}")
+
+
+def labels_in_turn(
+    labels: Tensor | None, num_samples: int, num_classes: int | None, device: torch.device
+) -> Tensor | None:
+    """Return the labels given, else 0, 1, ... in turn; none for a model of no classes."""
+    if labels is None and num_classes is not None:
+        return torch.arange(num_samples, device=device) % num_classes
+    return labels

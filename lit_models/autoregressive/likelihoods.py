@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
 
+from lit_models.images import centred
 from lit_models.logistic import log_logistic_bin
 
 __all__ = [
@@ -120,7 +121,7 @@ class DiscretizedLogisticMixture:
 
     def log_prob(self, levels: Tensor, parameters: Tensor) -> Tensor:
         """Take levels (B, C, H, W) and parameters (B, P, 1, H, W)."""
-        x = levels.to(parameters.dtype) * (2 / (self.num_levels - 1)) - 1
+        x = centred(levels, self.num_levels, parameters.dtype)
         logits, means, log_scales, couplings = self._split(parameters[:, :, 0], x.shape[1])
         total = log_softmax(logits, dim=1)
         for c in range(x.shape[1]):
@@ -144,7 +145,7 @@ class DiscretizedLogisticMixture:
             noise = u[:, 1 + c : 2 + c].clamp(1e-12, 1 - 1e-12).logit()
             x = mean.gather(1, chosen) + log_scales[:, c].gather(1, chosen).exp() * noise
             level = ((x + 1) * ((self.num_levels - 1) / 2)).round().clamp(0, self.num_levels - 1)
-            drawn.append(level * (2 / (self.num_levels - 1)) - 1)
+            drawn.append(centred(level, self.num_levels, level.dtype))
             levels.append(level.long())
         return torch.cat(levels, dim=1)
 

@@ -13,7 +13,7 @@ from lit_models.autoregressive.sampling import sample_in_raster_order
 from lit_models.averaging import averaged_copy, follow
 from lit_models.base import LitGenerativeModel, OptimizerFactory
 from lit_models.images import LevelRange, check_levels
-from lit_models.labels import one_hot_map
+from lit_models.labels import labels_in_turn, one_hot_map
 from lit_models.networks.streaming import RasterNetwork
 from lit_models.noise import Noise
 from lit_models.schedules import Schedule
@@ -134,7 +134,8 @@ class Autoregressive(LitGenerativeModel):
         """Draw levels (B, C, H, W) whose first num_given pixels are those of `given`."""
         noise = Noise(generator, self.device, torch.float64)
         shape = (num_samples, *self.image_shape)
-        condition = self._condition(self._drawn_labels(labels, num_samples, generator))
+        labels = labels_in_turn(labels, num_samples, self.num_classes, self.device)
+        condition = self._condition(labels)
         with torch.no_grad():
             return sample_in_raster_order(
                 self.chosen, self.likelihood, shape, noise, condition, given, num_given
@@ -181,11 +182,3 @@ class Autoregressive(LitGenerativeModel):
         if self.num_classes is None:
             return None
         return one_hot_map(labels, self.num_classes, self.dtype)
-
-    def _drawn_labels(
-        self, labels: Tensor | None, num_samples: int, generator: torch.Generator
-    ) -> Tensor | None:
-        """Return labels in turn where none are given."""
-        if labels is None and self.num_classes is not None:
-            return torch.arange(num_samples, device=self.device) % self.num_classes
-        return labels

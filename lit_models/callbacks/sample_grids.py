@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lit_models.callbacks.checkpoints import crossed
 from lit_models.images import round_to_uint8
 
-__all__ = ["SampleGrids", "image_grid", "sampling", "save_png"]
+__all__ = ["SampleGrids", "image_grid", "model_grids", "sampling", "save_png"]
 
 
 @contextmanager
@@ -39,6 +39,14 @@ def image_grid(images: Tensor, columns: int) -> np.ndarray:
         top, left = i // columns * (height + 2), i % columns * (width + 2)
         grid[top : top + height, left : left + width] = image.transpose(1, 2, 0)
     return grid
+
+
+def model_grids(model: Any, datamodule: Any, generator: torch.Generator) -> dict[str, np.ndarray]:
+    """Return what a model shows of itself, beside 64 test images where it takes any."""
+    x, labels = (t[:64].to(model.device) for t in datamodule.split("test"))
+    with sampling(model):
+        found = model.grids(model.encode(x), labels, generator)
+        return {n: image_grid(model.to_images(x), columns) for n, (x, columns) in found.items()}
 
 
 class SampleGrids(Callback):
@@ -76,13 +84,10 @@ class SampleGrids(Callback):
             return
         generator = torch.Generator().manual_seed(self.seed)
         model.weights, before = self.weights, model.weights
-        x, labels = (t[:64].to(model.device) for t in trainer.datamodule.split("test"))
-        with sampling(model):
-            found = model.grids(model.data_range.encode(x, model.dtype), labels, generator)
+        found = model_grids(model, trainer.datamodule, generator)
         model.weights = before
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name, (images, columns) in found.items():
-            grid = image_grid(model.to_images(images), columns)
+        for name, grid in found.items():
             prefix = "" if name == "samples" else f"{name}-"
             save_png(grid, self.folder / f"{prefix}{model.images_seen}.png")
             for logger in trainer.loggers:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lit_models.networks.pixel_cnn import centred, check_features
+from lit_models.networks.pixel_cnn import MaskedConv2d, check_features
 from lit_models.networks.streaming import (
     CausalConv2d,
     Chain,
@@ -60,8 +60,7 @@ class GatedLayer(nn.Module):
         self.horizontal = CausalConv2d(
             in_features, 2 * features, (1, left + 1), (left, 0, 0, 0), mask=mask
         )
-        mask = causal_mask(features, features, image_channels, strict=False)[..., None, None]
-        self.out = CausalConv2d(features, features, (1, 1), mask=mask)
+        self.out = MaskedConv2d(features, features, 1, image_channels)
         if condition_features:
             self.condition = nn.Conv2d(condition_features, 4 * features, 1, bias=False)
 
@@ -140,14 +139,10 @@ class GatedPixelCNN(RasterNetwork):
         )
         self.head = Chain(
             nn.ReLU(),
-            self._masked(features, head_features),
+            MaskedConv2d(features, head_features, 1, channels),
             nn.ReLU(),
-            self._masked(head_features, self.outputs * channels),
+            MaskedConv2d(head_features, self.outputs * channels, 1, channels),
         )
-
-    def _masked(self, in_features: int, out_features: int) -> CausalConv2d:
-        mask = causal_mask(out_features, in_features, self.groups, strict=False)[..., None, None]
-        return CausalConv2d(in_features, out_features, (1, 1), mask=mask)
 
     @property
     def _all(self) -> list[GatedLayer]:
@@ -156,7 +151,7 @@ class GatedPixelCNN(RasterNetwork):
     def forward(self, levels: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map levels (B, C, H, W), integers, to parameters (B, P, C, H, W)."""
         check_condition(condition, self.condition_features)
-        h = self._input(levels)
+        h = self.centred(levels)
         v = shift(h, down=1, right=0)
         for layer in self._all:
             bias_v, bias_h = layer.conditions(condition)
@@ -168,7 +163,7 @@ class GatedPixelCNN(RasterNetwork):
         self, levels: Tensor, row: int, memory: Memory, condition: Tensor | None = None
     ) -> None:
         spot = Spot(row, None, (levels.shape[2], levels.shape[3]), memory)
-        v = row_of(self._input(levels), row - 1)
+        v = row_of(self.centred(levels), row - 1)
         for layer in self._all:
             bias_v, bias_h = layer.conditions(condition)
             bias_v = spot.read(bias_v) if isinstance(bias_v, Tensor) else bias_v
@@ -178,15 +173,11 @@ class GatedPixelCNN(RasterNetwork):
 
     def at(self, levels: Tensor, spot: Spot, condition: Tensor | None = None) -> Tensor:
         assert spot.column is not None
-        if (before := spot.before()) is not None:
-            self.first.horizontal.complete(self._input(before.read(levels)), before)
-        h = self._input(pixel(levels, spot.row, spot.column))
+        self.complete_before(self.first.horizontal, levels, spot)
+        h = self.centred(pixel(levels, spot.row, spot.column))
         for layer in self._all:
             h = layer.right(h, spot.read(spot.memory[layer]), 0.0, spot)
         return self._per_channel(self.head(h, spot))[..., 0, 0]
-
-    def _input(self, levels: Tensor) -> Tensor:
-        return centred(levels, self.num_levels, self.first.vertical.weight.dtype)
 
     def _per_channel(self, x: Tensor) -> Tensor:
         return x.unflatten(1, (self.groups, self.outputs)).transpose(1, 2)

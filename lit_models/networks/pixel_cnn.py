@@ -126,15 +126,11 @@ class RasterStack(RasterNetwork):
 
     def at(self, levels: Tensor, spot: Spot, condition: Tensor | None = None) -> Tensor:
         assert spot.column is not None
-        if (before := spot.before()) is not None:
-            self.layers[0].complete(self._input(before.read(levels)), before)
+        self.complete_before(self.layers[0], levels, spot)
         return self._run(pixel(levels, spot.row, spot.column), spot)[..., 0, 0]
 
-    def _input(self, levels: Tensor) -> Tensor:
-        return centred(levels, self.num_levels, self.layers[0].weight.dtype)
-
     def _run(self, levels: Tensor, spot: Spot | None = None) -> Tensor:
-        x = self._input(levels)
+        x = self.centred(levels)
         return self.layers(x, spot).unflatten(1, (self.groups, self.outputs)).transpose(1, 2)
 
 
@@ -183,8 +179,3 @@ def check_features(features: int, head_features: int, channels: int) -> None:
             f"features must be a multiple of {2 * channels} and head_features of {channels}, "
             f"got {features} and {head_features}"
         )
-
-
-def centred(levels: Tensor, num_levels: int, dtype: torch.dtype) -> Tensor:
-    """Return levels 0 .. num_levels - 1 as floats in [-1, 1]."""
-    return levels.to(dtype) * (2 / (num_levels - 1)) - 1

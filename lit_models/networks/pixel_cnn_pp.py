@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lit_models.collectives import mean_over_processes
-from lit_models.networks.pixel_cnn import centred
 from lit_models.networks.streaming import (
     CausalConv2d,
     Memory,
@@ -344,7 +343,7 @@ class PixelCNNPP(RasterNetwork):
             self.forward(levels, condition)
 
     def _input(self, levels: Tensor) -> Tensor:
-        x = centred(levels, self.num_levels, self.head.weight.dtype)
+        x = self.centred(levels)
         return torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
 
 

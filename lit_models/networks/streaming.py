@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lit_models.images import centred
+
 __all__ = ["CausalConv2d", "Chain", "RasterNetwork", "Spot", "Streamed", "causal_mask", "shift"]
 
 Memory = dict[Hashable, Any]
@@ -205,6 +207,15 @@ class RasterNetwork(nn.Module):
     def at(self, levels: Tensor, spot: Spot, condition: Tensor | None = None) -> Tensor:
         """Return the parameters of one pixel, (B, P, G)."""
         raise NotImplementedError
+
+    def centred(self, levels: Tensor) -> Tensor:
+        """Return levels as the network's floats in [-1, 1]."""
+        return centred(levels, self.num_levels, next(self.parameters()).dtype)
+
+    def complete_before(self, first: CausalConv2d, levels: Tensor, spot: Spot) -> None:
+        """Let the first layer remember the pixel before, whose last group is known by now."""
+        if (before := spot.before()) is not None:
+            first.complete(self.centred(before.read(levels)), before)
 
 
 def pixel(x: Tensor, row: int, column: int) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_models.base import LitGenerativeModel, OptimizerFactory
-from lit_models.images import DataRange, LevelRange
-from lit_models.labels import one_hot_map
+from lit_models.images import DataRange, LevelRange, centred
+from lit_models.labels import labels_in_turn, one_hot_map
 from lit_models.noise import Noise
 from lit_models.priors import NormalPrior
 from lit_models.schedules import Schedule
@@ -169,14 +169,14 @@ class VAE(LitGenerativeModel):
         for layer in reversed(self.upper):
             p = self._normal(layer.decoder(z))
             z = p.transform(noise(p.mu.shape))
-        parameters = self.parameters_of(z, self._in_turn(labels, num_samples))
+        parameters = self.parameters_of(z, self._labels(labels, num_samples))
         return self.likelihood.shown(parameters, noise)
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return E[x | z], (B, C, H, W), through the means of the layers below the top."""
         for layer in reversed(self.upper):
             z = self._normal(layer.decoder(z)).mu
-        return self.likelihood.mean(self.parameters_of(z, self._in_turn(labels, len(z))))
+        return self.likelihood.mean(self.parameters_of(z, self._labels(labels, len(z))))
 
     def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return E[x | z] at the posterior's mean of the lowest layer."""
@@ -259,7 +259,7 @@ class VAE(LitGenerativeModel):
 
     def _features(self, x: Tensor, labels: Tensor | None) -> Tensor:
         if isinstance(self.data_range, LevelRange):
-            x = x.to(self.dtype) * (2 / (self.data_range.num_levels - 1)) - 1
+            x = centred(x, self.data_range.num_levels, self.dtype)
         features = (
             self.encoder(x) if self.num_classes is None else self.encoder(x, self._one_hot(labels))
         )
@@ -273,20 +273,30 @@ class VAE(LitGenerativeModel):
     def _normal(self, features: Tensor) -> DiagonalNormal:
         return DiagonalNormal.from_features(features.to(self.dtype), self.min_sigma)
 
-    def codes(
+    def latents(
         self, x: Tensor, noise: Noise, num_samples: int, labels: Tensor | None = None
-    ) -> Draws:
-        """Return draws without what only a decoded image could tell: its likelihood is zero."""
-        return self._draw(None, self._features(x, labels), noise, num_samples, labels)
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """Return what each layer does with x, from the data upwards; nothing is decoded.
 
-    def _draw(
-        self,
-        x: Tensor | None,
-        features: Tensor,
-        noise: Noise,
-        num_samples: int,
-        labels: Tensor | None,
-    ) -> Draws:
+        Returns:
+            Per layer the mean of its posterior given the draw below, (K or 1, B, D), with a flow
+            the draws themselves; and KL(q(z | below), p(z | above)) of every dimension, of two
+            normals at the draws below and above, never negative; None with a flow.
+        """
+        codes, _, qs = self._infer(self._features(x, labels), noise, num_samples)
+        if self.flow is not None:
+            return [(z, None) for z in (codes[0], *(q.mu for q in qs[1:]))]
+        ps = self._priors(codes)
+        means = [qs[0].mu.unsqueeze(0), *(q.mu for q in qs[1:])]
+        return [(m, q.kls_to(p)) for m, q, p in zip(means, qs, ps, strict=True)]
+
+    def _infer(
+        self, features: Tensor, noise: Noise, num_samples: int
+    ) -> tuple[list[Tensor], list[Tensor], list[DiagonalNormal]]:
+        """Return codes, log q of them, and the normals they come from, by layer.
+
+        log q is per dimension, (K, B, D); with a flow of all dimensions together, (K, B, 1).
+        """
         q, context = self._split(features)
         eps = self._eps(q, noise, num_samples)
         if self.flow is None:
@@ -295,35 +305,33 @@ class VAE(LitGenerativeModel):
         else:
             z0 = q.transform(eps[0])
             z, log_det = self.flow(z0, context)
-            log_qs = [(q.log_prob(z0) - log_det).unsqueeze(-1)]  # of all dimensions together
-        means, codes, qs = [q.mu.unsqueeze(0) if self.flow is None else z], [z], [q]
+            log_qs = [(q.log_prob(z0) - log_det).unsqueeze(-1)]
+        codes, qs = [z], [q]
         for layer, own in zip(self.upper, eps[1:], strict=True):
             q = self._normal(layer.encoder(z.flatten(0, 1)).unflatten(0, z.shape[:2]))
             z = self._passed(q.transform(own))
             log_qs.append(q.log_probs(z))
-            means.append(q.mu)
             codes.append(z)
             qs.append(q)
-        ps = self._priors(codes)
-        log_ps = [p.log_probs(z) for p, z in zip(ps, codes, strict=True)]
-        divergences = [] if self.flow else [q.kls_to(p) for q, p in zip(qs, ps, strict=True)]
+        return codes, log_qs, qs
+
+    def _draw(
+        self, x: Tensor, features: Tensor, noise: Noise, num_samples: int, labels: Tensor | None
+    ) -> Draws:
+        codes, log_qs, qs = self._infer(features, noise, num_samples)
+        log_ps = [p.log_probs(z) for p, z in zip(self._priors(codes), codes, strict=True)]
         sums = [lq.sum(-1) - lp.sum(-1) for lq, lp in zip(log_qs, log_ps, strict=True)]
         kls = [
             lq - lp if lq.shape[-1] == lp.shape[-1] else s.unsqueeze(-1)
             for lq, lp, s in zip(log_qs, log_ps, sums, strict=True)
         ]
         if self.layers or self.flow is None:  # of the top layer in closed form
-            kls[-1] = q.kls_to_standard_normal()
-            kls[-1] = kls[-1] if self.layers else kls[-1].unsqueeze(0)
-        if x is None:
-            log_likelihood = torch.zeros_like(sums[0])
-        else:
-            log_likelihood = self.log_prob(x, codes[0], labels)
+            top = qs[-1].kls_to_standard_normal()
+            kls[-1] = top if self.layers else top.unsqueeze(0)
+        log_likelihood = self.log_prob(x, codes[0], labels)
         log_weights = log_likelihood - torch.stack(sums).sum(0)
         log_q = torch.stack([lq.sum(-1) for lq in log_qs]).sum(0)
-        return Draws(
-            log_likelihood, tuple(kls), log_weights, log_q, tuple(divergences), tuple(means)
-        )
+        return Draws(log_likelihood, tuple(kls), log_weights, log_q)
 
     def _passed(self, z: Tensor) -> Tensor:
         """Return codes, without their gradient where the objective estimates it otherwise."""
@@ -349,7 +357,5 @@ class VAE(LitGenerativeModel):
         assert self.num_classes is not None
         return one_hot_map(labels, self.num_classes, self.dtype)[..., 0, 0]
 
-    def _in_turn(self, labels: Tensor | None, num_samples: int) -> Tensor | None:
-        if labels is None and self.num_classes is not None:
-            return torch.arange(num_samples, device=self.device) % self.num_classes
-        return labels
+    def _labels(self, labels: Tensor | None, num_samples: int) -> Tensor | None:
+        return labels_in_turn(labels, num_samples, self.num_classes, self.device)

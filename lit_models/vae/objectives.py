@@ -24,18 +24,12 @@ class Draws:
             layers and dimensions is KL(q, p).
         log_weights: log p(x, z) - log q(z | x) at the draws, (K, B).
         log_q: log q(z | x), (K, B).
-        divergences: Per layer and dimension, KL(q(z | below), p(z | above)) of two normals at the
-            draws below and above, (K or 1, B, D), never negative; empty with a flow.
-        means: Per layer, the mean of its posterior given the draw below, (K or 1, B, D); with a
-            flow, the draws themselves.
     """
 
     log_likelihood: Tensor
     kls: tuple[Tensor, ...]
     log_weights: Tensor
     log_q: Tensor
-    divergences: tuple[Tensor, ...] = ()
-    means: tuple[Tensor, ...] = ()
 
 
 class Objective(Protocol):

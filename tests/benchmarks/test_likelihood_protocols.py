@@ -25,14 +25,14 @@ from lit_models.vae.posteriors import InverseAutoregressiveFlow
 SHAPE = (1, 2, 2)
 
 
-def data(levels=2):
-    made = SyntheticImages(
+def data(levels=2, test_size=25, kind=SyntheticImages):
+    made = kind(
         name="x",
         image_shape=SHAPE,
         num_levels=levels,
         num_classes=3,
         train_size=60,
-        test_size=25,
+        test_size=test_size,
         seed=0,
         validation_size=0,
     )
@@ -176,17 +176,7 @@ class Separable(SyntheticImages):
 
 
 def test_probes_of_classes_that_can_be_told_apart():
-    made = Separable(
-        name="x",
-        image_shape=SHAPE,
-        num_levels=2,
-        num_classes=3,
-        train_size=60,
-        test_size=25,
-        seed=0,
-        validation_size=0,
-    )
-    made.setup()
+    made = data(kind=Separable)
     model = vae()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     protocol = ProbeProtocol(5, 1.0, 100, 1e-2, 10, 42, 10)
@@ -214,17 +204,7 @@ def test_no_unit_of_a_blind_posterior_is_active():
     flowing = vae()
     flowing.flow = InverseAutoregressiveFlow(2, 1, 2, [8])
     layered.encoder, flowing.encoder = Blind(4), Blind(5)
-    made = SyntheticImages(
-        name="x",
-        image_shape=SHAPE,
-        num_levels=2,
-        num_classes=3,
-        train_size=60,
-        test_size=2000,
-        seed=0,
-        validation_size=0,
-    )
-    made.setup()
+    made = data(test_size=2000)
     for model in (layered, flowing):
         protocol = LatentProtocol("test", 0.01, 0.01, 10, 42, 500)
         found = protocol.run(ModelSource(model), made, None, "")
