@@ -1,5 +1,6 @@
 """Many processes: one replicated model, gradients averaged before each optimizer step."""
 
+import atexit
 import os
 import signal
 import sys
@@ -90,6 +91,11 @@ class Launcher(_SubprocessScriptLauncher):
             time.sleep(0.5)
 
 
+def _end_process_group() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 class ReplicatedStrategy(DDPStrategy):
     """Data parallelism without a wrapper, for any number of optimizers.
 
@@ -105,6 +111,11 @@ class ReplicatedStrategy(DDPStrategy):
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None
         self._launcher = Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
+
+    def setup_environment(self) -> None:
+        super().setup_environment()
+        # Lightning does so for NCCL only; gloo's threads, if they outlive the interpreter, abort
+        atexit.register(_end_process_group)
 
     def configure_ddp(self) -> None:
         assert isinstance(self.model, nn.Module)

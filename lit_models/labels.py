@@ -32,7 +32,18 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
 def labels_in_turn(
     labels: Tensor | None, num_samples: int, num_classes: int | None, device: torch.device
 ) -> Tensor | None:
-    """Return the labels given, else 0, 1, ... in turn; none for a model of no classes."""
-    if labels is None and num_classes is not None:
+    """Return the labels given, else 0, 1, ... in turn; none for a model of no classes.
+
+    Raises:
+        ValueError: if labels are given to a model of no classes, are too few, or out of range.
+    """
+    if num_classes is None:
+        if labels is not None:
+            raise ValueError("labels must be None for a model that is not conditional on them")
+        return None
+    if labels is None:
         return torch.arange(num_samples, device=device) % num_classes
+    if len(labels) != num_samples:
+        raise ValueError(f"labels must be {num_samples}, one per sample, got {len(labels)}")
+    check_labels(labels, num_classes)
     return labels

@@ -6,6 +6,8 @@ from torch.nn.functional import logsigmoid
 
 __all__ = ["log_logistic_bin"]
 
+MAX_LOG_SCALE = 20.0  # where an inner bin's share of the mass is 1e-9 of its width
+
 
 def log_logistic_bin(levels: Tensor, mean: Tensor, log_scale: Tensor, num_levels: int) -> Tensor:
     """Return the log-mass of a logistic in the bin of a level, exactly and without overflow.
@@ -19,7 +21,7 @@ def log_logistic_bin(levels: Tensor, mean: Tensor, log_scale: Tensor, num_levels
         log_scale: Of the logistic.
         num_levels: Number of levels.
     """
-    inverse = (-log_scale).exp()
+    inverse = (-log_scale.clamp(max=MAX_LOG_SCALE)).exp()  # or a bin's mass rounds to nothing
     x = levels.to(mean.dtype) * (2 / (num_levels - 1)) - 1 - mean
     half = 1 / (num_levels - 1)
     above, below = logsigmoid((x + half) * inverse), logsigmoid(-(x - half) * inverse)

@@ -54,7 +54,7 @@ def mini(tmp_path, monkeypatch, outputs):
     return make_plan(load_spec("mini"), 2)
 
 
-def put(planned, value=1.5, status="finished", fingerprint=None, **settings):
+def put(planned, value=1.5, status="finished", fingerprint=None, attributes=None, **settings):
     """Write a record where a planned run belongs."""
     evaluation = Evaluation(
         planned.protocols[0],
@@ -63,7 +63,7 @@ def put(planned, value=1.5, status="finished", fingerprint=None, **settings):
         "raw",
         64,
         {"bits_per_dim": value},
-        {"likelihood": "exact"},
+        attributes or {"likelihood": "exact"},
     )
     record = Record(
         planned.experiment,
@@ -151,6 +151,14 @@ def test_mixed_fingerprints_are_refused_and_both_shown(mini):
     put(mini.runs[0], fingerprint="0123456789abcdef")
     wanted = mini.runs[0].fingerprints[0][:12]
     with pytest.raises(UserError, match=f"mixes protocols .*{wanted} wanted, 0123456789ab in"):
+        render(mini, mini.records(False))
+
+
+def test_a_column_holds_one_kind_of_likelihood(mini):
+    put(mini.runs[0])
+    conditional = {"likelihood": "exact", "given": "label"}
+    put(mini.runs[2], attributes=conditional)
+    with pytest.raises(UserError, match=r"'bits' mixes p\(x\) \(A\), p\(x\) given label \(B\)"):
         render(mini, mini.records(False))
 
 

@@ -48,9 +48,12 @@ def render(plan: Plan, records: Records) -> Rendered:
     """Join plan and records.
 
     Raises:
-        UserError: if a column would mix evaluations of several fingerprints.
+        UserError: if a column would mix evaluations of several fingerprints, or p(x), p(x | y)
+            and densities of dequantised data.
     """
     spec = plan.spec
+    for column in spec.columns:
+        _check_kinds(plan, column, records)
     header = ["method"]
     for column in spec.columns:
         header.append(f"{column.label} {'↓' if column.better == 'lower' else '↑'}")
@@ -98,6 +101,21 @@ def _evaluation(run: PlannedRun, column: Column, record: Record) -> Evaluation |
             f"{run.label} (evaluate the run again)"
         )
     return found
+
+
+def _check_kinds(plan: Plan, column: Column, records: Records) -> None:
+    kinds: dict[str, str] = {}
+    for run in plan.runs:
+        record = records.get(key_of(run))
+        if record is None or run.dataset != column.dataset or column.protocol not in run.protocols:
+            continue
+        found = _evaluation(run, column, record)
+        if found is not None:
+            given, density = found.attributes.get("given"), found.attributes.get("of")
+            kinds[f"{density or 'p(x)'}{f' given {given}' if given else ''}"] = run.row.label
+    if len(kinds) > 1:
+        what = ", ".join(f"{kind} ({label})" for kind, label in sorted(kinds.items()))
+        raise UserError(f"column {column.label!r} mixes {what}; give each a column of its own")
 
 
 def _line(plan: Plan, row: Row, records: Records) -> tuple[str, ...]:

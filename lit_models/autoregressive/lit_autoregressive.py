@@ -76,6 +76,8 @@ class Autoregressive(LitGenerativeModel):
                 f"num_classes must be the network's {network.condition_features} condition "
                 f"features, got {num_classes}"
             )
+        if clip_grad_norm is not None and clip_grad_norm <= 0:
+            raise ValueError(f"clip_grad_norm must be > 0 or null, got {clip_grad_norm}")
         self.network, self.likelihood, self.num_classes = network, likelihood, num_classes
         self.optimizer_factory, self.clip_grad_norm = optimizer, clip_grad_norm
         self.ema_decay = ema_decay
@@ -131,7 +133,19 @@ class Autoregressive(LitGenerativeModel):
         generator: torch.Generator,
         labels: Tensor | None = None,
     ) -> Tensor:
-        """Draw levels (B, C, H, W) whose first num_given pixels are those of `given`."""
+        """Draw levels (B, C, H, W) whose first num_given pixels are those of `given`.
+
+        Raises:
+            ValueError: if `given` is no such batch of levels, or num_given exceeds its pixels.
+        """
+        if given is not None:
+            wanted = (num_samples, *self.image_shape)
+            if tuple(given.shape) != wanted:
+                raise ValueError(f"given must have shape {wanted}, got {tuple(given.shape)}")
+            check_levels(given, self.num_levels)
+            pixels = math.prod(self.image_shape[1:])
+            if not 0 <= num_given <= pixels:
+                raise ValueError(f"num_given must be in 0 .. {pixels}, got {num_given}")
         noise = Noise(generator, self.device, torch.float64)
         shape = (num_samples, *self.image_shape)
         labels = labels_in_turn(labels, num_samples, self.num_classes, self.device)

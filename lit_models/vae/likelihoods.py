@@ -250,6 +250,8 @@ class GaussianFixed(GaussianPixels):
     parameters_per_channel = 1
 
     def __init__(self, num_levels: int, sigma: float) -> None:
+        if sigma <= 0:
+            raise ValueError(f"sigma must be > 0, got {sigma}")
         super().__init__(num_levels, sigma)
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,9 @@ __all__ = ["VAE", "StochasticLayer"]
 
 TRAVERSED = 10  # dimensions, and steps of each
 SIDE = 20  # of the manifold
-ROWS = 5000  # codes decoded at once by a bound; memory does not grow with its samples
+# What a bound decodes at once; its memory grows neither with the samples nor with the images.
+ROWS = 5000
+PARAMETERS = 2**24  # of the likelihood
 
 
 class StochasticLayer(nn.Module):
@@ -173,10 +175,14 @@ class VAE(LitGenerativeModel):
         return self.likelihood.shown(parameters, noise)
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return E[x | z], (B, C, H, W), through the means of the layers below the top."""
+        """Return E[x | z], (B, C, H, W), through the means of the layers below the top.
+
+        A conditional model decodes for class 0 where no labels are given.
+        """
         for layer in reversed(self.upper):
             z = self._normal(layer.decoder(z)).mu
-        return self.likelihood.mean(self.parameters_of(z, self._labels(labels, len(z))))
+        given = labels if labels is not None else self._zeros(len(z))
+        return self.likelihood.mean(self.parameters_of(z, given))
 
     def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return E[x | z] at the posterior's mean of the lowest layer."""
@@ -208,12 +214,12 @@ class VAE(LitGenerativeModel):
         for i in range(rows):
             z[i, :, i] = torch.linspace(-3, 3, TRAVERSED)
         z = z.to(next(self.parameters()))
-        return self.decode(z.flatten(0, 1), self._zeros(rows * TRAVERSED))
+        return self.decode(z.flatten(0, 1))
 
     def _manifold(self) -> Tensor:
         """Return decoded quantiles of the prior (Kingma and Welling, 2014, Fig. 4)."""
         axis = torch.special.ndtri((torch.arange(SIDE) + 0.5) / SIDE).to(next(self.parameters()))
-        return self.decode(torch.cartesian_prod(axis, axis), self._zeros(SIDE**2))
+        return self.decode(torch.cartesian_prod(axis, axis))
 
     def _zeros(self, count: int) -> Tensor | None:
         if self.num_classes is None:
@@ -243,7 +249,8 @@ class VAE(LitGenerativeModel):
         observed = self.observe(x, noise)
         self.likelihood.check_data(observed)
         features = self._features(x, labels)
-        at_once = max(1, ROWS // len(x))
+        size = x[0].numel() * self.likelihood.parameters_per_channel
+        at_once = max(1, min(ROWS, PARAMETERS // size) // len(x))
         total = torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
         for first in range(0, num_importance_samples, at_once):
             count = min(at_once, num_importance_samples - first)

@@ -231,3 +231,31 @@ def test_only_the_first_batch_of_a_run_sets_them():
     expected.start(next(iter(stream))[0].long())
     assert_same_state(network.state_dict(), expected.state_dict())
     assert_same_state(model.ema_network.state_dict(), expected.state_dict())
+
+
+def test_labels_for_a_model_of_none_are_refused():
+    with pytest.raises(
+        ValueError, match="labels must be None for a model that is not conditional"
+    ):
+        make().sample(2, torch.Generator(), torch.zeros(2, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("given", "num_given", "message"),
+    [
+        (torch.zeros(2, 1, 2, 2).long(), 5, "num_given must be in 0 .. 4, got 5"),
+        (torch.zeros(1, 1, 2, 2).long(), 1, r"given must have shape \(2, 1, 2, 2\), got"),
+        (torch.full((2, 1, 2, 2), 3), 1, r"must be .*0 .. 2"),
+    ],
+)
+def test_what_is_given_of_a_completion_must_fit(given, num_given, message):
+    with pytest.raises(ValueError, match=message):
+        make().complete(given, num_given, 2, torch.Generator())
+
+
+def test_a_norm_to_clip_at_is_positive():
+    model = make()
+    with pytest.raises(ValueError, match="clip_grad_norm must be > 0 or null, got 0"):
+        Autoregressive(
+            model.network, model.likelihood, (1, 2, 2), None, 5, LevelRange(3), clip_grad_norm=0.0
+        )

@@ -138,6 +138,14 @@ def test_the_logistic_sums_to_one_over_all_levels(levels, mean, log_scale):
     assert log_p.double().exp().sum().item() == pytest.approx(1.0, abs=1e-5)  # float32
 
 
+def test_a_scale_beyond_all_levels_stays_finite():
+    log_scale = torch.tensor([30.0, 200.0], requires_grad=True)
+    log_p = log_logistic_bin(torch.tensor(1), torch.tensor(0.0), log_scale, 3)
+    log_p.sum().backward()
+    assert log_p.isfinite().all()
+    assert log_scale.grad.isfinite().all()
+
+
 def test_the_logistic_bin_by_hand():
     """Level 1 of 3 lies at 0, its bin is (-1/2, 1/2): s(.5) - s(-.5) for the standard logistic."""
     found = log_logistic_bin(torch.tensor(1), torch.tensor(0.0), torch.tensor(0.0), 3).exp()

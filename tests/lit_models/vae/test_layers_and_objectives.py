@@ -79,8 +79,14 @@ def test_two_layers_with_other_posteriors_rise_to_log_p():
 def test_a_bound_does_not_depend_on_how_many_codes_are_decoded_at_once(monkeypatch):
     model, x, _ = two_layers(shift=0.3)
     whole = bound(model, x[:10], 64)
-    monkeypatch.setattr(lit_vae, "ROWS", 70)
-    torch.testing.assert_close(bound(model, x[:10], 64), whole)
+    decoded = []
+    model.decoder.register_forward_hook(lambda module, given, output: decoded.append(len(output)))
+    for name, value in (("ROWS", 70), ("PARAMETERS", 30 * x[0].numel())):
+        monkeypatch.setattr(lit_vae, name, value)
+        torch.testing.assert_close(bound(model, x[:10], 64), whole)
+    assert max(decoded) == 70
+    assert decoded[-1] == 10  # 64 = 21 times 3 and 1
+    assert decoded[-2] == 30
 
 
 def test_divergences_of_all_layers_are_those_of_the_draws():
@@ -257,6 +263,10 @@ def test_a_conditional_model_takes_labels():
     ]
     assert not torch.allclose(*by_label)
     assert model.sample(6, generators[0], labels).shape == (6, 1, 2, 2)
+    for z in (torch.zeros(2, 2), torch.zeros(5, 2)):
+        torch.testing.assert_close(model.decode(z), model.decode(z, labels[: len(z)]))
+    with pytest.raises(ValueError, match="labels must be 6, one per sample, got 2"):
+        model.sample(6, generators[0], labels[:2])
     with pytest.raises(ValueError, match="labels must be given for a model of 3 classes"):
         model.log_likelihood(x, generators[0], 3)
     with pytest.raises(ValueError, match=r"labels must be in 0 .. 2, got 3 .. 3"):

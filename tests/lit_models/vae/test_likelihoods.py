@@ -129,7 +129,7 @@ def test_data_that_do_not_fit_are_refused(likelihood, x, message):
 
 
 def test_a_deviation_must_be_positive():
-    with pytest.raises(ValueError, match="min_sigma must be > 0, got 0"):
+    with pytest.raises(ValueError, match="sigma must be > 0, got 0"):
         GaussianFixed(3, 0.0)
 
 
