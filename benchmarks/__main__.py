@@ -114,10 +114,18 @@ def pictures(arguments: argparse.Namespace) -> int:
 
 def table(arguments: argparse.Namespace) -> int:
     """Run what a table lacks, then print it."""
-    from benchmarks.tables.command import run_table
+    from benchmarks.tables.command import Choice, run_table
 
+    choice = Choice(
+        arguments.seeds,
+        arguments.configurations,
+        _names(arguments.rows),
+        _names(arguments.columns),
+        _names(arguments.retry),
+        arguments.published,
+    )
     return run_table(
-        arguments.table, arguments.overrides, arguments.jobs, arguments.seeds, arguments.published
+        arguments.table, arguments.overrides, arguments.jobs, choice, arguments.dry_run
     )
 
 
@@ -125,14 +133,21 @@ def status(arguments: argparse.Namespace) -> int:
     """Show the runs of the working space, or of one table."""
     from benchmarks.status import print_status
 
-    return print_status(arguments.table)
+    return print_status(arguments.table, arguments.seeds)
+
+
+def prune(arguments: argparse.Namespace) -> int:
+    """Remove checkpoints and snapshots of a table's finished runs that nothing needs."""
+    from benchmarks.prune import prune as prune_table
+
+    return prune_table(arguments.table, arguments.seeds, arguments.dry_run)
 
 
 def publish(arguments: argparse.Namespace) -> int:
     """Merge a table's records into results/ and render it there and in the README."""
     from benchmarks.publish import publish as publish_table
 
-    return publish_table(arguments.table, arguments.seeds)
+    return publish_table(arguments.table, arguments.seeds, arguments.configurations)
 
 
 def list_(arguments: argparse.Namespace) -> int:
@@ -201,12 +216,23 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--seeds", type=int, default=None, help="number of seeds (default: the spec's)"
     )
+    verb.add_argument("--configurations", type=int, default=None, help="per phase of the search")
+    verb.add_argument("--rows", default="", help="only these rows: labels, with commas between")
+    verb.add_argument("--columns", default="", help="only these columns or data sets")
+    verb.add_argument("--retry", default="", help="do again: failed, diverged")
     verb.add_argument("--published", action="store_true", help="count results/ as done, too")
+    verb.add_argument("--dry-run", action="store_true", help="print the runs and their cost only")
     verb = add("status", status)
     verb.add_argument("table", nargs="?", help="name of a table (default: all runs)")
+    verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
+    verb = add("prune", prune)
+    verb.add_argument("table", help="name of the table")
+    verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
+    verb.add_argument("--dry-run", action="store_true", help="print what would go only")
     verb = add("publish", publish)
     verb.add_argument("table", help="name of the table")
     verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
+    verb.add_argument("--configurations", type=int, default=None, help="per phase of the search")
     add("list", list_).add_argument("what", nargs="?", choices=LISTS)
     add("prefetch", prefetch).add_argument("names", nargs="+", help="names of data sets")
     add("doctor", doctor)
@@ -246,6 +272,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if rest:
         arguments.overrides = [*arguments.overrides, *rest]
     return arguments
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _settings(overrides: Sequence[str], known: Sequence[str]) -> dict[str, str]:

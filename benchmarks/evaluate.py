@@ -26,7 +26,7 @@ from benchmarks.instantiate import check_trusted, instantiate
 from benchmarks.made_elsewhere import SPLITS, read_images
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import SampleProtocol
-from benchmarks.records import Evaluation, Record
+from benchmarks.records import Evaluation, Record, bound_sign
 from benchmarks.runs import Run
 from benchmarks.sources import ImageSource, ModelSource, TensorSource
 from datamodules.base import DataModule
@@ -331,14 +331,17 @@ def describe(record: Record) -> list[str]:
     """Return one line per evaluation, for the terminal; checkpoints in the order of training."""
     lines = []
     for e in sorted(record.evaluations, key=lambda e: (e.protocol, e.images_seen)):
-        values = ", ".join(f"{k} {_text(v, e.draws.get(k))}" for k, v in e.metrics.items())
-        lines.append(f"{e.protocol} [{e.checkpoint}, {e.weights}]: {values}")
+        values = ", ".join(
+            f"{k} {bound_sign(e, k)}{_text(v, e.draws.get(k))}" for k, v in e.metrics.items()
+        )
+        kind = "".join(f", {e.attributes[k]}" for k in ("of", "given") if k in e.attributes)
+        lines.append(f"{e.protocol} [{e.checkpoint}, {e.weights}{kind}]: {values}")
     return lines
 
 
 def _text(value: float | None, draws: Sequence[float | None] | None) -> str:
     """Return a value, with mean and standard error over its draws where there are some."""
-    text = "null" if value is None else f"{value:.4g}"
+    text = "null" if value is None else f"{value:.5g}"
     known = [v for v in draws or () if v is not None]
     if len(known) < 2:
         return text

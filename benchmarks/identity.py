@@ -6,7 +6,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-__all__ = ["canonical", "config_hash", "fingerprint", "identity", "run_id"]
+__all__ = [
+    "canonical",
+    "config_hash",
+    "determining",
+    "fingerprint",
+    "identity",
+    "run_id",
+    "short_hash",
+]
 
 LENGTH = 10
 IDENTITY_KEYS = ("datamodule", "model", "images_seen", "precision", "snapshot_every_images")
@@ -32,16 +40,26 @@ def fingerprint(value: Any) -> str:
 
 def identity(cfg: DictConfig) -> dict[str, Any]:
     """Return the values that determine the training, resolved."""
+    return canonical(determining(cfg))
+
+
+def determining(cfg: DictConfig) -> dict[str, Any]:
+    """Return the same with its nulls."""
     resolved = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(resolved, dict)
     values = {key: resolved[key] for key in IDENTITY_KEYS}
     values["datamodule"] = {k: v for k, v in values["datamodule"].items() if k not in NOT_IDENTITY}
-    return canonical(values)
+    return values
 
 
 def config_hash(cfg: DictConfig) -> str:
     """Return the short hash of a run's identity, without revision and seed."""
-    return fingerprint(identity(cfg))[:LENGTH]
+    return short_hash(determining(cfg))
+
+
+def short_hash(values: Any) -> str:
+    """Return the short hash of what determines a training."""
+    return fingerprint(values)[:LENGTH]
 
 
 def run_id(cfg: DictConfig) -> str:

@@ -66,7 +66,8 @@ class LatentProtocol:
             raise ValueError("this protocol needs a variational autoencoder, got images")
         if not isinstance(source.model, VAE):
             raise ValueError(
-                f"this protocol needs a variational autoencoder, got {type(source.model).__name__}"
+                f"this protocol needs a variational autoencoder; {type(source.model).__name__} "
+                f"is none (it has {source.model.scores})"
             )
         datamodule.split(self.split)
 

@@ -231,10 +231,9 @@ class LikelihoodProtocol:
     repeatable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.num_importance_samples < 1:
-            raise ValueError(
-                f"num_importance_samples must be >= 1, got {self.num_importance_samples}"
-            )
+        k = self.num_importance_samples
+        if not isinstance(k, int) or k < 1:
+            raise ValueError(f"num_importance_samples must be an integer >= 1, got {k}")
         if self.num_images is not None and self.num_images < 1:
             raise ValueError(f"num_images must be >= 1 or null, got {self.num_images}")
 
@@ -333,4 +332,6 @@ class LikelihoodProtocol:
             found["of"] = "density of dequantised data"
         if source.model.conditional:
             found["given"] = "label"
+        if source.model.trained_by is not None:
+            found["trained_by"] = source.model.trained_by
         return found

@@ -8,31 +8,35 @@ from pathlib import Path
 from benchmarks.errors import UserError, user_errors
 from benchmarks.paths import check_writable, results_dir
 from benchmarks.records import Record, better, read_record
+from benchmarks.tables.cells import join
 from benchmarks.tables.command import sample_grids, write_table
 from benchmarks.tables.figure import samples_figure
-from benchmarks.tables.plan import Plan, make_plan, published_record_path
-from benchmarks.tables.render import render
+from benchmarks.tables.plan import Plan, make_plan
+from benchmarks.tables.planned import published_record_path
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["into_readme", "publish"]
 
 
-def publish(name: str, seeds: int | None = None) -> int:
+def publish(name: str, seeds: int | None = None, configurations: int | None = None) -> int:
     """Merge the ended runs of a table into results/ and render it from the merged set.
 
     Args:
         name: Of the table.
         seeds: Number of seeds; None for the specification's.
+        configurations: Of each phase of its search; None for the specification's.
     """
     spec = load_spec(name)
-    plan = make_plan(spec, seeds if seeds is not None else spec.seeds)
+    plan = make_plan(spec, seeds, configurations)
     folder = results_dir() / name
     check_writable(folder)
+    plan = plan.with_best(plan.records(published=True))
     added = _merge_records(plan)
     records = plan.records(published=True, outputs=False)
     if not records:
         raise UserError(f"table {name} has no ended run to publish; run: dgmbench table {name}")
-    figure = write_table(render(plan, records), folder)
+    plan = plan.with_best(records)
+    figure = write_table(join(plan, records), folder)
     samples_figure(_merge_grids(plan, folder / "grids"), figure)
     stale = _stale(plan, folder / "records")
     markdown = (folder / "table.md").read_text()
@@ -49,7 +53,7 @@ def publish(name: str, seeds: int | None = None) -> int:
 def _merge_records(plan: Plan) -> int:
     """Copy records that ended and are better than what is published; drop none."""
     added = 0
-    for planned in plan.runs:
+    for planned in plan.all_runs:
         target = published_record_path(plan.spec.name, planned)
         with user_errors(ValueError):
             record, old = planned.run.record(), read_record(target)
@@ -90,7 +94,7 @@ def _merge_grids(plan: Plan, folder: Path) -> list[tuple[str, Path]]:
 
 def _stale(plan: Plan, folder: Path) -> list[Path]:
     """Return published records that the plan does not name (an earlier revision or config)."""
-    current = {published_record_path(plan.spec.name, r).name for r in plan.runs}
+    current = {published_record_path(plan.spec.name, r).name for r in plan.all_runs}
     return sorted(p for p in folder.glob("*.json") if p.name not in current)
 
 

@@ -17,11 +17,13 @@ __all__ = [
     "Evaluation",
     "Record",
     "better",
+    "bound_sign",
     "read_record",
     "write_atomically",
 ]
 
 SCHEMA_VERSION = 1
+BOUNDS = ("elbo", "iwae")  # kinds of likelihood
 STATUSES = ("finished", "diverged", "failed", "interrupted")  # from far to not far
 
 
@@ -158,6 +160,15 @@ class Record:
     def write(self, path: Path) -> None:
         """Write the file at once: a reader sees the old one or the new one."""
         write_atomically(path, self.to_json())
+
+
+def bound_sign(evaluation: Evaluation, metric: str) -> str:
+    """Return "≤ " or "≥ " where a metric's value is a bound, else ""."""
+    if evaluation.attributes.get("likelihood") not in BOUNDS:
+        return ""
+    if metric in ("nll_nats", "bits_per_dim"):
+        return "≤ "
+    return "≥ " if metric == "elbo_nats" or metric.startswith("iwae_bound_") else ""
 
 
 def better(one: Record | None, other: Record | None) -> Record | None:

@@ -8,14 +8,15 @@ from benchmarks.errors import UserError, one_line
 from benchmarks.paths import outputs_dir
 from benchmarks.records import Record, read_record
 from benchmarks.runs import Run
-from benchmarks.tables.plan import make_plan
+from benchmarks.tables.plan import Plan, make_plan
+from benchmarks.tables.planned import Key, PlannedRun
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["print_status"]
 
 
-def print_status(table: str | None) -> int:
-    """Print one line per run."""
+def print_status(table: str | None, seeds: int | None = None) -> int:
+    """Print one line per run; of a table, the matrix first, then what is not finished."""
     if table is None:
         if outputs_dir().exists() and not outputs_dir().is_dir():
             raise UserError(f"DGMBENCH_OUTPUTS must be a folder, got {outputs_dir()}")
@@ -25,10 +26,68 @@ def print_status(table: str | None) -> int:
         for folder in folders:
             print(_line("/".join(folder.parts[-3:]), Run(folder)))
         return 0
-    spec = load_spec(table)
-    for planned in make_plan(spec, spec.seeds).runs:
+    plan = make_plan(load_spec(table), seeds)
+    records = _readable(plan)
+    plan = plan.with_best({k: r for k, r in records.items() if isinstance(r, Record)})
+    records = _readable(plan)
+    print("\n".join(_matrix(plan, records)))
+    for planned in plan.all_runs:
+        found = records.get(planned.key)
+        if found is None or (isinstance(found, Record) and found.status == "finished"):
+            continue
         print(_line(planned.label, planned.run))
     return 0
+
+
+def _readable(plan: Plan) -> dict[Key, Record | str]:
+    """Return the records there are, or what is wrong with them."""
+    found: dict[Key, Record | str] = {}
+    for planned in plan.all_runs:
+        try:
+            record = read_record(planned.run.record_path)
+        except ValueError as error:
+            found[planned.key] = f"damaged: {one_line(error)}"
+            continue
+        if record is not None:
+            found[planned.key] = record
+    return found
+
+
+def _matrix(plan: Plan, records: dict[Key, Record | str]) -> list[str]:
+    """Return rows by data sets: how many runs are done of how many, and what the others do."""
+    datasets = list(dict.fromkeys(c.dataset for c in plan.spec.columns))
+    lines = [["", *datasets]]
+    for row in plan.spec.rows:
+        cells = [row.label]
+        for column in (next(c for c in plan.spec.columns if c.dataset == d) for d in datasets):
+            searched, shown = plan.search_of(row, column.dataset), plan.cell(row, column)
+            parts = [f"search {_counts(searched, records)}"] if searched else []
+            parts += [_counts(shown, records)] if shown else []
+            cells.append("; ".join(parts) or "–")
+        lines.append(cells)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
+
+
+def _counts(runs: list[PlannedRun], records: dict[Key, Record | str]) -> str:
+    states = [_kind(run, records.get(run.key)) for run in runs]
+    text = f"{states.count('finished')}/{len(runs)}"
+    for kind in ("running", "interrupted", "unscored", "failed", "diverged", "damaged"):
+        if kind in states:
+            text += f", {states.count(kind)} {kind}"
+    return text
+
+
+def _kind(planned: PlannedRun, record: Record | str | None) -> str:
+    if isinstance(record, str):
+        return "damaged"
+    if record is None:
+        return "missing"
+    if record.status == "interrupted" and _state(record, planned.run).startswith("running"):
+        return "running"
+    if record.status == "finished" and not planned.is_done(record):
+        return "unscored"
+    return record.status
 
 
 def _line(label: str, run: Run) -> str:

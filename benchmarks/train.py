@@ -3,8 +3,8 @@
 import logging
 import os
 import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC, EROFS
 from functools import partial
@@ -281,7 +281,8 @@ def _model(composed: Composed, datamodule: DataModule) -> LitGenerativeModel:
     torch.manual_seed(fold_seed(cfg.seed, INITIALISATION))
     model: LitGenerativeModel = instantiate(cfg.model, "model")
     model.noise_seed = fold_seed(cfg.seed, NOISE)
-    with user_errors(ValueError, TypeError):
+    _check_fit(model, datamodule)
+    with user_errors(ValueError, TypeError), _sizes_fit(datamodule):
         model.weights = cfg.weights
         for name, protocol in _protocols(composed).items():
             built = instantiate(protocol, f"protocol {name}")
@@ -296,6 +297,36 @@ def _model(composed: Composed, datamodule: DataModule) -> LitGenerativeModel:
     model.to(parameter_dtype(cfg.precision))
     model.speed_up(cfg.channels_last, cfg.compile)
     return model
+
+
+def _check_fit(model: LitGenerativeModel, datamodule: DataModule) -> None:
+    """Refuse a model of other images or labels than the data's."""
+    shape = getattr(model, "image_shape", None)
+    if shape is not None and tuple(shape) != tuple(datamodule.shape):
+        raise UserError(
+            f"model.image_shape must be that of {datamodule.name}, "
+            f"{tuple(datamodule.shape)}, got {tuple(shape)}"
+        )
+    wanted = getattr(model, "num_classes", None)
+    if wanted is not None:
+        highest = int(datamodule.split("train")[1].max())
+        if highest >= wanted:
+            raise UserError(
+                f"model.num_classes must cover the labels of data set {datamodule.name}, got "
+                f"{wanted} classes and labels up to {highest}"
+            )
+
+
+@contextmanager
+def _sizes_fit(datamodule: DataModule) -> Iterator[None]:
+    """Tell networks whose sizes do not fit each other, as they are tried, in one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise UserError(
+            f"model: its networks do not fit each other or data set {datamodule.name}: "
+            f"{one_line(error)}"
+        ) from error
 
 
 def _check_processes(trainer: Trainer, datamodule: DataModule, model: LitGenerativeModel) -> None:

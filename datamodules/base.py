@@ -211,6 +211,8 @@ class DataModule(LightningDataModule):
                 raise ValueError(
                     f"{name} images must have levels below {self.num_levels}, got {array.max()}"
                 )
+        if not isinstance(self.num_classes, int) or self.num_classes < 1:
+            raise ValueError(f"num_classes must be an integer >= 1, got {self.num_classes}")
         for labels in (splits.train_labels, splits.test_labels):
             if not 0 <= labels.min(initial=0) <= labels.max(initial=0) < self.num_classes:
                 raise ValueError(

@@ -17,6 +17,7 @@ from lit_models.schedules import Schedule
 __all__ = ["LitGenerativeModel", "OptimizerFactory"]
 
 DROPOUT = nn.modules.dropout._DropoutNd
+MOST_COLUMNS = 16  # of a picture
 OptimizerFactory = Any  # Callable[[Iterable[nn.Parameter]], Optimizer], given as a hydra partial
 
 
@@ -119,6 +120,11 @@ class LitGenerativeModel(LightningModule):
         """Whether samples and likelihoods are given a label."""
         return False
 
+    @property
+    def trained_by(self) -> str | None:
+        """What was optimised, where the bound that scores it was not; else None."""
+        return None
+
     def log_likelihood(
         self,
         x: Tensor,
@@ -131,11 +137,11 @@ class LitGenerativeModel(LightningModule):
 
     def represent(self, x: Tensor) -> Tensor:
         """Return representations (B, dim) of images in the model's range, for probes."""
-        raise ValueError(f"{type(self).__name__} has no encoder")
+        raise ValueError(f"{type(self).__name__} has no encoder (it has {self.scores})")
 
     def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return reconstructions of images in the model's range."""
-        raise ValueError(f"{type(self).__name__} has no encoder")
+        raise ValueError(f"{type(self).__name__} has no encoder (it has {self.scores})")
 
     def grids(
         self, x: Tensor, labels: Tensor, generator: torch.Generator
@@ -147,7 +153,11 @@ class LitGenerativeModel(LightningModule):
             labels: Their labels.
             generator: Source of all draws.
         """
-        return {"samples": (self.sample(64, generator), 8)} if self.samples else {}
+        if not self.samples:
+            return {}
+        classes = getattr(self, "num_classes", None) or 8
+        columns = classes if classes <= MOST_COLUMNS else 8  # a class per column
+        return {"samples": (self.sample(64 // columns * columns, generator), columns)}
 
     # -- training: the clock and what hangs on it ---------------------------------------------
 

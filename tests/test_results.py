@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.records import read_record
-from benchmarks.tables.plan import key_of, make_plan
-from benchmarks.tables.render import render, to_csv, to_markdown
+from benchmarks.tables.formats import to_csv, to_markdown
+from benchmarks.tables.plan import make_plan
+from benchmarks.tables.render import render
 from benchmarks.tables.spec import load_spec
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +66,7 @@ def value(record, name):
 def test_the_goals_of_the_quick_table():
     """Half of the own untrained generator's distance, a higher score, 1 bit below uniform."""
     plan, records = published("quick")
-    by_run = {(r.row.label, r.seed): records[key_of(r)] for r in plan.runs if key_of(r) in records}
+    by_run = {(r.row.label, r.seed): records[r.key] for r in plan.runs if r.key in records}
     untrained = {"VAE": "untrained VAE"}
     checked = 0
     for (label, seed), record in by_run.items():

@@ -16,10 +16,11 @@ from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
 from benchmarks.tables import plan as plans
 from benchmarks.tables import spec as specs
-from benchmarks.tables.plan import check_passed_on, key_of, make_plan
-from benchmarks.tables.render import render, to_csv, to_markdown, to_terminal
+from benchmarks.tables.formats import to_csv, to_markdown, to_terminal
+from benchmarks.tables.plan import check_passed_on, make_plan
+from benchmarks.tables.planned import fingerprint_of
+from benchmarks.tables.render import render
 from benchmarks.tables.spec import load_published, load_spec, table_names
-from benchmarks.tables.statistics import summarize
 from benchmarks.train import train
 from lit_models.callbacks.checkpoints import find_snapshots
 from tests.helpers import tiny_run
@@ -74,7 +75,14 @@ def put(planned, value=1.5, status="finished", fingerprint=None, attributes=None
         evaluations=[evaluation] if status == "finished" else [],
         reason=None if status == "finished" else "why",
         counters={"images_seen": 640},
-        cost={"seconds": 3.0, "device": "CPU", "processes": 1, "threads": 1},
+        cost={
+            "seconds": 3.0,
+            "device": "CPU",
+            "processes": 1,
+            "threads": 1,
+            "images_per_second": 20.0,
+            "peak_memory_bytes": 2_000_000_000,
+        },
         **settings,
     )
     record.write(planned.run.record_path)
@@ -100,7 +108,7 @@ def test_every_specification_resolves(name):
     for p in sources:  # and no column of published numbers is empty
         rows = load_published()[p.source_id]["rows"]
         assert any(p.column in rows.get(r.published, {}) for r in spec.rows)
-    assert len({key_of(r) for r in plan.runs}) == len(plan.runs)
+    assert len({r.key for r in plan.runs}) == len(plan.runs)
     planned = {r.row for r in plan.runs}
     assert planned == {r for r in spec.rows if r.experiment or r.images}  # no row is empty
 
@@ -125,8 +133,8 @@ def test_mean_deviation_n_and_cost(mini):
     put(a1, 2.0)
     put(b0, 4.0)
     found = cells(mini)
-    assert found["A"] == ("1.50 ± 0.71", "2", "0", "640", "3")
-    assert found["B"] == ("4.00", "1", "0", "640", "3")
+    assert found["A"] == ("1.50 ± 0.71", "2", "0", "640", "0.001", "20", "2.0")
+    assert found["B"] == ("4.00", "1", "0", "640", "0.001", "20", "2.0")
 
 
 def test_a_diverged_run_keeps_its_row_with_its_reason(mini):
@@ -139,7 +147,7 @@ def test_a_diverged_run_keeps_its_row_with_its_reason(mini):
     assert found["A"][:3] == ("1.00", "1", "1")
     assert found["B"][:3] == ("failed", "0", "2")
     notes = render(mini, mini.records(False)).notes
-    assert "A s1: diverged: why." in notes
+    assert "A digits s1: diverged: why." in notes
 
 
 def test_a_score_that_is_not_finite_is_a_failure(mini):
@@ -169,20 +177,24 @@ def test_what_is_left_to_do(mini):
     put(b0, status="failed")
     put(b1, status="interrupted")
     records = mini.records(False)
-    done = [r.is_done(records.get(key_of(r))) for r in mini.runs]
-    assert done == [True, True, False, False]
+    done = [r.is_done(records.get(r.key)) for r in mini.runs]
+    assert done == [True, True, True, False]
+    again = [r.is_done(records.get(r.key), ("failed",)) for r in mini.runs]
+    assert again == [True, True, False, False]
+    assert not mini.runs[1].is_done(records[a1.key], ("diverged",))
 
 
 def test_formats(mini):
     put(mini.runs[0], 1.0, deviations=["a <b>"])
     table = render(mini, mini.records(False))
     rows = list(csv.reader(io.StringIO(to_csv(table))))
-    assert rows[0] == ["method", "bits ↓", "n", "failures", "images seen", "seconds"]
+    costs = ["images seen", "device-hours", "images/s", "memory (GB)"]
+    assert rows[0] == ["method", "bits ↓", "n", "failures", *costs]
     assert rows[1][:2] == ["A", "1.00"]
     markdown = to_markdown(table)
     body = [line for line in markdown.splitlines() if line.startswith("|")]
     assert len(body) == 2 + 3
-    assert {line.count("|") for line in body} == {7}
+    assert {line.count("|") for line in body} == {9}
     assert re.search(
         r"bits: `bits_per_dim` of protocol `bits_per_dim_test` \([0-9a-f]{12}\)", markdown
     )
@@ -227,6 +239,13 @@ def test_commands_name_the_planned_run(mini):
         ),
         (MINI.replace("{label: C,", "{label: C, images: test,"), "either experiment or images"),
         (MINI.replace("metric: bits", "metrik: bits"), "unknown key metrik; did you mean metric"),
+        (MINI.replace("label: B", "label: A"), "row 'A' stands twice"),
+        (MINI.replace("seeds: 2", "seeds: 0"), "seeds must be an integer >= 1, got 0"),
+        (
+            MINI.replace("note: of B", "search: {wide: x}"),
+            r"search of row 'B' must be by the table's phases \(no search\), got wide",
+        ),
+        (MINI + "search: {phases: {wide: 0}, seed: 0}", "phases.wide must be an integer >= 1"),
     ],
 )
 def test_a_wrong_specification_is_one_line(mini, text, message):
@@ -238,15 +257,6 @@ def test_a_wrong_specification_is_one_line(mini, text, message):
 def test_unknown_table():
     with pytest.raises(UserError, match="table 'quik' does not exist; did you mean quick"):
         load_spec("quik")
-
-
-def test_statistics_by_hand():
-    cell = summarize([1.0, 3.0, None, float("inf")], missing=1)
-    assert (cell.mean, cell.n, cell.failures, cell.missing) == (2.0, 2, 2, 1)
-    assert cell.std == pytest.approx(2**0.5)
-    assert summarize([], 2).text(1) == "–"
-    assert summarize([None], 0).text(1) == "failed"
-    assert summarize([2.345], 0).text(2) == "2.35"  # one value has no deviation
 
 
 def test_a_trained_run_without_a_score_is_missing_not_failed(mini):
@@ -299,7 +309,7 @@ def selecting(mini, monkeypatch, request):
 
 
 def score(planned, record, checkpoint, value, protocol="bits_per_dim_test"):
-    print_ = plans.fingerprint_of(protocol)
+    print_ = fingerprint_of(protocol)
     metrics = {"bits_per_dim": value}
     record.add(Evaluation(protocol, print_, checkpoint, "raw", int(checkpoint), metrics))
     record.write(planned.run.record_path)
@@ -366,7 +376,7 @@ def test_planned_snapshots_are_those_a_run_keeps(outputs):
     composed = tiny_run("lucic2018_wgan_gp_quick", ["snapshot_every_images=100"], steps=9)
     composed.cfg.images_seen = 399  # 360 in whole steps
     train(composed, bar=False)
-    planned = plans._snapshots(load_spec("quick"), composed)
+    planned = plans._snapshots(load_spec("quick"), composed.cfg, composed.experiment)
     assert list(planned) == find_snapshots(Run.of(composed).checkpoints) == [120, 200, 320]
 
 

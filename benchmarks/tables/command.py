@@ -1,30 +1,50 @@
 """`dgmbench table T`: plan, run what is missing in processes of their own, render."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, suggest
 from benchmarks.paths import check_writable, outputs_dir
 from benchmarks.records import write_atomically
+from benchmarks.tables.cells import Table, join
+from benchmarks.tables.estimate import describe_work, measured_rates
 from benchmarks.tables.figure import newest_grid, samples_figure
-from benchmarks.tables.plan import (
-    Plan,
-    PlannedRun,
-    check_passed_on,
-    default_jobs,
-    key_of,
-    make_plan,
-)
+from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
+from benchmarks.tables.metric_names import check_metrics
+from benchmarks.tables.plan import Plan, check_passed_on, default_jobs, make_plan
+from benchmarks.tables.planned import ENDED_WITHOUT, PlannedRun
 from benchmarks.tables.pool import run_all
-from benchmarks.tables.render import Rendered, render, to_csv, to_markdown, to_terminal
-from benchmarks.tables.spec import load_spec
+from benchmarks.tables.render import rendered
+from benchmarks.tables.spec import TableSpec, load_spec
 
-__all__ = ["run_table", "sample_grids", "write_table"]
+__all__ = ["Choice", "run_table", "sample_grids", "write_table"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of a table's runs are worked on.
+
+    Attributes:
+        seeds: Number of seeds; None for the specification's.
+        configurations: Of each phase of a search; None for the specification's.
+        rows: Labels or experiments; empty for all.
+        columns: Labels or data sets; empty for all.
+        retry: Of "failed" and "diverged", which are done again.
+        published: Count published records as done, too.
+    """
+
+    seeds: int | None = None
+    configurations: int | None = None
+    rows: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    retry: Collection[str] = ()
+    published: bool = False
 
 
 def run_table(
-    name: str, overrides: Sequence[str], jobs: int | None, seeds: int | None, published: bool
+    name: str, overrides: Sequence[str], jobs: int | None, choice: Choice, dry_run: bool = False
 ) -> int:
     """Complete a table and print it.
 
@@ -32,8 +52,8 @@ def run_table(
         name: Of the table.
         overrides: Of trainer, logger and threads, passed on to every run.
         jobs: Runs side by side; None for the number of cores, or for 1 on GPUs.
-        seeds: Number of seeds; None for the specification's.
-        published: Count published records as done, too.
+        choice: Which runs.
+        dry_run: Print what would be done, and its cost.
 
     Returns:
         0, or 1 where a run left no result.
@@ -42,32 +62,100 @@ def run_table(
     check_passed_on(spec, overrides)
     if jobs is not None and jobs < 1:
         raise UserError(f"jobs must be >= 1, got {jobs}")
-    plan = make_plan(spec, seeds if seeds is not None else spec.seeds)
+    _check_choice(spec, choice)
+    plan = make_plan(spec, choice.seeds, choice.configurations)
     folder = outputs_dir() / "tables" / name
-    check_writable(folder)
-    records = plan.records(published)
-    missing = [r for r in plan.runs if not r.is_done(records.get(key_of(r)))]
-    if missing:
-        print(f"{len(plan.runs)} runs, {len(plan.runs) - len(missing)} of them done")
-    lacks = {r: r.lacks() for r in missing}
-    for line in dict.fromkeys(filter(None, lacks.values())):
-        print(f"left out: {line}")
-    ready = [r for r in missing if lacks[r] is None]
-    failed = run_all(ready, overrides, jobs or default_jobs(spec, overrides))
-    table = render(plan, plan.records(published))
+    if not dry_run:
+        check_writable(folder)
+    plan, failed = _complete(plan, overrides, jobs, choice, dry_run)
+    if dry_run:
+        return 0
+    table = join(plan, plan.records(choice.published))
     figure = write_table(table, folder)
     samples_figure([(run.row.label, grid) for run, grid in sample_grids(plan)], figure)
-    print(to_terminal(table))
-    print(f"\n{folder / 'table.md'}, table.csv, {figure.name}")
+    print(to_terminal(rendered(table)))
+    print(f"\n{folder / 'table.md'}, table.csv, table.tex, table.json, {figure.name}")
     for line in failed:
         print(f"dgmbench: {line}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def write_table(table: Rendered, folder: Path) -> Path:
-    """Write table.md and table.csv; return the path of the picture beside them."""
-    write_atomically(folder / "table.md", to_markdown(table))
-    write_atomically(folder / "table.csv", to_csv(table))
+def _complete(
+    plan: Plan, overrides: Sequence[str], jobs: int | None, choice: Choice, dry_run: bool
+) -> tuple[Plan, list[str]]:
+    """Run what is missing: first all searches, then the seeds of their best configurations.
+
+    Returns:
+        The plan with those seeds, and a line for each run without result.
+    """
+    failed: list[str] = []
+    tried: set[str] = set()
+    told: set[str] = set()
+    while True:
+        records = plan.records(choice.published)
+        plan = plan.with_best(records)
+        records = plan.records(choice.published)
+        chosen = [r for r in plan.all_runs if _is_chosen(r, plan.spec, choice)]
+        missing = [
+            r
+            for r in chosen
+            if r.label not in tried and not r.is_done(records.get(r.key), choice.retry)
+        ]
+        if dry_run:
+            known = {**plan.records(True), **records}
+            print("\n".join(describe_work(missing, plan.all_runs, known)))
+            return plan, []
+        if not missing:
+            break
+        check_metrics(plan.spec)
+        print(f"{len(chosen)} runs, {len(chosen) - len(missing)} of them done")
+        lacks = {r: r.lacks() for r in missing}
+        for line in dict.fromkeys(filter(None, lacks.values())):
+            if line not in told:
+                print(f"left out: {line}")
+            told.add(line)
+        tried |= {r.label for r in missing}
+        ready = [r for r in missing if lacks[r] is None]
+        rates = measured_rates(plan.records(True).values())
+        failed += run_all(ready, overrides, jobs or default_jobs(plan.spec, overrides), rates)
+    left = [r for r in chosen if (x := records.get(r.key)) and x.status == "failed"]
+    before = [r for r in left if r.label not in tried]
+    if before:
+        failed.append(
+            f"{len(before)} run(s) failed before ({', '.join(r.label for r in before[:5])}); "
+            "--retry failed does them again"
+        )
+    return plan, failed
+
+
+def _check_choice(spec: TableSpec, choice: Choice) -> None:
+    rows = {row.label for row in spec.rows} | {row.experiment or row.label for row in spec.rows}
+    columns = {c.label for c in spec.columns} | {c.dataset for c in spec.columns}
+    for kind, asked, known in (("rows", choice.rows, rows), ("columns", choice.columns, columns)):
+        for name in asked:
+            if name not in known:
+                raise UserError(
+                    f"{kind} must be of table {spec.name}, got {name!r}{suggest(name, known)}"
+                )
+    for kind in choice.retry:
+        if kind not in ENDED_WITHOUT:
+            raise UserError(f"retry must be of {', '.join(ENDED_WITHOUT)}, got {kind!r}")
+
+
+def _is_chosen(run: PlannedRun, spec: TableSpec, choice: Choice) -> bool:
+    if choice.rows and not {run.row.label, run.row.experiment} & set(choice.rows):
+        return False
+    labels = {c.label for c in spec.columns if c.dataset == run.dataset}
+    return not choice.columns or bool({run.dataset, *labels} & set(choice.columns))
+
+
+def write_table(table: Table, folder: Path) -> Path:
+    """Write the table in every format; return the path of the picture beside them."""
+    laid_out = rendered(table)
+    write_atomically(folder / "table.md", to_markdown(laid_out))
+    write_atomically(folder / "table.csv", to_csv(laid_out))
+    write_atomically(folder / "table.tex", to_latex(laid_out))
+    write_atomically(folder / "table.json", to_json(table))
     return folder / "samples.png"
 
 

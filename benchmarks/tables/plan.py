@@ -1,25 +1,25 @@
 """The plan of a table: rows x columns x seeds -> run ids. It joins, and never globs a folder."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from benchmarks.compose import Composed, compose, compose_group, datasets_of, with_values
 from benchmarks.errors import UserError, user_errors
-from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
+from benchmarks.evaluation_ids import images_run_id
 from benchmarks.identity import run_id
-from benchmarks.paths import outputs_dir, results_dir
-from benchmarks.prefetch import INCEPTION
-from benchmarks.records import Evaluation, Record, better, read_record
-from benchmarks.runs import Run
+from benchmarks.records import Record, better, read_record
+from benchmarks.tables.planned import Key, PlannedRun, published_record_path
+from benchmarks.tables.search import configuration, hasher, load_space
+from benchmarks.tables.selection import best_of
 from benchmarks.tables.spec import Column, Row, TableSpec
-from datamodules.root import data_root
 
-__all__ = ["Plan", "PlannedRun", "fingerprint_of", "make_plan", "published_record_path"]
+__all__ = ["Plan", "check_passed_on", "default_jobs", "make_plan"]
 
 NO_MODEL = (  # protocols that score images or points that exist already
     "benchmarks.protocols.SampleProtocol",
@@ -29,190 +29,129 @@ PASSED_ON = ("trainer", "logger", "threads", "channels_last", "compile", "data_o
 
 
 @dataclass(frozen=True)
-class PlannedRun:
-    """One run of a row on a data set.
+class Plan:
+    """A table's runs.
 
     Attributes:
-        row: Its row.
-        dataset: Its data set.
-        seed: Its seed.
-        experiment: Name, or "images".
-        run_id: Expected id.
-        protocols: Names of the protocols that the table's columns need.
-        images_seen: Length of the training, for the estimate of the time left.
-        weights: "raw" or "ema": what the columns show.
-        snapshots: The images_seen of the snapshots to select among; none where the last
-            checkpoint is shown.
-        selected_by: Protocol that selects among them; None for each column's own.
+        spec: The table.
+        runs: Those whose scores are shown, by row, data set and seed.
+        searched: Those of a search, by row, data set, phase and configuration.
+        seeds: Number of seeds.
     """
-
-    row: Row
-    dataset: str
-    seed: int
-    experiment: str
-    run_id: str
-    protocols: tuple[str, ...]
-    images_seen: int = 0
-    weights: str = "raw"
-    snapshots: tuple[int, ...] = ()
-    selected_by: str | None = None
-
-    @property
-    def fingerprints(self) -> tuple[str, ...]:
-        """The fingerprints of its protocols."""
-        return tuple(map(fingerprint_of, self.protocols))
-
-    @property
-    def run(self) -> Run:
-        """Its folder in the working space."""
-        return Run(outputs_dir() / self.experiment / self.dataset / self.run_id)
-
-    @property
-    def label(self) -> str:
-        """For progress and messages."""
-        return f"{self.row.label} s{self.seed}"
-
-    def command(self, overrides: Sequence[str]) -> list[str]:
-        """Return the verb and arguments that do this run."""
-        protocols = ",".join(self.protocols)
-        if self.row.images is not None:
-            return [
-                "evaluate",
-                f"images={self.row.images}",
-                f"datamodule={self.dataset}",
-                f"protocol={protocols}",
-            ]
-        snapshots = f"snapshot_protocols=[{','.join(self.snapshot_protocols)}]"
-        return [
-            "train",
-            "--no-bar",
-            f"experiment={self.experiment}",
-            f"datamodule={self.dataset}",
-            f"seed={self.seed}",
-            f"protocols=[{protocols}]",
-            *([snapshots] if self.snapshots else []),
-            *overrides,
-        ]
-
-    def lacks(self) -> str | None:
-        """Return what this run needs and this machine has not, with what mends it; or None."""
-        data = compose_group("datamodule", self.dataset)
-        if "made_from" in data:
-            data = compose_group("datamodule", data.made_from)
-        if "source" in data and not _is_here(data):
-            return f"data set {data.name} is missing: dgmbench prefetch {data.name}"
-        for name in (*self.protocols, *self.snapshot_protocols):
-            extractor = compose_group("protocol", name).get("extractor")
-            weights = None if extractor is None else extractor.get("weights")
-            if weights is not None and not (data_root() / weights).exists():
-                own = compose_group("extractor", INCEPTION).weights
-                mend = f"dgmbench prefetch {INCEPTION}" if weights == own else "see DGMBENCH_DATA"
-                return f"weights {weights} are missing: {mend}"
-        return None
-
-    @property
-    def snapshot_protocols(self) -> tuple[str, ...]:
-        """What every snapshot is scored under, where one of them is selected."""
-        names = (*self.protocols, *([self.selected_by] if self.selected_by else []))
-        return names if self.snapshots else ()
-
-    def is_done(self, record: Record | None) -> bool:
-        """Return whether a record needs no further work: scored, or diverged."""
-        if record is None:
-            return False
-        if record.status == "diverged":
-            return True
-        scored = all(self.evaluation(record, p) for p in self.protocols)
-        scored &= all(
-            len(self._of_snapshots(record, p)) == len(self.snapshots)
-            for p in self.snapshot_protocols
-        )
-        return record.status == "finished" and scored
-
-    def evaluation(self, record: Record, protocol: str) -> Evaluation | None:
-        """Return the evaluation of a run's last checkpoint under a protocol."""
-        checkpoint = "images" if self.row.images is not None else "last"
-        return record.evaluation(fingerprint_of(protocol), checkpoint, self.weights)
-
-    def shown(self, record: Record, column: Column) -> Evaluation | None:
-        """Return the evaluation that a column shows: the last checkpoint's, or the selected one.
-
-        None where something is not scored yet.
-        """
-        if not self.snapshots:
-            return self.evaluation(record, column.protocol)
-        scored = self._of_snapshots(record, self.selected_by or column.protocol)
-        if len(scored) < len(self.snapshots):
-            return None
-        finite = [e for e in scored if e.metrics.get(column.metric) is not None]
-        sign = 1 if column.better == "lower" else -1
-        best = min(finite or scored, key=lambda e: sign * (e.metrics.get(column.metric) or 0.0))
-        return record.evaluation(fingerprint_of(column.protocol), best.checkpoint, self.weights)
-
-    def _of_snapshots(self, record: Record, protocol: str) -> list[Evaluation]:
-        wanted = (fingerprint_of(protocol), self.weights)
-        found = [e for e in record.evaluations if (e.fingerprint, e.weights) == wanted]
-        return [e for e in found if e.checkpoint in map(str, self.snapshots)]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A table's runs, with the fingerprints of its columns."""
 
     spec: TableSpec
     runs: tuple[PlannedRun, ...]
+    searched: tuple[PlannedRun, ...] = ()
+    seeds: int = 1
+
+    @property
+    def all_runs(self) -> tuple[PlannedRun, ...]:
+        """Each run once: configuration 0 may be the best one's seed 0, too."""
+        return tuple({r.key: r for r in (*self.runs, *self.searched)}.values())
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str], list[PlannedRun]]:
+        return _by_cell(self.runs)
+
+    @cached_property
+    def _searched_cells(self) -> dict[tuple[str, str], list[PlannedRun]]:
+        return _by_cell(self.searched)
 
     def cell(self, row: Row, column: Column) -> list[PlannedRun]:
         """Return the runs of one cell, by seed; none where the row is not for the data set."""
-        return [r for r in self.runs if r.row == row and r.dataset == column.dataset]
+        return self._cells.get((row.label, column.dataset), [])
 
-    def records(self, published: bool, outputs: bool = True) -> dict[tuple[str, str, str], Record]:
+    def search_of(self, row: Row, dataset: str) -> list[PlannedRun]:
+        """Return the runs of a row's search on a data set."""
+        return self._searched_cells.get((row.label, dataset), [])
+
+    def records(self, published: bool, outputs: bool = True) -> dict[Key, Record]:
         """Return the records there are, by (experiment, dataset, run id); of two, the better."""
-        found = {}
-        for planned in self.runs:
-            local = _read(planned.run.record_path) if outputs else None
-            public = _read(published_record_path(self.spec.name, planned)) if published else None
-            record = better(local, public)
-            if record is not None:
-                found[key_of(planned)] = record
-        return found
+        return {
+            planned.key: record
+            for planned in self.all_runs
+            if (record := self.record_of(planned, published, outputs)) is not None
+        }
+
+    def record_of(
+        self, planned: PlannedRun, published: bool, outputs: bool = True
+    ) -> Record | None:
+        """Return the record of one run, the better of two; None where there is none."""
+        local = _read(planned.run.record_path) if outputs else None
+        public = _read(published_record_path(self.spec.name, planned)) if published else None
+        return better(local, public)
+
+    def with_best(self, records: Mapping[Key, Record]) -> "Plan":
+        """Return the plan with the seeds of each ended search's best configuration."""
+        found = list(self.runs)
+        for (label, dataset), searched in self._searched_cells.items():
+            best = best_of(self.spec, searched, records)
+            if best is not None and (label, dataset) not in self._cells:
+                found += _seeds_of(best, self.spec, self.seeds)
+        order = {row.label: i for i, row in enumerate(self.spec.rows)}
+        found.sort(key=lambda run: order[run.row.label])  # stable
+        return replace(self, runs=tuple(found))
 
 
-def _is_here(data: DictConfig) -> bool:
-    root = Path(data.root).expanduser() if data.root else data_root()
-    prepared = (root / f"{data.name}.npz", root / data.name / "test.npy")
-    return any(file.exists() for file in prepared)
+def _by_cell(runs: Sequence[PlannedRun]) -> dict[tuple[str, str], list[PlannedRun]]:
+    found: dict[tuple[str, str], list[PlannedRun]] = {}
+    for run in runs:
+        found.setdefault((run.row.label, run.dataset), []).append(run)
+    return found
 
 
-def key_of(planned: PlannedRun) -> tuple[str, str, str]:
-    """Return what joins a plan with records."""
-    return (planned.experiment, planned.dataset, planned.run_id)
+def _seeds_of(best: PlannedRun, spec: TableSpec, seeds: int) -> list[PlannedRun]:
+    protocols = tuple(p for p in best.protocols if p in _protocols(spec, best.dataset))
+    stem = best.run_id.rsplit("-s", 1)[0]
+    return [
+        replace(
+            best,
+            seed=s,
+            run_id=f"{stem}-s{s}",
+            protocols=protocols,
+            phase=None,
+            configuration=None,
+        )
+        for s in range(seeds)
+    ]
 
 
-def published_record_path(table: str, planned: PlannedRun) -> Path:
-    """Return where a record of a table is published."""
-    name = f"{planned.experiment}-{planned.dataset}-{planned.run_id}.json"
-    return results_dir() / table / "records" / name
-
-
-def make_plan(spec: TableSpec, seeds: int) -> Plan:
+def make_plan(
+    spec: TableSpec, seeds: int | None = None, configurations: int | None = None
+) -> Plan:
     """Compose each (experiment, data set) once and derive the ids of all seeds.
 
+    Args:
+        spec: The table.
+        seeds: Number of seeds; None for the specification's.
+        configurations: Of each phase of its search; None for the specification's.
+
     Raises:
-        UserError: if seeds < 1, or a row or column does not resolve.
+        UserError: if seeds or configurations are below 1, or a row or column does not resolve.
     """
+    seeds = spec.seeds if seeds is None else seeds
     if seeds < 1:
         raise UserError(f"seeds must be >= 1, got {seeds}")
+    if configurations is not None:
+        if spec.search is None:
+            raise UserError(f"table {spec.name} has no search, so no configurations")
+        if configurations < 1:
+            raise UserError(f"configurations must be >= 1, got {configurations}")
+        phases = dict.fromkeys(spec.search.phases, configurations)
+        spec = replace(spec, search=replace(spec.search, phases=phases))
     _check_selector(spec)
     runs: list[PlannedRun] = []
+    searched: list[PlannedRun] = []
     for row in spec.rows:
         for dataset in dict.fromkeys(c.dataset for c in spec.columns):
             protocols = _protocols(spec, dataset)
             if row.images is not None:
                 runs += _images_run(row, dataset, protocols)
+            elif row.search is not None:
+                searched += _search_runs(spec, row, dataset, protocols)
             elif row.experiment is not None:
                 runs += _training_runs(spec, row, dataset, protocols, seeds)
-    return Plan(spec, tuple(runs))
+    return Plan(spec, tuple(runs), tuple(searched), seeds)
 
 
 def check_passed_on(spec: TableSpec, overrides: Sequence[str]) -> None:
@@ -243,12 +182,6 @@ def _protocols(spec: TableSpec, dataset: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(c.protocol for c in spec.columns if c.dataset == dataset))
 
 
-@lru_cache(maxsize=256)
-def fingerprint_of(protocol: str) -> str:
-    """Return the fingerprint of a protocol by its name."""
-    return protocol_fingerprint(compose_group("protocol", protocol))
-
-
 def _images_run(row: Row, dataset: str, protocols: tuple[str, ...]) -> list[PlannedRun]:
     assert row.images is not None
     data = compose_group("datamodule", dataset)
@@ -267,33 +200,80 @@ def _training_runs(
     if composed is None:
         return []
     own = tuple(p for p in protocols if p in composed.cfg.protocols)
-    snapshots = () if spec.selection == "none" else _snapshots(spec, composed)
-    return [
-        PlannedRun(
-            row,
-            dataset,
-            seed,
-            row.experiment,
-            run_id(with_values(composed.cfg, {"seed": seed})),
-            own,
-            composed.cfg.images_seen,
-            composed.cfg.weights,
-            snapshots,
-            spec.selected_by,
-        )
-        for seed in range(seeds)
-    ]
+    first = PlannedRun(
+        row,
+        dataset,
+        0,
+        row.experiment,
+        run_id(with_values(composed.cfg, {"seed": 0})),
+        own,
+        composed.cfg.images_seen,
+        composed.cfg.weights,
+        () if spec.selection == "none" else _snapshots(spec, composed.cfg, row.experiment),
+        spec.selected_by,
+    )
+    stem = first.run_id.rsplit("-s", 1)[0]
+    return [replace(first, seed=seed, run_id=f"{stem}-s{seed}") for seed in range(seeds)]
 
 
-def _snapshots(spec: TableSpec, composed: Composed) -> tuple[int, ...]:
+def _search_runs(
+    spec: TableSpec, row: Row, dataset: str, protocols: tuple[str, ...]
+) -> list[PlannedRun]:
+    """Return the runs of a row's search on a data set, the experiment as it stands first."""
+    assert spec.search is not None
+    assert row.search is not None
+    base = _training_runs(spec, row, dataset, protocols, 1)
+    if not base:
+        return []
+    by = spec.search.selected_by
+    first = replace(base[0], protocols=(*base[0].protocols, *([by] if by else [])))
+    assert row.experiment is not None
+    composed = _compose(row.experiment, dataset)
+    assert composed is not None
+    found = []
+    for number, (phase, count) in enumerate(spec.search.phases.items()):
+        space = load_space(row.search[phase])
+        hashed = hasher(composed.cfg, configuration(space, spec.search.seed, 0))
+        for i in range(count):
+            if number == 0 and i == 0:
+                found.append(replace(first, phase=phase, configuration=0))
+                continue
+            values = configuration(space, fold(spec.search.seed, number), i)
+            identifier = f"{hashed(values)}-r{composed.cfg.revision}-s0"
+            found.append(
+                replace(
+                    first,
+                    run_id=identifier,
+                    values=tuple(values.items()),
+                    phase=phase,
+                    configuration=i,
+                    snapshots=_snapshots_with(spec, composed, values),
+                )
+            )
+    return found
+
+
+def fold(seed: int, phase: int) -> int:
+    """Return the seed of a phase, so that two phases with one space draw differently."""
+    return seed + 1_000_003 * phase
+
+
+def _snapshots_with(
+    spec: TableSpec, composed: Composed, values: Mapping[str, Any]
+) -> tuple[int, ...]:
+    if spec.selection == "none":
+        return ()
+    return _snapshots(spec, with_values(composed.cfg, values), composed.experiment)
+
+
+def _snapshots(spec: TableSpec, cfg: DictConfig, experiment: str) -> tuple[int, ...]:
     """Return the images_seen at which a run keeps snapshots: the first step at or past each."""
-    cfg = composed.cfg
     every, step = cfg.snapshot_every_images, cfg.model.batch_size * cfg.model.get("n_critic", 1)
     budget = cfg.images_seen // step * step
     if every is None or every > budget:
         raise UserError(
             f"table {spec.name}: selection {spec.selection} needs snapshots, and "
-            f"snapshot_every_images of {composed.experiment} on {composed.dataset} is {every}"
+            f"snapshot_every_images of {experiment} on {cfg.datamodule.name} is {every}"
         )
     at = (-(-k * every // step) * step for k in range(1, budget // every + 1))
     return tuple(dict.fromkeys(images for images in at if images <= budget))
@@ -301,15 +281,16 @@ def _snapshots(spec: TableSpec, composed: Composed) -> tuple[int, ...]:
 
 def _check_selector(spec: TableSpec) -> None:
     """A selector on validation images must look at validation images."""
-    if spec.selected_by is None:
-        return
-    cfg = compose_group("protocol", spec.selected_by)
-    split = cfg.get("real_split", cfg.get("split"))
-    if split != "validation":
-        raise UserError(
-            f"table {spec.name}: selected_by must be a protocol on the validation split, "
-            f"got {spec.selected_by} on {split}"
-        )
+    for name in (spec.selected_by, spec.search.selected_by if spec.search else None):
+        if name is None:
+            continue
+        cfg = compose_group("protocol", name)
+        split = cfg.get("real_split", cfg.get("split"))
+        if split != "validation":
+            raise UserError(
+                f"table {spec.name}: selected_by must be a protocol on the validation split, "
+                f"got {name} on {split}"
+            )
 
 
 @lru_cache(maxsize=256)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
-from benchmarks.records import Record
-from benchmarks.tables.plan import PlannedRun
+from benchmarks.records import Record, bound_sign
+from benchmarks.tables.estimate import Rates
+from benchmarks.tables.planned import PlannedRun
 from lit_models.interruption import EXIT_CODE, stop_if_asked
 
 __all__ = ["run_all"]
@@ -44,17 +45,25 @@ class Job:
         return done, values["seconds_left"]
 
 
-def run_all(planned: Sequence[PlannedRun], overrides: Sequence[str], jobs: int) -> list[str]:
+def run_all(
+    planned: Sequence[PlannedRun], overrides: Sequence[str], jobs: int, rates: Rates | None = None
+) -> list[str]:
     """Run all; return one line for each run that left no result.
 
     A signal ends the processes, each with a checkpoint, and the same command continues.
+
+    Args:
+        planned: The runs.
+        overrides: Passed on to every run.
+        jobs: Processes side by side.
+        rates: What runs of these kinds have cost before, for the time left.
 
     Raises:
         Interrupted: after a signal, once all have ended.
     """
     waiting, running = list(planned), list[Job]()
     failed: list[str] = []
-    rates: list[float] = []  # seconds per image of ended runs
+    known = dict(rates or {})
     display = Display(len(planned))
     try:
         while waiting or running:
@@ -65,9 +74,9 @@ def run_all(planned: Sequence[PlannedRun], overrides: Sequence[str], jobs: int) 
                 running.remove(job)
                 job.log.close()
                 if job.planned.images_seen:
-                    rates.append(job.seconds / job.planned.images_seen)
-                display.ended(_outcome(job, failed))
-            display.show(running, waiting, rates, jobs)
+                    known[_kind(job.planned)] = job.seconds / job.planned.images_seen
+                display.ended(_outcome(job, failed), len(failed))
+            display.show(running, waiting, known, jobs)
             time.sleep(POLL_SECONDS)
     finally:
         display.clear()
@@ -100,7 +109,7 @@ def _outcome(job: Job, failed: list[str]) -> str:
     except ValueError as error:
         failed.append(f"{planned.label} failed: {error}")
         return failed[-1]
-    if not planned.is_done(record):
+    if not planned.is_done(record, retry=("failed",)):
         if job.process.returncode == EXIT_CODE:
             failed.append(f"{planned.label} was stopped by a signal; the same command continues")
             return failed[-1]
@@ -117,7 +126,7 @@ def _scores(record: Record) -> str:
     if record.status == "diverged":
         return f"diverged: {record.reason}"
     values = [
-        f"{name} {value:.4g}"
+        f"{name} {bound_sign(evaluation, name)}{value:.5g}"
         for evaluation in record.evaluations
         for name, value in evaluation.metrics.items()
         if value is not None
@@ -129,13 +138,13 @@ class Display:
     """One line that is drawn again, or, where the output is no terminal, now and then a line."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.done = total, 0
+        self.total, self.done, self.failed = total, 0, 0
         self.terminal = sys.stdout.isatty()
         self.began = self._last = time.monotonic()
 
-    def ended(self, text: str) -> None:
+    def ended(self, text: str, failed: int) -> None:
         """Print a line that stays."""
-        self.done += 1
+        self.done, self.failed = self.done + 1, failed
         self.clear()
         print(f"[{self.done}/{self.total}] {text}", flush=True)
 
@@ -143,7 +152,7 @@ class Display:
         self,
         running: Sequence[Job],
         waiting: Sequence[PlannedRun],
-        rates: Sequence[float],
+        rates: Rates,
         jobs: int,
     ) -> None:
         """Draw the state of the running jobs and the time left in all."""
@@ -156,7 +165,8 @@ class Display:
             done, left = job.progress()
             parts.append(f"{job.planned.label} {done:.0%}" + (f" {_clock(left)}" if left else ""))
         total = _time_left(running, waiting, rates, jobs)
-        text = f"[{self.done}/{self.total}] {' | '.join(parts)} | {total}"
+        failed = f", {self.failed} failed" if self.failed else ""
+        text = f"[{self.done}/{self.total}{failed}] {' | '.join(parts)} | {total}"
         if self.terminal:
             width = os.get_terminal_size().columns - 1
             print("\r\x1b[K" + text[:width], end="", flush=True)
@@ -170,25 +180,33 @@ class Display:
 
 
 def _time_left(
-    running: Sequence[Job], waiting: Sequence[PlannedRun], rates: Sequence[float], jobs: int
+    running: Sequence[Job], waiting: Sequence[PlannedRun], rates: Rates, jobs: int
 ) -> str:
-    """Estimate the rest: what the running report, and a mean per image for the others."""
+    """Estimate the rest: what the running report, and what others of their kind cost.
+
+    A kind that was never measured is taken to cost the mean per image of the others.
+    """
     lefts = [(job, job.progress()[1]) for job in running]
     known = [left for _, left in lefts if left is not None]
-    rates = [
-        *rates,
-        *(
-            (job.seconds + left) / job.planned.images_seen
-            for job, left in lefts
-            if left is not None and job.planned.images_seen
-        ),
-    ]
-    if not rates:
+    now = {
+        _kind(job.planned): (job.seconds + left) / job.planned.images_seen
+        for job, left in lefts
+        if left is not None and job.planned.images_seen
+    }
+    by_kind = {**rates, **now}
+    if not by_kind:
         return "time left: not known yet"
-    mean = sum(rates) / len(rates)
+    mean = sum(by_kind.values()) / len(by_kind)
     unknown = [job.planned for job, left in lefts if left is None]
-    ahead = [STARTUP_SECONDS + mean * run.images_seen for run in (*waiting, *unknown)]
+    ahead = [
+        STARTUP_SECONDS + by_kind.get(_kind(run), mean) * run.images_seen
+        for run in (*waiting, *unknown)
+    ]
     return f"about {_clock(max(sum(known + ahead) / jobs, max(known, default=0.0)))} left"
+
+
+def _kind(planned: PlannedRun) -> tuple[str, str]:
+    return (planned.experiment, planned.dataset)
 
 
 def _clock(seconds: float) -> str:

@@ -1,19 +1,18 @@
-"""From a plan and records to rows of text: Markdown, CSV, and the terminal."""
+"""From numbers to rows of text, with the notes that belong below."""
 
-import csv
-import io
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from benchmarks.errors import UserError
 from benchmarks.records import Evaluation, Record
-from benchmarks.tables.plan import Plan, PlannedRun, fingerprint_of, key_of
+from benchmarks.tables.agreement import Agreement, PublishedValue
+from benchmarks.tables.cells import Cell, Records, SearchResult, Table, evaluation_of, join
+from benchmarks.tables.comparison import Comparison, Comparisons
+from benchmarks.tables.plan import Plan
+from benchmarks.tables.planned import fingerprint_of
 from benchmarks.tables.spec import Column, Row, load_published
-from benchmarks.tables.statistics import CellStatistics, summarize
 
-__all__ = ["Rendered", "render", "to_csv", "to_markdown", "to_terminal"]
+__all__ = ["Rendered", "render"]
 
 SELECTIONS = {
     "none": "Selection: none; the last checkpoint of each run is scored.",
@@ -23,8 +22,6 @@ SELECTIONS = {
         "the paper."
     ),
 }
-BOUNDS = ("elbo", "iwae")
-Records = Mapping[tuple[str, str, str], Record]
 
 
 @dataclass(frozen=True)
@@ -36,168 +33,116 @@ class Rendered:
         header: Column heads.
         lines: Cells, one tuple per row.
         notes: Lines below it.
+        best: Positions (line, cell) of the best of each column, and of what cannot be told from
+            it.
     """
 
     title: str
     header: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+    best: frozenset[tuple[int, int]] = frozenset()
 
 
 def render(plan: Plan, records: Records) -> Rendered:
-    """Join plan and records.
+    """Join plan and records, and lay them out.
 
     Raises:
-        UserError: if a column would mix evaluations of several fingerprints, or p(x), p(x | y)
-            and densities of dequantised data.
+        UserError: if a column would mix evaluations of several fingerprints or kinds.
     """
-    spec = plan.spec
+    return rendered(join(plan, records))
+
+
+def rendered(table: Table) -> Rendered:
+    """Lay a joined table out."""
+    spec = table.plan.spec
+    header, columns = ["method"], dict[str, int]()
     for column in spec.columns:
-        _check_kinds(plan, column, records)
-    header = ["method"]
-    for column in spec.columns:
+        columns[column.label] = len(header)
         header.append(f"{column.label} {'↓' if column.better == 'lower' else '↑'}")
         if column.published is not None:
             header.append("published")
-    header += ["n", "failures", "images seen", "seconds"]
-    lines = tuple(_line(plan, row, records) for row in spec.rows)
-    return Rendered(spec.title, tuple(header), lines, tuple(_notes(plan, records)))
+    header += ["n", "failures", "images seen", "device-hours", "images/s", "memory (GB)"]
+    lines = tuple(_line(table, row) for row in spec.rows)
+    rows = {row.label: i for i, row in enumerate(spec.rows)}
+    best = {
+        (rows[label], columns[name])
+        for name, found in table.comparisons.items()
+        for label in found.not_told_apart
+    }
+    return Rendered(spec.title, tuple(header), lines, tuple(_notes(table)), frozenset(best))
 
 
-def cell_statistics(
-    plan: Plan, row: Row, column: Column, records: Records
-) -> CellStatistics | None:
-    """Return a cell's statistics; None where the row is not for the column."""
-    planned = [r for r in plan.cell(row, column) if column.protocol in r.protocols]
-    if not planned:
-        return None
-    values: list[float | None] = []
-    missing = 0
-    for run in planned:
-        record = records.get(key_of(run))
-        if record is None or record.status == "interrupted":
-            missing += 1
-        elif record.status == "finished" and _evaluation(run, column, record) is None:
-            missing += 1  # trained, not scored yet
-        else:
-            values.append(_value(run, column, record))
-    return summarize(values, missing)
-
-
-def _value(run: PlannedRun, column: Column, record: Record) -> float | None:
-    found = _evaluation(run, column, record)
-    return None if found is None else found.metrics.get(column.metric)
-
-
-def _evaluation(run: PlannedRun, column: Column, record: Record) -> Evaluation | None:
-    wanted = fingerprint_of(column.protocol)
-    found = run.shown(record, column)
-    others = {e.fingerprint for e in record.evaluations if e.protocol == column.protocol}
-    others -= {wanted}
-    if found is None and others and record.status == "finished":
-        raise UserError(
-            f"column {column.label!r} mixes protocols named {column.protocol}: "
-            f"{wanted[:12]} wanted, {', '.join(sorted(o[:12] for o in others))} in the record of "
-            f"{run.label} (evaluate the run again)"
-        )
-    return found
-
-
-def _check_kinds(plan: Plan, column: Column, records: Records) -> None:
-    kinds: dict[str, str] = {}
-    for run in plan.runs:
-        record = records.get(key_of(run))
-        if record is None or run.dataset != column.dataset or column.protocol not in run.protocols:
-            continue
-        found = _evaluation(run, column, record)
-        if found is not None:
-            given, density = found.attributes.get("given"), found.attributes.get("of")
-            kinds[f"{density or 'p(x)'}{f' given {given}' if given else ''}"] = run.row.label
-    if len(kinds) > 1:
-        what = ", ".join(f"{kind} ({label})" for kind, label in sorted(kinds.items()))
-        raise UserError(f"column {column.label!r} mixes {what}; give each a column of its own")
-
-
-def _line(plan: Plan, row: Row, records: Records) -> tuple[str, ...]:
+def _line(table: Table, row: Row) -> tuple[str, ...]:
     cells = [row.label]
-    used: list[CellStatistics] = []
-    for column in plan.spec.columns:
-        found = cell_statistics(plan, row, column, records)
-        sign = _sign(plan, row, column, records)
-        cells.append("–" if found is None else f"{sign}{found.text(column.digits)}")
-        if found is not None:
-            used.append(found)
+    used: list[Cell] = []
+    for column in table.plan.spec.columns:
+        cell = table.cells.get((row.label, column.label))
+        cells.append(_score(cell, column.digits))
+        if cell is not None and (row.experiment or row.images):
+            used.append(cell)
         if column.published is not None:
-            cells.append(_published(row, column))
-    own = [records[key_of(r)] for r in plan.runs if r.row == row and key_of(r) in records]
-    cells.append(str(max(c.n for c in used)) if used else "–")
-    cells.append(str(max(c.failures for c in used)) if used else "–")
-    cells += [_mean_of(own, _images_seen), _mean_of(own, _seconds)]
+            cells.append(_published(cell.published if cell else None, column))
+    ours = [c.statistics for c in used]
+    cells.append(str(max(c.n for c in ours)) if ours else "–")
+    cells.append(str(max(c.failures for c in ours)) if ours else "–")
+    cost = table.costs[row.label]
+    memory = cost.peak_memory_bytes
+    cells += [
+        _number(cost.images_seen, "{:,.0f}"),
+        _number(cost.device_hours, "{:.3f}"),
+        _number(cost.images_per_second, "{:,.0f}"),
+        _number(None if memory is None else memory / 1e9, "{:.1f}"),
+    ]
     return tuple(cells)
 
 
-def _sign(plan: Plan, row: Row, column: Column, records: Records) -> str:
-    """Return "≤ " or "≥ " for a cell of bounds: at most, at least."""
-    for run in plan.cell(row, column):
-        record = records.get(key_of(run))
-        found = record and column.protocol in run.protocols and _evaluation(run, column, record)
-        if found and found.attributes.get("likelihood") in BOUNDS and _is_bounded(column.metric):
-            return "≤ " if column.better == "lower" else "≥ "
-    return ""
+def _number(value: float | None, layout: str) -> str:
+    return "–" if value is None else layout.format(value)
 
 
-def _is_bounded(metric: str) -> bool:
-    known = metric in ("nll_nats", "bits_per_dim", "elbo_nats")
-    return known or metric.startswith("iwae_bound_")
-
-
-def _images_seen(record: Record) -> float | None:
-    return record.counters.get("images_seen")
-
-
-def _seconds(record: Record) -> float | None:
-    return record.cost.get("seconds")
-
-
-def _mean_of(records: Sequence[Record], quantity: Any) -> str:
-    values = [v for v in map(quantity, records) if v is not None]
-    return f"{statistics.fmean(values):,.0f}" if values else "–"
-
-
-def _published(row: Row, column: Column) -> str:
-    assert column.published is not None
-    if row.published is None:
+def _score(cell: Cell | None, digits: int) -> str:
+    if cell is None:
         return "–"
-    source = load_published()[column.published.source_id]
-    entry = source["rows"].get(row.published, {}).get(column.published.column)
-    if entry is None:
+    text = cell.statistics.text(digits)
+    return f"{cell.sign} {text}" if cell.sign and cell.statistics.n else text
+
+
+def _published(found: PublishedValue | None, column: Column) -> str:
+    if found is None or column.published is None:
         return "–"
-    marks = ("*" if entry["mark"] == "M" else "") + (
-        "†" if column.published.not_comparable else ""
-    )
-    spread = f" ± {entry['spread']}" if "spread" in entry else ""
-    sign = f"{entry['sign']} " if "sign" in entry else ""
-    return f"{sign}{entry['value']}{spread}{marks}"
+    marks = ("" if found.is_checked else "*") + ("†" if column.published.not_comparable else "")
+    spread = f" ± {found.spread}" if found.spread is not None else ""
+    return f"{found.sign + ' ' if found.sign else ''}{found.value}{spread}{marks}"
 
 
-def _notes(plan: Plan, records: Records) -> list[str]:
-    notes = [plan.spec.note] if plan.spec.note else []
-    if any(row.experiment for row in plan.spec.rows):
-        notes.append(SELECTIONS[plan.spec.selection].format(plan.spec.selected_by))
+def _notes(table: Table) -> list[str]:
+    plan, records = table.plan, table.records
+    spec = plan.spec
+    notes = [spec.note] if spec.note else []
+    if any(row.experiment for row in spec.rows):
+        notes.append(SELECTIONS[spec.selection].format(spec.selected_by))
+    notes += _search_notes(table)
     notes += _published_notes(plan)
-    for column in plan.spec.columns:
+    for column in spec.columns:
         mark = fingerprint_of(column.protocol)[:12]
         kinds = _extractor(plan, column, records) + _attributes(plan, column, records)
         notes.append(
             f"{column.label}: `{column.metric}` of protocol `{column.protocol}` "
             f"({mark}) on `{column.dataset}`{kinds}."
         )
-    notes += [f"{row.label}: {row.note}" for row in plan.spec.rows if row.note]
-    for row in plan.spec.rows:
+    for column in spec.columns:
+        if column.label in table.comparisons:
+            notes.append(_comparison_note(column, table.comparisons[column.label]))
+    notes += _variance_notes(table)
+    for column in spec.columns:
+        notes += _agreement_note(table, column)
+    notes += [f"{row.label}: {row.note}" for row in spec.rows if row.note]
+    for row in spec.rows:
         notes += _row_notes(plan, row, records)
     devices = sorted({_device(r) for r in records.values() if r.cost})
     if devices:
-        notes.append(f"Seconds are training time per run, on: {'; '.join(devices)}.")
+        notes.append(f"Costs are of training, means per run, on: {'; '.join(devices)}.")
     return notes
 
 
@@ -206,20 +151,113 @@ def _device(record: Record) -> str:
     return f"{cost['device']}, {cost['processes']} process(es) of {cost['threads']} thread(s)"
 
 
+def _search_notes(table: Table) -> list[str]:
+    search = table.plan.spec.search
+    if search is None:
+        return []
+    counts = ", ".join(f"{count} {phase}" for phase, count in search.phases.items())
+    where = f"`{search.selected_by}`" if search.selected_by else "the test images reported"
+    notes = [
+        f"Search: {counts} configurations of one seed, the first of them the experiment's own "
+        f"values, drawn by seed {search.seed}; the best on {where} is repeated over seeds."
+    ]
+    for (label, dataset), found in table.searches.items():
+        notes.append(_search_note(label, dataset, found))
+    return notes
+
+
+def _search_note(label: str, dataset: str, found: SearchResult) -> str:
+    failed = sum(s is None for s in found.scores)
+    text = f"{label} on `{dataset}`: {len(found.scores)} of {found.total} configurations ended"
+    text += f", {failed} failed" if failed else ""
+    if found.best is None:
+        return text + "."
+    values = ", ".join(f"{key}={value}" for key, value in found.best.values) or "its own values"
+    text += f"; best is {found.best.phase} {found.best.configuration} ({values})"
+    if found.curve:
+        points = "; ".join(
+            f"{p.k}: {p.median:.4g} ({p.lower:.4g}–{p.upper:.4g})"
+            + (f", all fail with probability {p.all_failed:.2g}" if p.all_failed else "")
+            for p in found.curve
+        )
+        text += f"; median (quartiles) of the best of k drawn without replacement: {points}"
+    return text + "."
+
+
+def _comparison_note(column: Column, found: Comparisons) -> str:
+    near = [c for c in found.others if not c.is_told_apart]
+    far = [c for c in found.others if c.is_told_apart]
+    parts = [f"{column.label}: best mean {found.best}"]
+    if near:
+        parts.append("not told apart from it: " + ", ".join(map(_p_values, near)))
+    if far:
+        parts.append("told apart: " + ", ".join(map(_p_values, far)))
+    smallest = sorted({c.smallest_p for c in found.others if c.smallest_p is not None})
+    text = "; ".join(parts)
+    text += " (paired t by seed, Holm-corrected p; in brackets the exact sign-flip p"
+    text += f", which cannot go below {smallest[0]:.2g} here)" if smallest else ")"
+    if found.resolved is not None:
+        text += f"; differences below about {found.resolved:.2g} cannot be told"
+    return text + "."
+
+
+def _p_values(found: Comparison) -> str:
+    if found.p is None:
+        return f"{found.label} (too few pairs)"
+    flip = f" [{found.sign_flip_p:.2g}]" if found.sign_flip_p is not None else ""
+    dropped = f", {found.dropped} seed(s) dropped" if found.dropped else ""
+    return f"{found.label} p = {found.p:.2g}{flip}{dropped}"
+
+
+def _variance_notes(table: Table) -> list[str]:
+    return [
+        f"{label}, {column}: deviation over training seeds {found.seed_std:.3g}, over "
+        f"{found.draws} evaluation draws of one model {found.draw_std:.3g}."
+        for (label, column), cell in table.cells.items()
+        if (found := cell.variance) is not None
+    ]
+
+
+def _agreement_note(table: Table, column: Column) -> list[str]:
+    """Return the verdicts of a column in one line; those of like reasons together."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for row in table.plan.spec.rows:
+        cell = table.cells.get((row.label, column.label))
+        agreed = cell.agreement if cell else None
+        if agreed is not None and agreed.difference is not None:
+            found.setdefault((agreed.verdict, agreed.reasons), []).append(
+                f"{row.label} {_difference(agreed)}"
+            )
+    if not found:
+        return []
+    parts = [
+        f"{verdict}{' (' + ', '.join(reasons) + ')' if reasons else ''}: {', '.join(labels)}"
+        for (verdict, reasons), labels in found.items()
+    ]
+    return [f"{column.label}, ours minus published: {'; '.join(parts)}."]
+
+
+def _difference(agreed: Agreement) -> str:
+    assert agreed.difference is not None
+    text = f"{agreed.difference:+.3g}"
+    if agreed.interval is not None:
+        text += f" [{agreed.interval[0]:+.3g}, {agreed.interval[1]:+.3g}]"
+    if agreed.in_spreads is not None:
+        text += f" = {agreed.in_spreads:+.1f} {agreed.unit}"
+    return text
+
+
 def _extractor(plan: Plan, column: Column, records: Records) -> str:
     """Return a column's extractor and its version.
 
     Raises:
         UserError: if its scores were taken with several.
     """
-    found: set[str] = set()
-    for run in plan.runs:
-        record = records.get(key_of(run))
-        if record is None or run.dataset != column.dataset or column.protocol not in run.protocols:
-            continue
-        evaluation = _evaluation(run, column, record)
-        if evaluation is not None and "extractor" in evaluation.attributes:
-            found.add(evaluation.attributes["extractor"])
+    found = {
+        evaluation.attributes["extractor"]
+        for _, evaluation in _evaluations(plan, column, records)
+        if "extractor" in evaluation.attributes
+    }
     if len(found) > 1:
         names = ", ".join(sorted(found))
         raise UserError(f"column {column.label!r} mixes extractors: {names} (evaluate again)")
@@ -228,19 +266,23 @@ def _extractor(plan: Plan, column: Column, records: Records) -> str:
 
 def _attributes(plan: Plan, column: Column, records: Records) -> str:
     found = set()
-    for run in plan.runs:
-        record = records.get(key_of(run))
-        if record is None or column.protocol not in run.protocols or run.dataset != column.dataset:
-            continue
-        evaluation = _evaluation(run, column, record)
-        if evaluation is None:
-            continue
+    for label, evaluation in _evaluations(plan, column, records):
         pairs = sorted((k, v) for k, v in evaluation.attributes.items() if k != "extractor")
         if evaluation.weights != "raw":
             pairs.append(("weights", evaluation.weights))
         if pairs:
-            found.add(f"{run.row.label}: " + ", ".join(f"{k} {v}" for k, v in pairs))
+            found.add(f"{label}: " + ", ".join(f"{k} {v}" for k, v in pairs))
     return f" ({'; '.join(sorted(found))})" if found else ""
+
+
+def _evaluations(plan: Plan, column: Column, records: Records) -> Iterator[tuple[str, Evaluation]]:
+    for run in plan.runs:
+        record = records.get(run.key)
+        if record is None or run.dataset != column.dataset or column.protocol not in run.protocols:
+            continue
+        evaluation = evaluation_of(run, column, record)
+        if evaluation is not None:
+            yield run.row.label, evaluation
 
 
 def _published_notes(plan: Plan) -> list[str]:
@@ -261,45 +303,12 @@ def _published_notes(plan: Plan) -> list[str]:
 def _row_notes(plan: Plan, row: Row, records: Records) -> list[str]:
     """Return the deviations of a row, and why runs of it failed."""
     notes = []
-    own = [r for r in plan.runs if r.row == row and key_of(r) in records]
-    deviations = list(dict.fromkeys(d for r in own for d in records[key_of(r)].deviations))
+    own = [r for r in plan.all_runs if r.row.label == row.label and r.key in records]
+    deviations = list(dict.fromkeys(d for r in own for d in records[r.key].deviations))
     if deviations:
         notes.append(f"{row.label} deviates from the paper: {'; '.join(deviations)}.")
     for run in own:
-        record = records[key_of(run)]
+        record = records[run.key]
         if record.status != "finished":
             notes.append(f"{run.label}: {record.status}: {record.reason}.")
     return notes
-
-
-def to_markdown(table: Rendered) -> str:
-    """Return the table as Markdown, notes below."""
-    rows = [table.header, tuple("---" for _ in table.header), *table.lines]
-    body = "\n".join("| " + " | ".join(_escape(c) for c in row) + " |" for row in rows)
-    notes = "\n".join(f"- {note}" for note in table.notes)
-    return f"**{table.title}**\n\n{body}\n\n{notes}\n"
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
-
-
-def to_csv(table: Rendered) -> str:
-    """Return header and rows as CSV."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([table.header, *table.lines])
-    return out.getvalue()
-
-
-def to_terminal(table: Rendered) -> str:
-    """Return the table with aligned columns."""
-    rows = [table.header, *table.lines]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
-
-    def line(row: Sequence[str]) -> str:
-        first = row[0].ljust(widths[0])
-        return "  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    notes = [f"  {note}" for note in table.notes]
-    return "\n".join([table.title, "", line(rows[0]), rule, *map(line, rows[1:]), "", *notes])

@@ -1,6 +1,7 @@
 """A table's specification: rows, columns, seeds, published numbers, checked."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,11 +10,22 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.errors import UserError, one_line, suggest
 
-__all__ = ["Column", "Published", "Row", "TableSpec", "load_published", "load_spec", "table_names"]
+__all__ = [
+    "DIFFERENCES",
+    "Column",
+    "Published",
+    "Row",
+    "Search",
+    "TableSpec",
+    "load_published",
+    "load_spec",
+    "table_names",
+]
 
 FOLDER = Path(__file__).parent
 SELECTIONS = ("none", "validation", "test_as_in_paper")
 PUBLISHED = "published"  # the file of published numbers, no table
+DIFFERENCES = ("protocol", "budget", "selection", "data")
 T = TypeVar("T")
 
 
@@ -25,11 +37,24 @@ class Published:
         source_id: Key in published.yaml.
         column: Column there.
         not_comparable: Why the obtained numbers must not be compared with them; None if they may.
+        differs: In which of protocol, budget, selection and data the paper's numbers differ, each
+            of which alone may explain a difference.
     """
 
     source_id: str
     column: str
     not_comparable: str | None = None
+    differs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.not_comparable is not None and not self.differs:
+            allowed = ", ".join(DIFFERENCES)
+            raise ValueError(
+                f"differs must say in which of {allowed}, where not_comparable stands"
+            )
+        for kind in self.differs:
+            if kind not in DIFFERENCES:
+                raise ValueError(f"differs must be of {', '.join(DIFFERENCES)}, got {kind!r}")
 
 
 @dataclass(frozen=True)
@@ -59,6 +84,7 @@ class Row:
         images: Split to score instead.
         published: Row in the columns' published source.
         note: Printed below the table.
+        search: Space of configs/search by phase; only in a table with a search.
     """
 
     label: str
@@ -66,8 +92,11 @@ class Row:
     images: str | None = None
     published: str | None = None
     note: str | None = None
+    search: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
+        if self.search is not None and self.experiment is None:
+            raise ValueError(f"row {self.label!r} must have an experiment to search")
         if self.experiment is not None and self.images is not None:
             raise ValueError(f"row {self.label!r} must have either experiment or images, got both")
         if self.experiment is None and self.images is None and self.published is None:
@@ -75,10 +104,36 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Search:
+    """A random search before the seeds: the best configuration of all phases is repeated.
+
+    Configuration 0 of the first phase is the experiment as it stands; each has one seed, 0.
+
+    Attributes:
+        phases: Number of configurations by phase, in order.
+        seed: Of the configurations drawn.
+        selected_by: Protocol whose score under the metric of a data set's first column chooses;
+            None for that column itself, test images and all, as papers do.
+    """
+
+    phases: Mapping[str, int]
+    seed: int
+    selected_by: str | None = None
+
+    def __post_init__(self) -> None:
+        for phase, count in self.phases.items():
+            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+                raise ValueError(f"phases.{phase} must be an integer >= 1, got {count}")
+        if not self.phases:
+            raise ValueError("phases must hold at least one phase")
+
+
+@dataclass(frozen=True)
 class TableSpec:
     """A table.
 
     Attributes:
+        search: Before the seeds; None for none.
         selection: Which checkpoint of a run is scored: "none", the last one; "test_as_in_paper",
             the snapshot with the best score in the column itself; "validation", the snapshot with
             the best value of the column's metric under `selected_by`.
@@ -93,8 +148,29 @@ class TableSpec:
     rows: tuple[Row, ...]
     selection: str = "none"
     selected_by: str | None = None
+    search: Search | None = None
 
     def __post_init__(self) -> None:
+        for kind, labels in (
+            ("row", [r.label for r in self.rows]),
+            ("column", [c.label for c in self.columns]),
+        ):
+            if not labels:
+                raise ValueError(f"{kind}s must not be empty")
+            twice = next((x for x in labels if labels.count(x) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{kind} {twice!r} stands twice")
+        for row in self.rows:
+            if row.search is not None and (
+                self.search is None or list(row.search) != list(self.search.phases)
+            ):
+                phases = ", ".join(self.search.phases) if self.search else "no search"
+                raise ValueError(
+                    f"search of row {row.label!r} must be by the table's phases ({phases}), got "
+                    f"{', '.join(row.search)}"
+                )
+        if not isinstance(self.seeds, int) or self.seeds < 1:
+            raise ValueError(f"seeds must be an integer >= 1, got {self.seeds}")
         if self.selection not in SELECTIONS:
             allowed = ", ".join(SELECTIONS)
             raise ValueError(f"selection must be one of {allowed}, got {self.selection!r}")
@@ -119,6 +195,8 @@ def load_spec(name: str) -> TableSpec:
         values: Any = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{name}.yaml"), resolve=True)
         columns = tuple(_column(c) for c in values.pop("columns"))
         rows = tuple(_build(Row, r) for r in values.pop("rows"))
+        if values.get("search") is not None:
+            values["search"] = _build(Search, values["search"])
         return _build(TableSpec, {**values, "name": name, "columns": columns, "rows": rows})
     except (ValueError, TypeError, KeyError, OmegaConfBaseException) as error:
         raise UserError(f"table {name}: {one_line(error)}") from error
@@ -133,6 +211,7 @@ def load_published() -> dict[str, Any]:
 def _column(values: dict[str, Any]) -> Column:
     published = values.get("published")
     if published is not None:
+        published = {**published, "differs": tuple(published.get("differs") or ())}
         values = {**values, "published": _build(Published, published)}
     return _build(Column, values)
 
@@ -142,4 +221,7 @@ def _build(cls: type[T], values: dict[str, Any]) -> T:
     for key in values:
         if key not in known:
             raise ValueError(f"unknown key {key}{suggest(key, known)}")
+    for each in fields(cls):  # type: ignore[arg-type]
+        if each.default is MISSING and each.default_factory is MISSING and each.name not in values:
+            raise ValueError(f"{each.name} must be given for a {cls.__name__.lower()}")
     return cls(**values)

@@ -72,12 +72,13 @@ class ImageEncoder(nn.Module):
         activation: Activation | None = None,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         width = math.prod(image_shape) + (num_classes or 0)
         self.layers = _mlp(width, out_features, hidden, activation)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map x, with labels where the network takes them."""
-        return self.layers(_joined(x.flatten(1), labels))
+        return self.layers(_joined(x.flatten(1), labels, self.num_classes))
 
 
 class ImageDecoder(nn.Module):
@@ -103,14 +104,20 @@ class ImageDecoder(nn.Module):
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
+        self.num_classes = num_classes
         self.shape = (channels * outputs, height, width)
         fan_in = dim + (num_classes or 0)
         self.layers = _mlp(fan_in, math.prod(self.shape), hidden, activation)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z, with labels where the network takes them."""
-        return self.layers(_joined(z, labels)).unflatten(1, self.shape)
+        return self.layers(_joined(z, labels, self.num_classes)).unflatten(1, self.shape)
 
 
-def _joined(x: Tensor, labels: Tensor | None) -> Tensor:
+def _joined(x: Tensor, labels: Tensor | None, num_classes: int | None) -> Tensor:
+    given = None if labels is None else labels.shape[1]
+    if given != num_classes:
+        raise ValueError(
+            f"num_classes of encoder and decoder must be the model's {given}, got {num_classes}"
+        )
     return x if labels is None else torch.cat([x, labels], dim=1)

@@ -32,6 +32,10 @@ class GaussianCorruption:
 
     sigma: float
 
+    def __post_init__(self) -> None:
+        if self.sigma < 0:
+            raise ValueError(f"sigma must be >= 0, got {self.sigma}")
+
     def __call__(self, x: Tensor, noise: Noise) -> Tensor:
         return x + self.sigma * noise(x.shape)
 
@@ -45,6 +49,10 @@ class MaskingCorruption:
     """
 
     fraction: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fraction <= 1:
+            raise ValueError(f"fraction must be in [0, 1], got {self.fraction}")
 
     def __call__(self, x: Tensor, noise: Noise) -> Tensor:
         return x * (noise(x.shape, "uniform") >= self.fraction)

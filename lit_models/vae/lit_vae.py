@@ -119,6 +119,10 @@ class VAE(LitGenerativeModel):
         return self.num_classes is not None
 
     @property
+    def trained_by(self) -> str | None:
+        return self.objective.label if self.objective is not None else None
+
+    @property
     def dequantised(self) -> bool:
         """Whether its likelihood is a density of dequantised data."""
         return self.likelihood.dequantised
@@ -154,6 +158,13 @@ class VAE(LitGenerativeModel):
         if labels is not None:
             labels = labels.repeat(len(z))
         parameters = self.parameters_of(z.flatten(0, 1), labels).unflatten(0, z.shape[:2])
+        maps = x.shape[1] * self.likelihood.parameters_per_channel
+        if x.dim() == 4 and parameters.shape[2:] != (maps, *x.shape[2:]):
+            got = "x".join(map(str, parameters.shape[2:]))
+            raise ValueError(
+                f"decoder must give {maps} maps of {x.shape[2]}x{x.shape[3]} for "
+                f"{type(self.likelihood).__name__}, got {got}"
+            )
         return self.likelihood.log_prob(x, parameters.to(self.dtype))
 
     def parameters_of(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -275,6 +286,12 @@ class VAE(LitGenerativeModel):
     def _split(self, features: Tensor) -> tuple[DiagonalNormal, Tensor]:
         count = self.flow.context_features if self.flow is not None else 0
         size = features.shape[1] - count
+        dim = self.prior.dim
+        if not self.layers and size != 2 * dim:
+            raise ValueError(
+                f"out_features of the encoder must be {2 * dim + count}, mean and deviation of "
+                f"{dim} dimensions and {count} features for a flow, got {features.shape[1]}"
+            )
         return self._normal(features[:, :size]), features[:, size:]
 
     def _normal(self, features: Tensor) -> DiagonalNormal:

@@ -38,10 +38,14 @@ class Objective(Protocol):
     Attributes:
         num_samples: K.
         reparameterised: Whether gradients flow through the draws.
+        label: What it is, where it is not the plain ELBO; None for that.
     """
 
     num_samples: int
     reparameterised: ClassVar[bool]
+
+    @property
+    def label(self) -> str | None: ...
 
     def loss(self, draws: Draws, images_seen: int) -> Tensor:
         """Return a scalar to minimise."""
@@ -81,6 +85,15 @@ class ElboObjective:
         if self.free_nats is not None and self.free_nats < 0:
             raise ValueError(f"free_nats must be >= 0 or null, got {self.free_nats}")
 
+    @property
+    def label(self) -> str | None:
+        parts = [f"KL weight {self.kl_weight:g}"] if self.kl_weight != 1 else []
+        if self.warm_up_images is not None:
+            parts.append(f"KL warm-up over {self.warm_up_images:,} images")
+        if self.free_nats is not None:
+            parts.append(f"{self.free_nats:g} free nats per dimension")
+        return f"ELBO with {', '.join(parts)}" if parts else None
+
     def loss(self, draws: Draws, images_seen: int) -> Tensor:
         kl = torch.stack([self._kl(kls) for kls in draws.kls]).sum()
         return -draws.log_likelihood.mean() + self.weight(images_seen) * kl
@@ -113,6 +126,10 @@ class IwaeObjective:
     def __post_init__(self) -> None:
         _check_samples(self.num_samples)
 
+    @property
+    def label(self) -> str | None:
+        return f"IWAE bound, K = {self.num_samples}"
+
     def loss(self, draws: Draws, images_seen: int) -> Tensor:
         return -importance_weighted_bound(draws.log_weights).mean()
 
@@ -136,6 +153,10 @@ class ScoreFunctionObjective:
     def __post_init__(self) -> None:
         _check_samples(self.num_samples)
 
+    @property
+    def label(self) -> str | None:
+        return f"ELBO by the score function, {self.num_samples} draws"
+
     def loss(self, draws: Draws, images_seen: int) -> Tensor:
         signal = draws.log_weights.detach()
         if self.num_samples > 1:
@@ -148,5 +169,5 @@ class ScoreFunctionObjective:
 
 
 def _check_samples(num_samples: int) -> None:
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be >= 1, got {num_samples}")
+    if not isinstance(num_samples, int) or num_samples < 1:
+        raise ValueError(f"num_samples must be an integer >= 1, got {num_samples}")

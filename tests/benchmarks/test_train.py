@@ -224,3 +224,62 @@ def test_an_unwritable_folder_is_found_first(tmp_path, monkeypatch):
     monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / "file" / "below"))
     with pytest.raises(UserError, match="outputs must be a writable folder"):
         train(tiny_run(METHODS["vae"]), bar=False)
+
+
+CVAE, LOGISTIC = "sohn2015_cvae_quick", "kingma2014_vae_logistic_quick"
+
+
+@pytest.mark.parametrize(
+    ("experiment", "overrides", "message"),
+    [
+        (
+            LOGISTIC,
+            ["model.decoder.outputs=2"],
+            "decoder must give 1 maps of 8x8 for DiscretizedLogistic, got 2x8x8",
+        ),
+        (
+            LOGISTIC,
+            ["model.num_classes=10"],
+            "encoder and decoder must be the model's 10, got None",
+        ),
+        (
+            CVAE,
+            ["model.num_classes=5"],
+            "cover the labels of data set digits, got 5 classes and lab",
+        ),
+        (CVAE, ["model.num_classes=null"], "encoder and decoder must be the model's None, got 10"),
+        (CVAE, ["datamodule.num_classes=null"], "num_classes must be an integer >= 1, got None"),
+        (
+            LOGISTIC,
+            ["model.encoder.out_features=19"],
+            "out_features of the encoder must be 20, mean",
+        ),
+        ("kingma2016_iaf_quick", ["model.prior.dim=11"], "out_features of the encoder must be 38"),
+        ("kingma2016_iaf_quick", ["model.flow.dim=11"], "its networks do not fit each other"),
+        (
+            "oord2016_pixelcnn_quick",
+            ["model.image_shape=[1,9,9]"],
+            r"model.image_shape must be that of digits, \(1, 8, 8\), got \(1, 9, 9\)",
+        ),
+        (
+            "oord2016b_conditional_gated_pixelcnn_quick",
+            ["model.num_classes=5", "model.network.condition_features=5"],
+            "got 5 classes and labels up to 9",
+        ),
+        (
+            "vincent2010_denoising_autoencoder_quick",
+            ["model.corruption.fraction=1.5"],
+            r"fraction must be in \[0, 1\], got 1.5",
+        ),
+        (
+            "burda2016_iwae_logistic_quick",
+            ["model.objective.num_samples=2.5"],
+            "num_samples must be an integer >= 1, got 2.5",
+        ),
+    ],
+)
+def test_models_that_do_not_fit_are_found_before_training(outputs, experiment, overrides, message):
+    composed = compose([f"experiment={experiment}", *overrides])
+    with pytest.raises(UserError, match=message):
+        train(composed, bar=False)
+    assert not Run.of(composed).checkpoints.exists()

@@ -182,7 +182,7 @@ def test_objectives_by_hand(objective, images_seen, expected):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: IwaeObjective(0), "num_samples must be >= 1, got 0"),
+        (lambda: IwaeObjective(0), "num_samples must be an integer >= 1, got 0"),
         (lambda: ElboObjective(-1.0), "kl_weight must be >= 0, got -1.0"),
         (lambda: ElboObjective(warm_up_images=0), "warm_up_images must be >= 1 or null, got 0"),
         (lambda: ElboObjective(free_nats=-1.0), "free_nats must be >= 0 or null, got -1.0"),

@@ -1,0 +1,66 @@
+"""`dgmbench prune T`: remove what a table's finished runs keep on disk, and nothing needs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.records import Record
+from benchmarks.tables.plan import Plan, make_plan
+from benchmarks.tables.planned import PlannedRun
+from benchmarks.tables.spec import load_spec
+
+__all__ = ["prunable", "prune"]
+
+
+def prune(table: str, seeds: int | None = None, dry_run: bool = False) -> int:
+    """Remove, of runs that are scored, all checkpoints but the last, and what no column shows.
+
+    Of a search that has ended, the checkpoints of every configuration but the best go, too.
+    Records, logs and pictures stay, and so does all of a run that is not done or in use.
+
+    Args:
+        table: Its name.
+        seeds: Number of seeds; None for the specification's.
+        dry_run: Print what would go only.
+    """
+    plan = make_plan(load_spec(table), seeds)
+    plan = plan.with_best(plan.records(published=False))
+    files = list(prunable(plan))
+    size = sum(path.stat().st_size for path in files)
+    for path in files:
+        if not dry_run:
+            path.unlink()
+    what = "would be removed" if dry_run else "removed"
+    print(f"{len(files)} file(s), {size / 1e9:.3f} GB {what}")
+    return 0
+
+
+def prunable(plan: Plan) -> Iterator[Path]:
+    """Yield the files that nothing needs."""
+    shown = {run.key for run in plan.runs}
+    records = plan.records(published=False)
+    for run in plan.all_runs:
+        record, owner = records.get(run.key), run.run.owner()
+        if record is None or record.status != "finished" or not run.is_done(record):
+            continue
+        if owner is not None and not owner.is_dead_here():
+            continue
+        folder = run.run.checkpoints
+        checkpoints = sorted(folder.glob("[0-9]*.ckpt"), key=lambda p: int(p.stem))
+        snapshots = [p for p in folder.glob("snapshot-*.pt") if p.stem != "snapshot-best"]
+        if run.key not in shown and _search_has_ended(plan, run):
+            yield from [*checkpoints, *snapshots]
+            continue
+        yield from checkpoints[:-1]
+        if run.snapshots:
+            needed = _shown_snapshots(plan, run, record)
+            yield from (p for p in snapshots if p.stem.split("-")[1] not in needed)
+
+
+def _search_has_ended(plan: Plan, run: PlannedRun) -> bool:
+    return any(r.row == run.row and r.dataset == run.dataset for r in plan.runs)
+
+
+def _shown_snapshots(plan: Plan, run: PlannedRun, record: Record) -> set[str]:
+    columns = [c for c in plan.spec.columns if c.dataset == run.dataset]
+    found = [run.shown(record, c) for c in columns if c.protocol in run.protocols]
+    return {e.checkpoint for e in found if e is not None}

@@ -1,0 +1,238 @@
+"""A table as numbers: plan and records joined, before anything is rounded or laid out."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.errors import UserError
+from benchmarks.records import Evaluation, Record, bound_sign
+from benchmarks.tables.agreement import Agreement, PublishedValue, agreement, published_value
+from benchmarks.tables.comparison import Comparisons, compare_with_best
+from benchmarks.tables.plan import Plan
+from benchmarks.tables.planned import Key, PlannedRun, fingerprint_of
+from benchmarks.tables.search_curve import BudgetPoint, budget_curve
+from benchmarks.tables.selection import best_of, search_score, searched_column
+from benchmarks.tables.spec import Column, Row
+from benchmarks.tables.statistics import CellStatistics, VarianceSplit, split_variance
+
+__all__ = ["Cell", "Cost", "SearchResult", "Table", "evaluation_of", "join"]
+
+Records = Mapping[Key, Record]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row on a column.
+
+    Attributes:
+        statistics: Over its ended runs.
+        by_seed: Value of each ended run; None: failed.
+        sign: "≤" or "≥" where the values are bounds, else "".
+        published: What the paper has; None where it has nothing.
+        agreement: With that; None without a published value or without an ended run.
+        variance: Split into training seeds and evaluation draws, where draws were repeated.
+    """
+
+    statistics: CellStatistics
+    by_seed: Mapping[int, float | None]
+    sign: str
+    published: PublishedValue | None
+    agreement: Agreement | None
+    variance: VarianceSplit | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of training, means over a row's runs with a record; None where no record says.
+
+    Attributes:
+        images_seen: Length.
+        device_hours: Seconds times processes, in hours.
+        images_per_second: Over all processes.
+        peak_memory_bytes: Of one process.
+    """
+
+    images_seen: float | None
+    device_hours: float | None
+    images_per_second: float | None
+    peak_memory_bytes: float | None
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A row's search on a data set.
+
+    Attributes:
+        scores: Of the ended configurations, in order; None: failed.
+        total: Number of configurations.
+        best: The best run, once all have ended; None before, or where all failed.
+        curve: Best score against the number of configurations.
+    """
+
+    scores: tuple[float | None, ...]
+    total: int
+    best: PlannedRun | None
+    curve: tuple[BudgetPoint, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A joined table.
+
+    Attributes:
+        plan: With the seeds of the best configurations.
+        records: By key.
+        cells: By labels of row and column; only those that the row is for, or the paper has.
+        comparisons: By label of the column, where there are pairs.
+        costs: By label of the row.
+        searches: By label of the row and data set.
+    """
+
+    plan: Plan
+    records: Records
+    cells: Mapping[tuple[str, str], Cell]
+    comparisons: Mapping[str, Comparisons]
+    costs: Mapping[str, Cost]
+    searches: Mapping[tuple[str, str], SearchResult]
+
+
+def join(plan: Plan, records: Records) -> Table:
+    """Join plan and records.
+
+    Raises:
+        UserError: if a column would mix evaluations of several fingerprints, or p(x), p(x | y) and
+            densities of dequantised data.
+    """
+    cells: dict[tuple[str, str], Cell] = {}
+    for column in plan.spec.columns:
+        _check_kinds(plan, column, records)
+        for row in plan.spec.rows:
+            cell = _cell(plan, row, column, records)
+            if cell is not None:
+                cells[row.label, column.label] = cell
+    comparisons = {}
+    for column in plan.spec.columns:
+        scores = {
+            row.label: cells[row.label, column.label].by_seed
+            for row in plan.spec.rows
+            if row.experiment is not None and (row.label, column.label) in cells
+        }
+        found = compare_with_best(scores, column.better)
+        if found is not None:
+            comparisons[column.label] = found
+    by_row: dict[str, list[Record]] = {}
+    for run in plan.runs:
+        if run.key in records:
+            by_row.setdefault(run.row.label, []).append(records[run.key])
+    costs = {row.label: _cost(by_row.get(row.label, [])) for row in plan.spec.rows}
+    return Table(plan, records, cells, comparisons, costs, _searches(plan, records))
+
+
+def evaluation_of(run: PlannedRun, column: Column, record: Record) -> Evaluation | None:
+    """Return the evaluation that a column shows of a run, or None.
+
+    Raises:
+        UserError: if the run was scored under another protocol of this name only.
+    """
+    wanted = fingerprint_of(column.protocol)
+    found = run.shown(record, column)
+    if found is not None:
+        return found
+    others = {e.fingerprint for e in record.evaluations if e.protocol == column.protocol}
+    others -= {wanted}
+    if others and record.status == "finished":
+        raise UserError(
+            f"column {column.label!r} mixes protocols named {column.protocol}: "
+            f"{wanted[:12]} wanted, {', '.join(sorted(o[:12] for o in others))} in the record of "
+            f"{run.label} (evaluate the run again)"
+        )
+    return None
+
+
+def _cell(plan: Plan, row: Row, column: Column, records: Records) -> Cell | None:
+    runs = [r for r in plan.cell(row, column) if column.protocol in r.protocols]
+    theirs = published_value(row, column)
+    searched = plan.search_of(row, column.dataset)
+    if not runs and not searched:
+        return None if theirs is None else Cell(CellStatistics(()), {}, "", theirs, None, None)
+    by_seed: dict[int, float | None] = {}
+    draws: list[list[float]] = []
+    sign, deviates = "", False
+    missing = 0 if runs else plan.seeds
+    for run in runs:
+        record = records.get(run.key)
+        if record is None or record.status == "interrupted":
+            missing += 1
+            continue
+        deviates |= bool(record.deviations)
+        found = evaluation_of(run, column, record)
+        if found is None and record.status == "finished":
+            missing += 1  # trained, not scored yet
+            continue
+        if found is not None and column.metric not in found.metrics:
+            continue  # the second layer of a model of one
+        by_seed[run.seed] = found.metrics[column.metric] if found is not None else None
+        if found is not None:
+            draws.append([d for d in found.draws.get(column.metric, ()) if d is not None])
+            sign = sign or bound_sign(found, column.metric).strip()
+    ours = CellStatistics.of(list(by_seed.values()), missing)
+    differs = column.published.differs if column.published else ()
+    agreed = agreement(ours, theirs, differs, deviates) if theirs and by_seed else None
+    return Cell(ours, by_seed, sign, theirs, agreed, split_variance(draws))
+
+
+def _check_kinds(plan: Plan, column: Column, records: Records) -> None:
+    kinds: dict[str, str] = {}
+    for run in plan.runs:
+        record = records.get(run.key)
+        if record is None or run.dataset != column.dataset or column.protocol not in run.protocols:
+            continue
+        found = evaluation_of(run, column, record)
+        if found is not None:
+            given, density = found.attributes.get("given"), found.attributes.get("of")
+            kinds[f"{density or 'p(x)'}{f' given {given}' if given else ''}"] = run.row.label
+    if len(kinds) > 1:
+        what = ", ".join(f"{kind} ({label})" for kind, label in sorted(kinds.items()))
+        raise UserError(f"column {column.label!r} mixes {what}; give each a column of its own")
+
+
+def _cost(records: Sequence[Record]) -> Cost:
+    def mean_of(values: Sequence[float | None]) -> float | None:
+        known = [v for v in values if v is not None]
+        return statistics.fmean(known) if known else None
+
+    hours = [
+        None if (s := r.cost.get("seconds")) is None else s * r.cost.get("processes", 1) / 3600
+        for r in records
+    ]
+    return Cost(
+        mean_of([r.counters.get("images_seen") for r in records]),
+        mean_of(hours),
+        mean_of([r.cost.get("images_per_second") for r in records]),
+        mean_of([r.cost.get("peak_memory_bytes") for r in records]),
+    )
+
+
+def _searches(plan: Plan, records: Records) -> dict[tuple[str, str], SearchResult]:
+    found = {}
+    for row in plan.spec.rows:
+        for dataset in dict.fromkeys(c.dataset for c in plan.spec.columns):
+            searched = plan.search_of(row, dataset)
+            if searched:
+                found[row.label, dataset] = _search_result(plan, searched, records)
+    return found
+
+
+def _search_result(plan: Plan, searched: Sequence[PlannedRun], records: Records) -> SearchResult:
+    scores = []
+    for run in searched:
+        try:
+            scores.append(search_score(plan.spec, run, records.get(run.key)))
+        except KeyError:
+            continue
+    better = searched_column(plan.spec, searched[0].dataset).better
+    best = best_of(plan.spec, searched, records)
+    finite = [s for s in scores if s is not None and math.isfinite(s)]
+    curve = budget_curve(scores, better) if finite else []
+    return SearchResult(tuple(scores), len(searched), best, tuple(curve))

@@ -1,0 +1,71 @@
+"""What a table's missing runs will cost, from what runs of their kind have cost."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.records import Record
+from benchmarks.tables.planned import Key, PlannedRun
+
+__all__ = ["Rates", "describe_work", "measured_rates"]
+
+Rates = Mapping[tuple[str, str], float]  # device-seconds per image, by experiment and data set
+
+
+def measured_rates(records: Iterable[Record]) -> dict[tuple[str, str], float]:
+    """Return device-seconds per image of training, by experiment and data set."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for record in records:
+        seconds, images = record.cost.get("seconds"), record.counters.get("images_seen")
+        if seconds and images:
+            device_seconds = seconds * record.cost.get("processes", 1)
+            found.setdefault((record.experiment, record.dataset), []).append(
+                (device_seconds, images)
+            )
+    return {
+        kind: sum(s for s, _ in pairs) / sum(i for _, i in pairs) for kind, pairs in found.items()
+    }
+
+
+def describe_work(
+    missing: Sequence[PlannedRun], everyone: Sequence[PlannedRun], records: Mapping[Key, Record]
+) -> list[str]:
+    """Return lines that name the missing runs, their device-hours and their disk space.
+
+    Evaluation is not counted: it depends on the protocol, and on what else is at work.
+    """
+    rates = measured_rates(records.values())
+    sizes = _sizes(everyone)
+    lines, seconds, size = [], 0.0, 0.0
+    unknown, unsized = 0, 0
+    for run in missing:
+        kind = (run.experiment, run.dataset)
+        cost = "unknown cost"
+        if run.images_seen == 0:
+            cost = "no training"
+        elif kind in rates:
+            own = rates[kind] * run.images_seen
+            seconds += own
+            cost = f"{own / 3600:.2f} device-hours"
+        else:
+            unknown += 1
+        size += sizes.get(kind, 0.0)
+        unsized += kind not in sizes
+        lines.append(f"  {run.label}: {run.experiment}/{run.dataset}/{run.run_id}, {cost}")
+    total = f"{len(missing)} runs, {seconds / 3600:.2f} device-hours of training"
+    total += f" and {unknown} runs of which none was measured" if unknown else ""
+    disk = f"disk: {size / 1e9:.2f} GB"
+    disk += f" and {unsized} runs of which none lies here" if unsized else ""
+    return [*lines, total, disk]
+
+
+def _sizes(runs: Sequence[PlannedRun]) -> dict[tuple[str, str], float]:
+    """Return the bytes of the run folders there are, means by experiment and data set."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for run in runs:
+        if run.run.record_path.exists():
+            found.setdefault((run.experiment, run.dataset), []).append(_size(run.run.folder))
+    return {kind: sum(sizes) / len(sizes) for kind, sizes in found.items()}
+
+
+def _size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())

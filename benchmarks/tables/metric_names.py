@@ -1,0 +1,45 @@
+"""The names of the values that a protocol gives, without loading what it measures with."""
+
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from benchmarks.compose import compose_group
+from benchmarks.errors import UserError, suggest
+from benchmarks.tables.spec import TableSpec
+
+__all__ = ["check_metrics", "metric_names"]
+
+
+def check_metrics(spec: TableSpec) -> None:
+    """Refuse a column whose protocol has no such metric.
+
+    Raises:
+        UserError: naming the column, and the metrics there are.
+    """
+    for column in spec.columns:
+        known = metric_names(column.protocol)
+        if column.metric not in known:
+            raise UserError(
+                f"table {spec.name}: column {column.label!r}: protocol {column.protocol} has no "
+                f"metric {column.metric!r}{suggest(column.metric, known)}"
+            )
+
+
+@lru_cache
+def metric_names(protocol: str) -> tuple[str, ...]:
+    """Return the names of a protocol's values."""
+    from hydra.utils import instantiate
+
+    cfg = compose_group("protocol", protocol)
+    if "extractor" not in cfg:
+        return tuple(instantiate(cfg).value_names)
+    names: list[str] = []
+    for name, metric in cfg.metrics.items():
+        names += _class(metric._target_).value_names or (name,)
+    return tuple(names)
+
+
+def _class(target: str) -> Any:
+    module, _, name = target.rpartition(".")
+    return getattr(import_module(module), name)

@@ -1,0 +1,188 @@
+"""One run of a table: what it is, the command that does it, and whether it is done."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from benchmarks.compose import compose_group
+from benchmarks.evaluation_ids import protocol_fingerprint
+from benchmarks.paths import outputs_dir, results_dir
+from benchmarks.prefetch import INCEPTION
+from benchmarks.records import Evaluation, Record
+from benchmarks.runs import Run
+from benchmarks.tables.spec import Column, Row
+from datamodules.root import data_root
+
+__all__ = ["ENDED_WITHOUT", "Key", "PlannedRun", "fingerprint_of", "published_record_path"]
+
+ENDED_WITHOUT = ("failed", "diverged")  # a score
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a row on a data set.
+
+    Attributes:
+        row: Its row.
+        dataset: Its data set.
+        seed: Its seed.
+        experiment: Name, or "images".
+        run_id: Expected id.
+        protocols: Names of the protocols that the table's columns need.
+        images_seen: Length of the training, for the estimate of the time left.
+        weights: "raw" or "ema": what the columns show.
+        snapshots: The images_seen of the snapshots to select among; none where the last
+            checkpoint is shown.
+        selected_by: Protocol that selects among them; None for each column's own.
+        values: What a search sets, by dotted key.
+        phase: Of a search; None for a run whose score is shown.
+        configuration: Its number in the phase.
+    """
+
+    row: Row
+    dataset: str
+    seed: int
+    experiment: str
+    run_id: str
+    protocols: tuple[str, ...]
+    images_seen: int = 0
+    weights: str = "raw"
+    snapshots: tuple[int, ...] = ()
+    selected_by: str | None = None
+    values: tuple[tuple[str, Any], ...] = field(default=(), hash=False)
+    phase: str | None = None
+    configuration: int | None = None
+
+    @property
+    def key(self) -> Key:
+        """What joins a plan with records."""
+        return (self.experiment, self.dataset, self.run_id)
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of its protocols."""
+        return tuple(map(fingerprint_of, self.protocols))
+
+    @property
+    def run(self) -> Run:
+        """Its folder in the working space."""
+        return Run(outputs_dir() / self.experiment / self.dataset / self.run_id)
+
+    @property
+    def label(self) -> str:
+        """For progress and messages."""
+        if self.phase is not None:
+            return f"{self.row.label} {self.dataset} {self.phase} {self.configuration}"
+        return f"{self.row.label} {self.dataset} s{self.seed}"
+
+    def command(self, overrides: Sequence[str]) -> list[str]:
+        """Return the verb and arguments that do this run."""
+        protocols = ",".join(self.protocols)
+        if self.row.images is not None:
+            return [
+                "evaluate",
+                f"images={self.row.images}",
+                f"datamodule={self.dataset}",
+                f"protocol={protocols}",
+            ]
+        snapshots = f"snapshot_protocols=[{','.join(self.snapshot_protocols)}]"
+        return [
+            "train",
+            "--no-bar",
+            f"experiment={self.experiment}",
+            f"datamodule={self.dataset}",
+            f"seed={self.seed}",
+            f"protocols=[{protocols}]",
+            *([snapshots] if self.snapshots else []),
+            *(f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in self.values),
+            *overrides,
+        ]
+
+    def lacks(self) -> str | None:
+        """Return what this run needs and this machine has not, with what mends it; or None."""
+        data = compose_group("datamodule", self.dataset)
+        if "made_from" in data:
+            data = compose_group("datamodule", data.made_from)
+        if "source" in data and not _is_here(data):
+            return f"data set {data.name} is missing: dgmbench prefetch {data.name}"
+        for name in (*self.protocols, *self.snapshot_protocols):
+            extractor = compose_group("protocol", name).get("extractor")
+            weights = None if extractor is None else extractor.get("weights")
+            if weights is not None and not (data_root() / weights).exists():
+                own = compose_group("extractor", INCEPTION).weights
+                mend = f"dgmbench prefetch {INCEPTION}" if weights == own else "see DGMBENCH_DATA"
+                return f"weights {weights} are missing: {mend}"
+        return None
+
+    @property
+    def snapshot_protocols(self) -> tuple[str, ...]:
+        """What every snapshot is scored under, where one of them is selected."""
+        names = (*self.protocols, *([self.selected_by] if self.selected_by else []))
+        return names if self.snapshots else ()
+
+    def is_done(self, record: Record | None, retry: Collection[str] = ()) -> bool:
+        """Return whether a record needs no further work: scored, or ended without a score.
+
+        Args:
+            record: What there is.
+            retry: Kinds of end that are worked on again, of "failed" and "diverged".
+        """
+        if record is None:
+            return False
+        if record.status in ENDED_WITHOUT:
+            return record.status not in retry
+        scored = all(self.evaluation(record, p) for p in self.protocols)
+        scored &= all(
+            len(self._of_snapshots(record, p)) == len(self.snapshots)
+            for p in self.snapshot_protocols
+        )
+        return record.status == "finished" and scored
+
+    def evaluation(self, record: Record, protocol: str) -> Evaluation | None:
+        """Return the evaluation of a run's last checkpoint under a protocol."""
+        checkpoint = "images" if self.row.images is not None else "last"
+        return record.evaluation(fingerprint_of(protocol), checkpoint, self.weights)
+
+    def shown(self, record: Record, column: Column) -> Evaluation | None:
+        """Return the evaluation that a column shows: the last checkpoint's, or the selected one.
+
+        None where something is not scored yet.
+        """
+        if not self.snapshots:
+            return self.evaluation(record, column.protocol)
+        scored = self._of_snapshots(record, self.selected_by or column.protocol)
+        if len(scored) < len(self.snapshots):
+            return None
+        finite = [e for e in scored if e.metrics.get(column.metric) is not None]
+        sign = 1 if column.better == "lower" else -1
+        best = min(finite or scored, key=lambda e: sign * (e.metrics.get(column.metric) or 0.0))
+        return record.evaluation(fingerprint_of(column.protocol), best.checkpoint, self.weights)
+
+    def _of_snapshots(self, record: Record, protocol: str) -> list[Evaluation]:
+        wanted = (fingerprint_of(protocol), self.weights)
+        found = [e for e in record.evaluations if (e.fingerprint, e.weights) == wanted]
+        return [e for e in found if e.checkpoint in map(str, self.snapshots)]
+
+
+def _is_here(data: DictConfig) -> bool:
+    root = Path(data.root).expanduser() if data.root else data_root()
+    prepared = (root / f"{data.name}.npz", root / data.name / "test.npy")
+    return any(file.exists() for file in prepared)
+
+
+def published_record_path(table: str, planned: PlannedRun) -> Path:
+    """Return where a record of a table is published."""
+    name = f"{planned.experiment}-{planned.dataset}-{planned.run_id}.json"
+    return results_dir() / table / "records" / name
+
+
+@lru_cache(maxsize=256)
+def fingerprint_of(protocol: str) -> str:
+    """Return the fingerprint of a protocol by its name."""
+    return protocol_fingerprint(compose_group("protocol", protocol))

@@ -1,0 +1,149 @@
+"""Search spaces, the plan of a search, and the seeds of its best configuration."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from benchmarks.compose import compose, names, with_values
+from benchmarks.errors import UserError
+from benchmarks.identity import run_id
+from benchmarks.records import Evaluation, Record
+from benchmarks.tables.cells import join
+from benchmarks.tables.formats import to_json
+from benchmarks.tables.plan import make_plan
+from benchmarks.tables.planned import fingerprint_of
+from benchmarks.tables.render import render
+from benchmarks.tables.search import configuration, load_space
+from benchmarks.tables.spec import Column, Row, Search, TableSpec
+
+ROW = Row("NS GAN", experiment="lucic2018_ns_gan_quick", search={"wide": "lucic2018_wide_gan"})
+COLUMN = Column("FD", "fashion_mnist_small", "fd_lenet_2k_test2k", "fd_lenet", "lower", 1)
+SPEC = TableSpec("t", "T", "", 2, (COLUMN,), (ROW,), search=Search({"wide": 4}, 0))
+
+
+def put(run, value, status="finished"):
+    evaluation = Evaluation(
+        COLUMN.protocol, fingerprint_of(COLUMN.protocol), "last", "raw", 1, {"fd_lenet": value}
+    )
+    record = Record(run.experiment, run.dataset, run.run_id, run.seed, status, reason="x")
+    record.evaluations = [evaluation] if status == "finished" else []
+    record.write(run.run.record_path)
+
+
+@pytest.mark.parametrize("name", names("search"))
+def test_every_space_draws_within_its_bounds(name):
+    space = load_space(name)
+    drawn = [configuration(space, 0, i) for i in range(50)]
+    for keys, rule in space.items():
+        first, *others = [k.strip() for k in keys.split(",")]
+        for values in drawn:
+            assert all(values[k] == values[first] for k in others)  # they share one draw
+            if isinstance(rule, dict) and "choice" not in rule:
+                low, high = next(iter(rule.values()))
+                assert low <= values[first] <= high
+    assert drawn[7] == configuration(space, 0, 7)
+    assert len({str(d) for d in drawn}) > 1
+    assert drawn[7] != configuration(space, 1, 7) or len({str(d) for d in drawn}) == 1
+
+
+@pytest.mark.parametrize("name", names("search"))
+def test_every_space_fits_the_experiments_it_is_for(name):
+    """The ids of the plan are those that `train` gives."""
+    kind = name.split("_")[-1]
+    experiments = {
+        "gan": ["lucic2018_mm_gan", "lucic2018_ns_gan", "lucic2018_lsgan"],
+        "penalty": ["lucic2018_wgan_gp", "lucic2018_dragan"],
+    }.get(kind, [f"lucic2018_{kind}"])
+    for experiment in experiments:
+        row = Row("r", experiment=experiment, search={"wide": name})
+        spec = dataclasses.replace(SPEC, rows=(row,), search=Search({"wide": 3}, 5))
+        *_, last = make_plan(spec).searched
+        cfg = compose([f"experiment={experiment}", f"datamodule={COLUMN.dataset}"]).cfg
+        assert run_id(with_values(cfg, dict(last.values))) == last.run_id
+        overrides = last.command([])[2:]
+        assert run_id(compose([o for o in overrides if "protocols" not in o]).cfg) == last.run_id
+
+
+def test_a_longer_search_begins_with_a_shorter_one():
+    short, long = (make_plan(SPEC, configurations=n).searched for n in (3, 6))
+    assert [r.run_id for r in long[:3]] == [r.run_id for r in short]
+    assert len({r.run_id for r in long}) == 6
+    assert short[0].values == ()  # the experiment as it stands
+
+
+def test_phases_draw_differently():
+    row = dataclasses.replace(
+        ROW, search={"wide": "lucic2018_wide_gan", "more": ROW.search["wide"]}
+    )
+    spec = dataclasses.replace(SPEC, rows=(row,), search=Search({"wide": 2, "more": 2}, 0))
+    searched = make_plan(spec).searched
+    assert len({r.run_id for r in searched}) == 4
+    assert [r.phase for r in searched] == ["wide", "wide", "more", "more"]
+
+
+def test_the_best_configuration_is_repeated_once_all_have_ended(outputs):
+    plan = make_plan(SPEC)
+    for run, value in zip(plan.searched[:3], (5.0, 3.0, 4.0), strict=True):
+        put(run, value)
+    assert plan.with_best(plan.records(False)).runs == ()
+    put(plan.searched[3], None, "diverged")
+    best = plan.with_best(plan.records(False))
+    assert [r.seed for r in best.runs] == [0, 1]
+    assert best.runs[0].key == plan.searched[1].key  # seed 0 is there already
+    assert dict(best.runs[1].values) == dict(plan.searched[1].values)
+    assert len(best.all_runs) == 5
+    put(best.runs[1], 3.5)
+    table = join(best, best.records(False))
+    assert table.cells["NS GAN", "FD"].statistics.values == (3.0, 3.5)
+    found = table.searches["NS GAN", "fashion_mnist_small"]
+    assert found.scores == (5.0, 3.0, 4.0, None)
+    assert [p.k for p in found.curve] == [1, 2]
+    notes = " ".join(render(best, best.records(False)).notes)
+    assert "4 of 4 configurations ended, 1 failed; best is wide 1 (model.optimizer_g.lr=" in notes
+    assert "the best on the test images reported is repeated over seeds" in notes
+    assert '"scores": [\n    5.0,' in to_json(table)
+
+
+def test_a_search_that_failed_throughout_has_no_best(outputs):
+    plan = make_plan(SPEC)
+    for run in plan.searched:
+        put(run, None, "failed")
+    assert plan.with_best(plan.records(False)).runs == ()
+    table = join(plan, plan.records(False))
+    assert table.cells["NS GAN", "FD"].statistics.text(1) == "–"
+    assert table.searches["NS GAN", "fashion_mnist_small"].curve == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a: {gauss: [0, 1]}",
+            "must have one of uniform, log_uniform, integer, choice, got gauss",
+        ),
+        ("a: {uniform: [1, 0]}", r"uniform must be \[low, high\], ascending, got \[1, 0\]"),
+        ("a: {log_uniform: [0, 1]}", "log_uniform must be"),
+        ("a: [{uniform: [1]}, 2]", "uniform must be"),
+        ("a: {choice: []}", "choice must be a list, got"),
+        ("- a", "must map keys to values or ranges"),
+    ],
+)
+def test_wrong_spaces(tmp_path: Path, text, message):
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_space("s", tmp_path)
+
+
+def test_unknown_names_and_counts():
+    with pytest.raises(UserError, match="search 'lucic' does not exist"):
+        load_space("lucic")
+    row = dataclasses.replace(ROW, search={"wide": "lucic2018_wide_wgan"})
+    row = dataclasses.replace(row, experiment="lucic2018_vae_quick")
+    with pytest.raises(UserError, match="optimizer_g"):
+        make_plan(dataclasses.replace(SPEC, rows=(row,)))
+    with pytest.raises(UserError, match="configurations must be >= 1, got 0"):
+        make_plan(SPEC, configurations=0)
+    plain = dataclasses.replace(SPEC, rows=(dataclasses.replace(ROW, search=None),), search=None)
+    with pytest.raises(UserError, match="table t has no search, so no configurations"):
+        make_plan(plain, configurations=2)
