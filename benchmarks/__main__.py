@@ -150,6 +150,14 @@ def publish(arguments: argparse.Namespace) -> int:
     return publish_table(arguments.table, arguments.seeds, arguments.configurations)
 
 
+def report(arguments: argparse.Namespace) -> int:
+    """Write one HTML page of all tables, runs and figures; it needs no network."""
+    from benchmarks.report.page import report as write_report
+
+    print(write_report(arguments.tables, arguments.output and Path(arguments.output)))
+    return 0
+
+
 def list_(arguments: argparse.Namespace) -> int:
     """List methods, losses, data sets, experiments, tables, protocols."""
     from benchmarks.catalogue import print_catalogue
@@ -233,6 +241,9 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("table", help="name of the table")
     verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
     verb.add_argument("--configurations", type=int, default=None, help="per phase of the search")
+    verb = add("report", report)
+    verb.add_argument("tables", nargs="*", help="names of tables (default: all with a record)")
+    verb.add_argument("--output", default=None, help="file to write (default: report.html)")
     add("list", list_).add_argument("what", nargs="?", choices=LISTS)
     add("prefetch", prefetch).add_argument("names", nargs="+", help="names of data sets")
     add("doctor", doctor)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import compose, datasets_of, names
+from benchmarks.compose import datasets_of, experiment_config, names
 from benchmarks.paths import CONFIGS
 from benchmarks.tables.spec import load_spec, table_names
 
@@ -25,14 +25,14 @@ def print_catalogue(kinds: Sequence[str]) -> int:
 def _methods() -> list[tuple[str, str]]:
     by_method: dict[str, list[str]] = {}
     for name in names("experiment"):
-        by_method.setdefault(str(compose([f"experiment={name}"]).cfg.method), []).append(name)
+        by_method.setdefault(str(experiment_config(name).method), []).append(name)
     return [(method, ", ".join(experiments)) for method, experiments in sorted(by_method.items())]
 
 
 def _experiments() -> list[tuple[str, str]]:
     lines = []
     for name in names("experiment"):
-        cfg = compose([f"experiment={name}"]).cfg
+        cfg = experiment_config(name)
         lines.append((name, f"{cfg.method}; for {', '.join(datasets_of(cfg))}"))
     return lines
 

@@ -292,14 +292,16 @@ def selecting(mini, monkeypatch, request):
     if selected_by:
         text = text.replace("test_as_in_paper", f"validation\nselected_by: {selected_by}")
     (specs.FOLDER / "mini.yaml").write_text(text)
-    compose_ = plans.compose
+    compose_ = plans.compose_for
 
-    def with_snapshots(overrides):
-        composed = compose_(overrides)
+    def with_snapshots(*overrides):
+        composed = compose_(*overrides)
+        if composed is None:
+            return None
         composed.cfg.snapshot_every_images = 30_000 if composed.cfg.images_seen else None
         return composed
 
-    monkeypatch.setattr(plans, "compose", with_snapshots)
+    monkeypatch.setattr(plans, "compose_for", with_snapshots)
     plans._compose.cache_clear()
     spec = load_spec("mini")
     rows = tuple(r for r in spec.rows if r.label == "A")  # B is not trained: it has no snapshots

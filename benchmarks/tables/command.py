@@ -11,6 +11,7 @@ from benchmarks.records import write_atomically
 from benchmarks.tables.cells import Table, join
 from benchmarks.tables.estimate import describe_work, measured_rates
 from benchmarks.tables.figure import newest_grid, samples_figure
+from benchmarks.tables.figures import write_figures
 from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
 from benchmarks.tables.metric_names import check_metrics
 from benchmarks.tables.plan import Plan, check_passed_on, default_jobs, make_plan
@@ -150,12 +151,13 @@ def _is_chosen(run: PlannedRun, spec: TableSpec, choice: Choice) -> bool:
 
 
 def write_table(table: Table, folder: Path) -> Path:
-    """Write the table in every format; return the path of the picture beside them."""
+    """Write the table in every format, with figures; return the path of the samples picture."""
     laid_out = rendered(table)
     write_atomically(folder / "table.md", to_markdown(laid_out))
     write_atomically(folder / "table.csv", to_csv(laid_out))
     write_atomically(folder / "table.tex", to_latex(laid_out))
     write_atomically(folder / "table.json", to_json(table))
+    write_figures(table, folder / "figures")
     return folder / "samples.png"
 
 

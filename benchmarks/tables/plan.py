@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from benchmarks.compose import Composed, compose, compose_group, datasets_of, with_values
+from benchmarks.compose import Composed, compose, compose_for, compose_group, with_values
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id
 from benchmarks.identity import run_id
@@ -296,12 +296,7 @@ def _check_selector(spec: TableSpec) -> None:
 @lru_cache(maxsize=256)
 def _compose(experiment: str, dataset: str) -> Composed | None:
     """Compose a row on a data set; None where it is not for it."""
-    own = compose([f"experiment={experiment}"])
-    if dataset not in datasets_of(own.cfg):
-        return None
-    if own.dataset == dataset:
-        return own
-    return compose([f"experiment={experiment}", f"datamodule={dataset}"])
+    return compose_for(experiment, dataset)
 
 
 def _read(path: Path) -> Record | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -204,7 +205,12 @@ def load_spec(name: str) -> TableSpec:
 
 def load_published() -> dict[str, Any]:
     """Return the published numbers by source id."""
-    values: Any = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{PUBLISHED}.yaml"))
+    return _published_of(FOLDER)
+
+
+@lru_cache(maxsize=4)  # every cell asks
+def _published_of(folder: Path) -> dict[str, Any]:
+    values: Any = OmegaConf.to_container(OmegaConf.load(folder / f"{PUBLISHED}.yaml"))
     return values
 
 

@@ -1,0 +1,229 @@
+"""The report page: one HTML file that needs no network, with every table, run and figure."""
+
+import base64
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from benchmarks import __version__
+from benchmarks.paths import outputs_dir, results_dir
+from benchmarks.records import Record, bound_sign, write_atomically
+from benchmarks.tables.cells import Table, join
+from benchmarks.tables.command import write_table
+from benchmarks.tables.figure import newest_grid
+from benchmarks.tables.plan import make_plan
+from benchmarks.tables.planned import PlannedRun, fingerprint_of
+from benchmarks.tables.render import rendered
+from benchmarks.tables.spec import load_spec, table_names
+
+__all__ = ["page_of", "report"]
+
+MOST_SAMPLES = 24_000  # bytes of an embedded grid; a larger one is made smaller
+SMALLEST = 120  # pixels
+POINTS = 120  # of a curve
+CURVES = 4  # of a run
+NUMBER = re.compile(r"-?[\d,]+(\.\d+)?")
+
+
+def report(names: Sequence[str], target: Path | None = None) -> Path:
+    """Write the page, and the tables' files beside it; return its path.
+
+    Args:
+        names: Tables; empty for all that have a record, here or published.
+        target: File to write; None for report.html in the working space.
+    """
+    target = target or outputs_dir() / "report.html"
+    tables = [_joined(name) for name in names or filter(_may_have_records, table_names())]
+    write_atomically(target, page_of([t for t in tables if t.records or names]))
+    return target
+
+
+def _may_have_records(name: str) -> bool:
+    """Return whether a table can have records at all: a plan takes seconds."""
+    if (results_dir() / name / "records").exists():
+        return True
+    experiments = {row.experiment or "images" for row in load_spec(name).rows}
+    return any((outputs_dir() / experiment).exists() for experiment in experiments)
+
+
+def _joined(name: str) -> Table:
+    plan = make_plan(load_spec(name))
+    plan = plan.with_best(plan.records(published=True))
+    return join(plan, plan.records(published=True))
+
+
+def page_of(tables: Sequence[Table]) -> str:
+    """Return the page; whatever a name or config holds stays text."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("page.html")
+    return template.render(
+        title="dgmbench: results", header=_header(tables), tables=[_table(t) for t in tables]
+    )
+
+
+def _header(tables: Sequence[Table]) -> list[tuple[str, str]]:
+    records = [record for table in tables for record in table.records.values()]
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for name, version in record.versions.items():
+            found.setdefault(name, set()).add(version)
+    commits = {str(c)[:12] for r in records if (c := r.code.get("git_commit"))}
+    protocols = {c.protocol for t in tables for c in t.plan.spec.columns}
+    devices = {str(d) for r in records if (d := r.cost.get("device"))}
+    return [
+        ("dgmbench", __version__),
+        ("runs", str(len(records))),
+        ("commits of the records", ", ".join(sorted(commits)) or "–"),
+        ("devices", ", ".join(sorted(devices)) or "–"),
+        ("versions", ", ".join(f"{n} {' / '.join(sorted(v))}" for n, v in sorted(found.items()))),
+        ("protocols", ", ".join(f"{p} {fingerprint_of(p)[:12]}" for p in sorted(protocols))),
+    ]
+
+
+def _table(table: Table) -> dict[str, Any]:
+    laid_out = rendered(table)
+    lines = [
+        [
+            {"text": text, "value": _number(text), "best": (i, j) in laid_out.best}
+            for j, text in enumerate(line)
+        ]
+        for i, line in enumerate(laid_out.lines)
+    ]
+    legend = ["Bold: the best mean of a column, and every row that cannot be told from it."]
+    rows = []
+    for row in table.plan.spec.rows:
+        own = [r for r in table.plan.all_runs if r.row.label == row.label]
+        runs = [
+            _run(table, run, table.records[run.key]) for run in own if run.key in table.records
+        ]
+        rows.append({"label": row.label, "runs": runs})
+    return {
+        "id": f"table-{table.plan.spec.name}",
+        "title": laid_out.title,
+        "header": laid_out.header,
+        "lines": lines,
+        "notes": [*(legend if laid_out.best else []), *laid_out.notes],
+        "figures": list(_figures(table)),
+        "rows": [row for row in rows if row["runs"]],
+    }
+
+
+def _number(text: str) -> str:
+    """Return what a cell is sorted by: its first number, or nothing."""
+    found = NUMBER.search(text)
+    return found.group().replace(",", "") if found else ""
+
+
+def _figures(table: Table) -> Iterator[dict[str, str]]:
+    folder = outputs_dir() / "tables" / table.plan.spec.name
+    picture = write_table(table, folder)
+    published = results_dir() / table.plan.spec.name / "samples.png"
+    for path in sorted((folder / "figures").glob("*.svg")):
+        uri = _uri("image/svg+xml", path.read_bytes())
+        yield {"name": path.stem, "uri": uri}
+    for path in (picture, published):
+        if path.exists():
+            yield {"name": "samples", "uri": _uri("image/png", path.read_bytes())}
+            return
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _run(table: Table, run: PlannedRun, record: Record) -> dict[str, Any]:
+    scores = ", ".join(
+        f"{name} {bound_sign(e, name)}{value:.5g}"
+        for e in record.evaluations
+        if e.checkpoint in ("last", "images")
+        for name, value in e.metrics.items()
+        if value is not None
+    )
+    values = json.loads(record.to_json())
+    config = values.pop("config")
+    return {
+        "label": run.label,
+        "status": record.status,
+        "reason": record.reason,
+        "scores": scores,
+        "command": _command(run),
+        "samples": _samples(table, run),
+        "curves": list(_curves(run.run.logs / "metrics.csv")),
+        "config": json.dumps(config, indent=1, ensure_ascii=False),
+        "record": json.dumps(values, indent=1, ensure_ascii=False),
+    }
+
+
+def _command(run: PlannedRun) -> str:
+    quoted = [f"'{a}'" if re.search(r"[\[\]{}() ]", a) else a for a in run.command([])]
+    return " ".join(["dgmbench", *(a for a in quoted if a != "--no-bar")])
+
+
+def _samples(table: Table, run: PlannedRun) -> str | None:
+    """Return a run's newest grid as a data URI, made smaller until it is small enough."""
+    name = f"{run.experiment}-{run.dataset}-{run.run_id}.png"
+    published = results_dir() / table.plan.spec.name / "grids" / name
+    path = newest_grid(run.run.samples) or (published if published.exists() else None)
+    if path is None:
+        return None
+    content = path.read_bytes()
+    if len(content) > MOST_SAMPLES:
+        content = _smaller(content)
+    return _uri("image/png", content)
+
+
+def _smaller(content: bytes) -> bytes:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as opened:
+        image = opened.convert("RGB")
+    while len(content) > MOST_SAMPLES and min(image.size) > SMALLEST:
+        image = image.resize((image.width * 3 // 4, image.height * 3 // 4))
+        out = io.BytesIO()
+        image.quantize(64).save(out, format="PNG", optimize=True)
+        content = out.getvalue()
+    return content
+
+
+def _curves(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the first few logged training quantities of a run, where its log is here."""
+    if not path.exists():
+        return
+    series: dict[str, list[tuple[float, float]]] = {}
+    with path.open(newline="") as file:
+        for row in csv.reader(file):
+            if len(row) != 3 or not row[0].isdigit() or not row[1].startswith("train/"):
+                continue
+            if math.isfinite(float(row[2])):
+                series.setdefault(row[1], []).append((float(row[0]), float(row[2])))
+    for name, points in list(series.items())[:CURVES]:
+        points = points[:: max(len(points) // POINTS, 1)]
+        if len(points) > 1:
+            yield {
+                "name": name,
+                "path": _path(points),
+                "first": f"{points[0][1]:.3g}",
+                "last": f"{points[-1][1]:.3g}",
+            }
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    xs, ys = zip(*points, strict=True)
+    width, height = max(max(xs) - min(xs), 1e-12), max(max(ys) - min(ys), 1e-12)
+    scaled = [
+        (5 + 290 * (x - min(xs)) / width, 95 - 80 * (y - min(ys)) / height) for x, y in points
+    ]
+    return "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in scaled)
