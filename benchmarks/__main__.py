@@ -21,7 +21,14 @@ EPILOG = """examples:
   dgmbench evaluate RUN protocol=fd_lenet_2k_test2k
   dgmbench list experiments
 """
-STOPPABLE = ("train", "evaluate", "pictures", "table")  # these look for signals
+STOPPABLE = (
+    "train",
+    "evaluate",
+    "pictures",
+    "table",
+    "gate",
+    "reproduce",
+)  # these look for signals
 LISTS = ("methods", "losses", "datasets", "experiments", "tables", "protocols")
 
 
@@ -158,6 +165,37 @@ def report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def compare(arguments: argparse.Namespace) -> int:
+    """Compare two records, runs, tables or folders of records: B minus A."""
+    from benchmarks.compare import compare as compare_records
+
+    return compare_records(arguments.first, arguments.second)
+
+
+def gate(arguments: argparse.Namespace) -> int:
+    """Run a table again and compare it with its published records; code 1 on a regression."""
+    from benchmarks.rerun import gate as pass_gate
+
+    rows = _names(arguments.rows)
+    return pass_gate(arguments.table, rows, arguments.seeds, arguments.jobs)
+
+
+def reproduce(arguments: argparse.Namespace) -> int:
+    """Do a record's run again, and say whether its scores agree."""
+    from benchmarks.rerun import reproduce as reproduce_record
+
+    return reproduce_record(arguments.record)
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write a run's weights (safetensors), config, samples (npz) and citation."""
+    from benchmarks.export import export as export_run
+
+    target = arguments.output and Path(arguments.output)
+    print(export_run(Path(arguments.run), arguments.samples, arguments.checkpoint, target))
+    return 0
+
+
 def list_(arguments: argparse.Namespace) -> int:
     """List methods, losses, data sets, experiments, tables, protocols."""
     from benchmarks.catalogue import print_catalogue
@@ -244,6 +282,21 @@ def parser() -> argparse.ArgumentParser:
     verb = add("report", report)
     verb.add_argument("tables", nargs="*", help="names of tables (default: all with a record)")
     verb.add_argument("--output", default=None, help="file to write (default: report.html)")
+    verb = add("compare", compare)
+    verb.add_argument("first", metavar="A", help="a record, a run's folder, a table, a folder")
+    verb.add_argument("second", metavar="B", help="the same")
+    verb = add("gate", gate)
+    verb.add_argument("table", nargs="?", default="quick", help="name of a published table")
+    verb.add_argument("--rows", default="", help="only these rows: labels, with commas between")
+    verb.add_argument("--seeds", type=int, default=1, help="number of seeds (default: 1)")
+    verb.add_argument("--jobs", type=int, default=None, help="runs side by side (default: cores)")
+    verb = add("reproduce", reproduce)
+    verb.add_argument("record", metavar="RECORD", help="a record, or a run's folder")
+    verb = add("export", export)
+    verb.add_argument("run", metavar="RUN", help="a run's folder")
+    verb.add_argument("--samples", type=int, default=1000, help="their number (default: 1000)")
+    verb.add_argument("--checkpoint", default="last", help="last, best, or images seen")
+    verb.add_argument("--output", default=None, help="folder (default: export in the run's)")
     add("list", list_).add_argument("what", nargs="?", choices=LISTS)
     add("prefetch", prefetch).add_argument("names", nargs="+", help="names of data sets")
     add("doctor", doctor)

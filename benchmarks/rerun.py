@@ -1,0 +1,173 @@
+"""`dgmbench gate` and `dgmbench reproduce`: runs done again, and compared with their records."""
+
+import math
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compare import ROUNDING, changes, line_of, records_of
+from benchmarks.compose import compose
+from benchmarks.environment import code_state
+from benchmarks.errors import UserError
+from benchmarks.identity import run_id
+from benchmarks.paths import outputs_dir, results_dir
+from benchmarks.records import Record
+from benchmarks.runs import Run
+from benchmarks.tables.cells import Records, join
+from benchmarks.tables.plan import Plan, make_plan
+from benchmarks.tables.spec import load_spec
+from benchmarks.tables.statistics import quantile_of_t
+
+__all__ = ["gate", "reproduce"]
+
+FAMILY_LEVEL = 0.05  # chance that an unchanged program fails the gate
+NOT_REPEATED = ("experiment", "datamodule", "seed", "protocols", "trainer", "logger")
+
+
+def reproduce(path: str) -> int:
+    """Do a record's run again, in a folder of its own, and say whether its scores agree.
+
+    Returns:
+        0 if every score agrees but for rounding, else 1.
+
+    Raises:
+        UserError: if it is no record of a training run, or its config is another one today.
+    """
+    from benchmarks.train import train
+
+    (old,) = _one(records_of(path), path)
+    if old.experiment == "images":
+        raise UserError(f"{path} must be the record of a training run, got one of images")
+    overrides = [o for o in old.overrides if o.split("=")[0].lstrip("+") not in NOT_REPEATED]
+    given = [f"experiment={old.experiment}", f"datamodule={old.dataset}", f"seed={old.seed}"]
+    protocols = ",".join(dict.fromkeys(e.protocol for e in old.evaluations))
+    composed = compose([*given, *overrides, f"protocols=[{protocols}]"])
+    if run_id(composed.cfg) != old.run_id:
+        raise UserError(
+            f"{path} must be of today's config of {old.experiment}: its id is {old.run_id}, "
+            f"today's {run_id(composed.cfg)} (its commit is {old.code.get('git_commit')})"
+        )
+    with _outputs(outputs_dir() / "reproduced"):
+        before = Run.of(composed).record()
+        if before is not None and before.status != "interrupted":
+            shutil.rmtree(Run.of(composed).folder)  # by an earlier call; perhaps of other code
+        new = train(composed)
+    print(f"{new.status}, {old.status} before")
+    found = list(changes([old], [new]))
+    for change in found:
+        print(line_of(change))
+    agrees = new.status == old.status and all(change.is_nothing for change in found)
+    for name, before, now in _conditions(old, new):
+        print(f"{name}: {before} before, {now} now")
+    print("reproduced" if agrees else "not reproduced: see the differences above")
+    return 0 if agrees else 1
+
+
+def _one(records: list[Record], what: str) -> list[Record]:
+    if len(records) != 1:
+        raise UserError(f"{what} must be one record, got {len(records)}")
+    return records
+
+
+def _conditions(old: Record, new: Record) -> Iterator[tuple[str, Any, Any]]:
+    for name in ("device", "threads", "processes"):
+        if old.cost.get(name) != new.cost.get(name):
+            yield name, old.cost.get(name), new.cost.get(name)
+    for name in sorted(old.versions.keys() | new.versions.keys()):
+        if old.versions.get(name) != new.versions.get(name):
+            yield name, old.versions.get(name), new.versions.get(name)
+
+
+class _outputs:  # noqa: N801
+    """Another working space for a while, in this process and its children."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        self.before = os.environ.get("DGMBENCH_OUTPUTS")
+        os.environ["DGMBENCH_OUTPUTS"] = str(self.folder)
+
+    def __exit__(self, *args: object) -> None:
+        if self.before is None:
+            del os.environ["DGMBENCH_OUTPUTS"]
+        else:
+            os.environ["DGMBENCH_OUTPUTS"] = self.before
+
+
+def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
+    """Run a table again and compare it with its published records.
+
+    A score regresses if it is worse than the published seeds' mean by more than the prediction
+    interval of a mean of so many new seeds, at a level that an unchanged program exceeds in
+    5 % of all gates (Bonferroni). On the machine and versions of the records, the same seed gives
+    the same score.
+
+    Returns:
+        0, or 1 if a score regressed or a run left none.
+    """
+    from benchmarks.tables.command import Choice, run_table
+
+    spec = load_spec(table)
+    plan = make_plan(spec)
+    published = plan.records(published=True, outputs=False)
+    if not published:
+        raise UserError(f"table {table} must have published records in {results_dir() / table}")
+    state = code_state()
+    folder = outputs_dir() / "gate" / str(state.get("git_commit") or "unknown")[:12]
+    if state.get("dirty") is not False and folder.exists():
+        shutil.rmtree(folder)  # the tree may have changed since
+    with _outputs(folder):
+        code = run_table(table, [], jobs, Choice(seeds=seeds, rows=rows))
+        fresh = make_plan(spec, seeds).records(published=False)
+    verdicts = list(_gate_lines(plan, published, fresh, rows))
+    for _, line in verdicts:
+        print(line)
+    worse = sum(regressed for regressed, _ in verdicts)
+    print(f"gate: {len(verdicts)} scores compared, {worse} regressed")
+    return 1 if worse or code else 0
+
+
+def _gate_lines(
+    plan: Plan, published: Records, fresh: Records, rows: Sequence[str]
+) -> Iterator[tuple[bool, str]]:
+    """Yield whether it regressed and a line, for every score that there is before and now."""
+    spec = plan.spec
+    old = join(plan, published)
+    new = join(plan, fresh)
+    chosen = [
+        (row, column)
+        for row in spec.rows
+        for column in spec.columns
+        if row.experiment is not None
+        and (not rows or {row.label, row.experiment} & set(rows))
+        and (cell := new.cells.get((row.label, column.label))) is not None
+        and cell.by_seed
+        and old.cells[row.label, column.label].statistics.n > 1
+    ]
+    for row, column in chosen:
+        before = old.cells[row.label, column.label].statistics
+        now = new.cells[row.label, column.label].statistics
+        if now.mean is None:
+            yield (
+                True,
+                f"{row.label}, {column.label}: failed now, {before.text(column.digits)} before",
+            )
+            continue
+        assert before.mean is not None
+        assert before.std is not None
+        level = 1 - 2 * FAMILY_LEVEL / len(chosen)  # one side
+        half = quantile_of_t(level, before.n - 1) * before.std
+        half *= math.sqrt(1 / now.n + 1 / before.n)
+        sign = 1 if column.better == "lower" else -1
+        regressed = sign * (now.mean - before.mean) > max(half, ROUNDING * abs(before.mean))
+        was, now_is = before.text(column.digits), now.text(column.digits)
+        yield (
+            regressed,
+            (
+                f"{row.label}, {column.label}: {was} before (n = {before.n}), {now_is} now "
+                f"(n = {now.n}), allowed {half:.3g} worse{': REGRESSED' if regressed else ''}"
+            ),
+        )
