@@ -165,6 +165,24 @@ def report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def offline(arguments: argparse.Namespace) -> int:
+    """Read what W&B wrote offline of a run, and print it."""
+    from benchmarks.report.wandb_logger import read_offline
+
+    folder = Path(arguments.run)
+    found = read_offline(folder / "logs" if (folder / "logs").is_dir() else folder)
+    if not found.ids:
+        raise UserError(f"{folder} must hold the offline files of W&B, got none")
+    names = [("id", found.ids), ("group", found.groups), ("tag", found.tags)]
+    for name, values in (*names, ("artifact", found.artifacts)):
+        for value in sorted(values):
+            print(f"{name} {value}")
+    print(f"{len(found.rows)} rows")
+    for key, value in sorted(found.summary.items()):
+        print(f"  {key}: {value}")
+    return 0
+
+
 def compare(arguments: argparse.Namespace) -> int:
     """Compare two records, runs, tables or folders of records: B minus A."""
     from benchmarks.compare import compare as compare_records
@@ -282,6 +300,8 @@ def parser() -> argparse.ArgumentParser:
     verb = add("report", report)
     verb.add_argument("tables", nargs="*", help="names of tables (default: all with a record)")
     verb.add_argument("--output", default=None, help="file to write (default: report.html)")
+    verb = add("offline", offline)
+    verb.add_argument("run", metavar="RUN", help="a run's folder, or a folder of logs")
     verb = add("compare", compare)
     verb.add_argument("first", metavar="A", help="a record, a run's folder, a table, a folder")
     verb.add_argument("second", metavar="B", help="the same")

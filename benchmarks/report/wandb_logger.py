@@ -1,8 +1,10 @@
 """Weights & Biases: one run per run id, on the first process, offline where there is no key."""
 
+import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,16 @@ from lightning.pytorch.utilities import rank_zero_only
 from benchmarks.records import write_atomically
 from benchmarks.redaction import redacted
 
-__all__ = ["ImagesSeenWandbLogger", "has_key", "wandb_logger"]
+__all__ = [
+    "ImagesSeenWandbLogger",
+    "OfflineRun",
+    "has_key",
+    "log_table",
+    "read_offline",
+    "wandb_logger",
+]
+
+BLOCK, HEADER = 32 * 1024, 7  # of a LevelDB log
 
 
 def has_key() -> bool:
@@ -87,13 +98,136 @@ def wandb_logger(
         entity=entity,
         group=group and redacted(group),
         tags=[redacted(tag) for tag in tags],
-        mode=mode or os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline"),
+        mode=_mode(mode),
         resume="allow",
         # the command line and the machine's name stay here
         settings=wandb.Settings(x_disable_meta=True),
     )
     _use_images_seen(logger)
     return logger
+
+
+def _mode(mode: str | None) -> str:
+    return mode or os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
+
+
+def log_table(
+    name: str,
+    header: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    files: Sequence[Path],
+    folder: Path,
+    settings: Mapping[str, Any],
+    tags: Sequence[str],
+) -> None:
+    """Log a table as a run of its own: a `wandb.Table`, and an artifact of its files.
+
+    Args:
+        name: Of the table; the group of its runs.
+        header: Column heads.
+        lines: Cells.
+        files: Figures and page.
+        folder: Where the id is kept, and what is written offline.
+        settings: project, entity and mode, as of the runs' logger.
+        tags: Of the run.
+    """
+    import wandb
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with wandb.init(
+        project=redacted(str(settings["project"])),
+        entity=settings["entity"],
+        group=redacted(name),
+        job_type="table",
+        name=redacted(name),
+        id=_kept_id(folder, f"table-{name}", begins=False),
+        tags=[redacted(tag)[:64] for tag in tags],
+        mode=_mode(settings["mode"]),
+        resume="allow",
+        dir=str(folder),
+        settings=wandb.Settings(x_disable_meta=True),
+    ) as run:
+        safe = [[redacted(cell) for cell in line] for line in lines]
+        run.log({"table": wandb.Table(columns=list(header), data=safe)})
+        artifact = wandb.Artifact(f"table-{name}", type="table")
+        for path in files:
+            artifact.add_file(str(path))
+        run.log_artifact(artifact)
+
+
+@dataclass
+class OfflineRun:
+    """What the offline files of a run hold, all its segments together.
+
+    Attributes:
+        ids: Run ids; one, unless the run was begun anew.
+        rows: Logged values, a dictionary per step, in order.
+        summary: Last values.
+        metrics: Pairs (name or pattern, its x axis).
+        groups: Groups.
+        tags: Tags.
+        artifacts: Names of artifacts.
+    """
+
+    ids: set[str] = field(default_factory=set)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    metrics: set[tuple[str, str]] = field(default_factory=set)
+    groups: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
+    artifacts: set[str] = field(default_factory=set)
+
+
+def read_offline(folder: Path) -> OfflineRun:
+    """Read the offline files below a folder of logs; what a kill left torn is left out."""
+    from wandb.proto import wandb_internal_pb2
+
+    found = OfflineRun()
+    for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
+        for data in _log_records(path.read_bytes()):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(data)
+            _take(record, found)
+    return found
+
+
+def _take(record: Any, found: OfflineRun) -> None:
+    kind = record.WhichOneof("record_type")
+    if kind == "run":
+        found.ids.add(record.run.run_id)
+        found.groups |= {record.run.run_group} - {""}
+        found.tags |= set(record.run.tags)
+    elif kind == "history":
+        found.rows.append({_key(i): json.loads(i.value_json) for i in record.history.item})
+    elif kind == "summary":
+        found.summary |= {_key(i): json.loads(i.value_json) for i in record.summary.update}
+    elif kind == "metric":
+        name = record.metric.glob_name or record.metric.name
+        found.metrics.add((name, record.metric.step_metric))
+    elif kind == "artifact":
+        found.artifacts.add(record.artifact.name)
+
+
+def _key(item: Any) -> str:
+    return item.key or ".".join(item.nested_key)
+
+
+def _log_records(data: bytes) -> Iterator[bytes]:
+    """Yield the records of a LevelDB log that begins with a header of 7 bytes."""
+    position, parts = HEADER, list[bytes]()
+    while position + HEADER <= len(data):
+        if BLOCK - position % BLOCK < HEADER:  # the rest of a block is padding
+            position += BLOCK - position % BLOCK
+            continue
+        length = int.from_bytes(data[position + 4 : position + 6], "little")
+        kind = data[position + 6]  # 1 full, 2 first, 3 middle, 4 last
+        parts.append(data[position + HEADER : position + HEADER + length])
+        position += HEADER + length
+        if position > len(data):
+            return  # torn
+        if kind in (1, 4):
+            yield b"".join(parts)
+            parts = []
 
 
 def _kept_id(folder: Path, run_id: str, begins: bool) -> str:

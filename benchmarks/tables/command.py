@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.compose import compose
 from benchmarks.errors import UserError, suggest
 from benchmarks.paths import check_writable, outputs_dir
 from benchmarks.records import write_atomically
@@ -15,7 +16,7 @@ from benchmarks.tables.figures import write_figures
 from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
 from benchmarks.tables.metric_names import check_metrics
 from benchmarks.tables.plan import Plan, check_passed_on, default_jobs, make_plan
-from benchmarks.tables.planned import ENDED_WITHOUT, PlannedRun
+from benchmarks.tables.planned import ENDED_WITHOUT, PlannedRun, fingerprint_of
 from benchmarks.tables.pool import run_all
 from benchmarks.tables.render import rendered
 from benchmarks.tables.spec import TableSpec, load_spec
@@ -75,10 +76,28 @@ def run_table(
     figure = write_table(table, folder)
     samples_figure([(run.row.label, grid) for run, grid in sample_grids(plan)], figure)
     print(to_terminal(rendered(table)))
+    if "logger=wandb" in overrides:
+        _log_to_wandb(table, folder, figure, overrides)
     print(f"\n{folder / 'table.md'}, table.csv, table.tex, table.json, {figure.name}")
     for line in failed:
         print(f"dgmbench: {line}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence[str]) -> None:
+    from benchmarks.report.page import page_of
+    from benchmarks.report.wandb_logger import log_table
+
+    laid_out, name = rendered(table), table.plan.spec.name
+    write_atomically(folder / "report.html", page_of([table]))
+    files = [folder / "report.html", *sorted((folder / "figures").glob("*"))]
+    files += [samples] if samples.exists() else []
+    experiment = next(row.experiment for row in table.plan.spec.rows if row.experiment)
+    logger = compose([f"experiment={experiment}", *overrides]).cfg.logger
+    settings = {key: logger[key] for key in ("project", "entity", "mode")}
+    marks = {f"{c.protocol}:{fingerprint_of(c.protocol)[:12]}" for c in table.plan.spec.columns}
+    tags = [f"table:{name}", *sorted(marks)]
+    log_table(name, laid_out.header, laid_out.lines, files, folder / "logs", settings, tags)
 
 
 def _complete(

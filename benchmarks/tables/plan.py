@@ -211,6 +211,7 @@ def _training_runs(
         composed.cfg.weights,
         () if spec.selection == "none" else _snapshots(spec, composed.cfg, row.experiment),
         spec.selected_by,
+        table=spec.name,
     )
     stem = first.run_id.rsplit("-s", 1)[0]
     return [replace(first, seed=seed, run_id=f"{stem}-s{seed}") for seed in range(seeds)]

@@ -21,6 +21,7 @@ from datamodules.root import data_root
 __all__ = ["ENDED_WITHOUT", "Key", "PlannedRun", "fingerprint_of", "published_record_path"]
 
 ENDED_WITHOUT = ("failed", "diverged")  # a score
+LONGEST_TAG = 64  # that W&B takes
 Key = tuple[str, str, str]
 
 
@@ -43,6 +44,7 @@ class PlannedRun:
         values: What a search sets, by dotted key.
         phase: Of a search; None for a run whose score is shown.
         configuration: Its number in the phase.
+        table: Name of the table.
     """
 
     row: Row
@@ -58,6 +60,7 @@ class PlannedRun:
     values: tuple[tuple[str, Any], ...] = field(default=(), hash=False)
     phase: str | None = None
     configuration: int | None = None
+    table: str = ""
 
     @property
     def key(self) -> Key:
@@ -101,8 +104,17 @@ class PlannedRun:
             f"protocols=[{protocols}]",
             *([snapshots] if self.snapshots else []),
             *(f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in self.values),
+            *(self._wandb_names() if "logger=wandb" in overrides else []),
             *overrides,
         ]
+
+    def _wandb_names(self) -> list[str]:
+        """Group and tags of a run of a table; what the user gives comes after and wins."""
+        marks = [f"{p}:{fingerprint_of(p)[:12]}" for p in self.protocols]
+        seed = f"seed:{self.seed}" if self.phase is None else f"{self.phase}:{self.configuration}"
+        tags = [f"table:{self.table}", f"row:{self.row.label}", f"data:{self.dataset}", seed]
+        listed = ",".join(json.dumps(tag[:LONGEST_TAG]) for tag in [*tags, *marks])
+        return [f"logger.group={self.table}", f"logger.tags=[{listed}]"]
 
     def lacks(self) -> str | None:
         """Return what this run needs and this machine has not, with what mends it; or None."""

@@ -1,56 +1,15 @@
 """W&B offline, read back from its file: one run, images_seen as the x axis, across a restart."""
 
-import json
 import re
 
 import pytest
-from wandb.proto import wandb_internal_pb2
 
+from benchmarks.__main__ import main
 from benchmarks.report import wandb_logger
+from benchmarks.report.wandb_logger import log_table, read_offline
 from benchmarks.runs import Run
 from benchmarks.train import train
 from tests.benchmarks.test_resume import Killed, composed_run, kill_after
-
-
-def log_records(data, block=32 * 1024, header=7):
-    """Yield the records of a LevelDB log that begins with a header of 7 bytes."""
-    position, parts = header, []
-    while position + header <= len(data):
-        if block - position % block < header:  # the rest of a block is padding
-            position += block - position % block
-            continue
-        length = int.from_bytes(data[position + 4 : position + 6], "little")
-        kind = data[position + 6]  # 1 full, 2 first, 3 middle, 4 last
-        parts.append(data[position + header : position + header + length])
-        position += header + length
-        if kind in (1, 4):
-            yield b"".join(parts)
-            parts = []
-
-
-def read_back(folder):
-    """Return (run ids, history rows, summary, metrics defined) of all segments, in order."""
-    ids, rows, summary, defined = set(), [], {}, set()
-    for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        for data in log_records(path.read_bytes()):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(data)
-            kind = record.WhichOneof("record_type")
-            if kind == "run":
-                ids.add(record.run.run_id)
-            elif kind == "history":
-                items = record.history.item
-                rows.append(
-                    {(i.key or ".".join(i.nested_key)): json.loads(i.value_json) for i in items}
-                )
-            elif kind == "summary":
-                for i in record.summary.update:
-                    summary[i.key or ".".join(i.nested_key)] = json.loads(i.value_json)
-            elif kind == "metric":
-                defined.add(
-                    (record.metric.glob_name or record.metric.name, record.metric.step_metric)
-                )
-    return ids, rows, summary, defined
 
 
 @pytest.fixture
@@ -88,10 +47,11 @@ def test_a_run_killed_and_resumed_is_one_run(offline, monkeypatch):
     wandb.finish()
 
     run = Run.of(composed)
-    ids, rows, summary, defined = read_back(run.logs)
-    (wandb_id,) = ids
+    found = read_offline(run.logs)
+    rows, summary = found.rows, found.summary
+    (wandb_id,) = found.ids
     assert re.fullmatch(rf"{run.id}-[0-9a-f]{{6}}", wandb_id)
-    assert {("*", "images_seen"), ("images_seen", "")} <= defined
+    assert {("*", "images_seen"), ("images_seen", "")} <= found.metrics
     step = composed.cfg.model.batch_size
     seen = [r["images_seen"] for r in rows if "train/loss" in r]
     assert seen == [step * i for i in (1, 2, 3, 4, 5, 5, 6, 7)]  # the fifth was lost and redone
@@ -101,6 +61,40 @@ def test_a_run_killed_and_resumed_is_one_run(offline, monkeypatch):
     assert list(run.logs.glob("wandb/offline-run-*/files/media/images/*.png"))
     value = record.evaluations[0].metrics["bits_per_dim"]
     assert summary["bits_per_dim_test/bits_per_dim"] == pytest.approx(value)
+
+
+def test_a_table_is_a_run_of_its_own(offline, tmp_path, capsys):
+    (tmp_path / "scores.svg").write_text("<svg/>")
+    settings = {"project": "dgmbench", "entity": None, "mode": None}
+    for _ in range(2):  # a second time goes on under the same id
+        log_table(
+            "mini",
+            ["method", "bits"],
+            [["A", "1.0"]],
+            [tmp_path / "scores.svg"],
+            tmp_path / "logs",
+            settings,
+            ["table:mini"],
+        )
+    found = read_offline(tmp_path / "logs")
+    (wandb_id,) = found.ids
+    assert wandb_id.startswith("table-mini-")
+    assert (found.groups, found.tags, found.artifacts) == (
+        {"mini"},
+        {"table:mini"},
+        {"table-mini"},
+    )
+    (path,) = tmp_path.glob("logs/wandb/offline-run-*/files/media/table/*0*.json")
+    assert "A" in path.read_text()
+    assert main(["offline", str(tmp_path / "logs")]) == 0
+    shown = capsys.readouterr().out
+    assert wandb_id in shown
+    assert "group mini" in shown
+
+
+def test_nothing_offline_is_one_line(tmp_path, capsys):
+    assert main(["offline", str(tmp_path)]) == 2
+    assert "must hold the offline files of W&B" in capsys.readouterr().err
 
 
 def test_a_run_begun_anew_is_another_run_on_the_server(tmp_path):
