@@ -8,14 +8,16 @@ from pathlib import Path
 from benchmarks.errors import UserError, user_errors
 from benchmarks.paths import check_writable, results_dir
 from benchmarks.records import Record, better, read_record
-from benchmarks.tables.cells import join
+from benchmarks.tables.cells import Table, join
 from benchmarks.tables.command import sample_grids, write_table
 from benchmarks.tables.figure import samples_figure
+from benchmarks.tables.formats import to_markdown
 from benchmarks.tables.plan import Plan, make_plan
 from benchmarks.tables.planned import published_record_path
+from benchmarks.tables.render import rendered
 from benchmarks.tables.spec import load_spec
 
-__all__ = ["into_readme", "publish"]
+__all__ = ["in_short", "into_readme", "publish"]
 
 
 def publish(name: str, seeds: int | None = None, configurations: int | None = None) -> int:
@@ -39,8 +41,7 @@ def publish(name: str, seeds: int | None = None, configurations: int | None = No
     figure = write_table(join(plan, records), folder)
     samples_figure(_merge_grids(plan, folder / "grids"), figure)
     stale = _stale(plan, folder / "records")
-    markdown = (folder / "table.md").read_text()
-    shown = into_readme(name, markdown, Path("README.md"))
+    shown = into_readme(name, in_short(join(plan, records), folder), Path("README.md"))
     print(
         f"{added} records added or renewed, {len(records)} current, {len(stale)} stale: {folder}"
     )
@@ -96,6 +97,16 @@ def _stale(plan: Plan, folder: Path) -> list[Path]:
     """Return published records that the plan does not name (an earlier revision or config)."""
     current = {published_record_path(plan.spec.name, r).name for r in plan.all_runs}
     return sorted(p for p in folder.glob("*.json") if p.name not in current)
+
+
+def in_short(table: Table, folder: Path) -> str:
+    """Return the table as Markdown for the README: the notes that marks need, the others linked."""
+    laid_out = rendered(table)
+    kept = [n for n in laid_out.notes if n == table.plan.spec.note or n.startswith(("†", "*"))]
+    link = (
+        f"Protocols, statistics, sources and deviations: [{folder}/table.md]({folder}/table.md)."
+    )
+    return to_markdown(replace(laid_out, notes=(*kept, link)))
 
 
 def into_readme(name: str, markdown: str, readme: Path) -> bool:

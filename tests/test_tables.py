@@ -16,10 +16,12 @@ from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
 from benchmarks.tables import plan as plans
 from benchmarks.tables import spec as specs
-from benchmarks.tables.formats import to_csv, to_markdown, to_terminal
+from benchmarks.tables.cells import join
+from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
+from benchmarks.tables.metric_names import check_metrics
 from benchmarks.tables.plan import check_passed_on, make_plan
 from benchmarks.tables.planned import fingerprint_of
-from benchmarks.tables.render import render
+from benchmarks.tables.render import render, rendered
 from benchmarks.tables.spec import load_published, load_spec, table_names
 from benchmarks.train import train
 from lit_models.callbacks.checkpoints import find_snapshots
@@ -101,7 +103,8 @@ def test_every_specification_resolves(name):
     for column in spec.columns:
         assert column.dataset in names("datamodule")
         assert column.protocol in names("protocol")
-        assert any(plan.cell(row, column) for row in spec.rows)
+        of_ours = any(row.experiment or row.images for row in spec.rows)
+        assert of_ours == any(plan.cell(row, column) for row in spec.rows)
     sources = [c.published for c in spec.columns if c.published is not None]
     known = {key for p in sources for key in load_published()[p.source_id]["rows"]}
     assert all(r.published in known for r in spec.rows if r.published)
@@ -111,6 +114,17 @@ def test_every_specification_resolves(name):
     assert len({r.key for r in plan.runs}) == len(plan.runs)
     planned = {r.row for r in plan.runs}
     assert planned == {r for r in spec.rows if r.experiment or r.images}  # no row is empty
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_every_column_has_a_metric_of_its_protocol(name):
+    check_metrics(load_spec(name))
+
+
+def test_a_metric_that_a_protocol_has_not_is_one_line(mini):
+    (specs.FOLDER / "mini.yaml").write_text(MINI.replace("metric: bits_per_dim", "metric: bits"))
+    with pytest.raises(UserError, match="bits_per_dim_test has no metric 'bits'; did you mean"):
+        check_metrics(load_spec("mini"))
 
 
 def test_every_published_number_has_mark_and_spread():
@@ -494,3 +508,84 @@ def test_runs_whose_data_or_weights_are_absent_are_left_out(
     assert run.lacks().startswith(
         "weights inception-2015-12-05.pth are missing: dgmbench prefetch inception_2015"
     )
+
+
+def test_a_dry_run_prints_runs_and_cost(mini, capsys):
+    put(mini.runs[0])
+    assert main(["table", "mini", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "A digits s1: oord2016_pixelcnn_quick/digits/" in shown
+    assert "A digits s0" not in shown
+    assert "B digits s0: untrained_pixelcnn_quick" in shown
+    # 3 seconds for 640 images, so 469 for 100,000
+    assert "3 runs, 0.13 device-hours of training\n" in shown
+    assert "disk: " in shown
+    assert not mini.runs[1].run.folder.exists()
+
+
+def test_rows_and_columns_choose_runs(mini, capsys):
+    assert main(["table", "mini", "--dry-run", "--rows", "B", "--columns", "bits"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("untrained_pixelcnn_quick/digits/") == 2
+    assert "oord2016" not in shown
+    assert main(["table", "mini", "--dry-run", "--rows", "BB"]) == 2
+    assert "rows must be of table mini, got 'BB'" in capsys.readouterr().err
+    assert main(["table", "mini", "--retry", "lost"]) == 2
+    assert "retry must be of failed, diverged, got 'lost'" in capsys.readouterr().err
+
+
+def test_failed_runs_are_done_again_only_when_asked(mini, capsys):
+    for run in mini.runs:
+        put(run, status="failed" if run.row.label == "B" else "finished")
+    assert main(["table", "mini"]) == 1
+    assert "2 run(s) failed before (B digits s0" in capsys.readouterr().err
+    assert main(["table", "mini", "--retry", "failed", "--jobs", "2"]) == 0
+    assert "4.1" in capsys.readouterr().out
+
+
+def test_status_is_a_matrix_and_names_what_is_not_finished(mini, capsys):
+    put(mini.runs[0])
+    put(mini.runs[2], status="diverged")
+    put(mini.runs[3], status="failed")
+    assert main(["status", "mini"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^A +1/2 *$", shown, re.M)
+    assert re.search(r"^B +0/2, 1 failed, 1 diverged *$", shown, re.M)
+    assert re.search(r"^B digits s1 +failed: why$", shown, re.M)
+
+
+def test_prune_keeps_what_is_needed(mini, capsys):
+    record = put(mini.runs[0])
+    folder = mini.runs[0].run.checkpoints
+    folder.mkdir()
+    for name in ("64.ckpt", "128.ckpt", "snapshot-64.pt"):
+        (folder / name).write_bytes(b"x" * 1000)
+    assert main(["prune", "mini", "--dry-run"]) == 0
+    assert "1 file(s), 0.000 GB would be removed" in capsys.readouterr().out
+    assert (folder / "64.ckpt").exists()
+    with mini.runs[0].run.locked():  # a run at work keeps all
+        assert main(["prune", "mini"]) == 0
+    assert (folder / "64.ckpt").exists()
+    assert main(["prune", "mini"]) == 0
+    assert sorted(p.name for p in folder.iterdir()) == ["128.ckpt", "snapshot-64.pt"]
+    record.status = "interrupted"
+    record.write(mini.runs[0].run.record_path)
+    (folder / "64.ckpt").write_bytes(b"x")
+    assert main(["prune", "mini"]) == 0
+    assert (folder / "64.ckpt").exists()
+
+
+def test_latex_is_escaped_and_json_is_whole(mini):
+    put(mini.runs[0], 1.0, deviations=["50 % of_it & more"])
+    put(mini.runs[1], 2.0)
+    table = join(mini, mini.records(False))
+    text = to_latex(rendered(table))
+    assert r"Mini | table" in text
+    assert r"bits $\downarrow$" in text
+    assert r"1.50 $\pm$ 0.71" in text
+    assert all(line.startswith("%") for line in text.splitlines() if "of_it" in line)
+    values = json.loads(to_json(table))
+    (cell,) = [c for c in values["cells"] if c["row"] == "A"]
+    assert cell["by_seed"] == {"0": 1.0, "1": 2.0}
+    assert cell["interval"][0] < 1.5 < cell["interval"][1]
+    assert values["costs"]["A"]["device_hours"] == pytest.approx(3 / 3600)

@@ -10,7 +10,7 @@ from benchmarks.errors import UserError, suggest
 from benchmarks.paths import check_writable, outputs_dir
 from benchmarks.records import write_atomically
 from benchmarks.tables.cells import Table, join
-from benchmarks.tables.estimate import describe_work, measured_rates
+from benchmarks.tables.estimate import describe_work, known_rates
 from benchmarks.tables.figure import newest_grid, samples_figure
 from benchmarks.tables.figures import write_figures
 from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
@@ -122,8 +122,8 @@ def _complete(
             if r.label not in tried and not r.is_done(records.get(r.key), choice.retry)
         ]
         if dry_run:
-            known = {**plan.records(True), **records}
-            print("\n".join(describe_work(missing, plan.all_runs, known)))
+            rates = known_rates(missing, {**plan.records(True), **records})
+            print("\n".join(describe_work(missing, plan.all_runs, rates)))
             return plan, []
         if not missing:
             break
@@ -136,7 +136,7 @@ def _complete(
             told.add(line)
         tried |= {r.label for r in missing}
         ready = [r for r in missing if lacks[r] is None]
-        rates = measured_rates(plan.records(True).values())
+        rates = known_rates(ready, plan.records(True))
         failed += run_all(ready, overrides, jobs or default_jobs(plan.spec, overrides), rates)
     left = [r for r in chosen if (x := records.get(r.key)) and x.status == "failed"]
     before = [r for r in left if r.label not in tried]

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.records import Record
+from benchmarks.paths import results_dir
+from benchmarks.records import Record, read_record
 from benchmarks.tables.planned import Key, PlannedRun
 
-__all__ = ["Rates", "describe_work", "measured_rates"]
+__all__ = ["Rates", "describe_work", "known_rates", "measured_rates"]
 
+FEW = 3  # records that a rate is taken from
 Rates = Mapping[tuple[str, str], float]  # device-seconds per image, by experiment and data set
 
 
@@ -26,14 +28,32 @@ def measured_rates(records: Iterable[Record]) -> dict[tuple[str, str], float]:
     }
 
 
+def known_rates(
+    runs: Iterable[PlannedRun], records: Mapping[Key, Record]
+) -> dict[tuple[str, str], float]:
+    """Return the rates of the records, and of other tables' published ones where they have none."""
+    found = measured_rates(records.values())
+    for kind in {(run.experiment, run.dataset) for run in runs} - found.keys():
+        paths = results_dir().glob(f"*/records/{kind[0]}-{kind[1]}-*.json")
+        others = [r for path in sorted(paths)[:FEW] if (r := _readable(path)) is not None]
+        found |= measured_rates(others)
+    return found
+
+
+def _readable(path: Path) -> Record | None:
+    try:
+        return read_record(path)
+    except ValueError:
+        return None
+
+
 def describe_work(
-    missing: Sequence[PlannedRun], everyone: Sequence[PlannedRun], records: Mapping[Key, Record]
+    missing: Sequence[PlannedRun], everyone: Sequence[PlannedRun], rates: Rates
 ) -> list[str]:
     """Return lines that name the missing runs, their device-hours and their disk space.
 
     Evaluation is not counted: it depends on the protocol, and on what else is at work.
     """
-    rates = measured_rates(records.values())
     sizes = _sizes(everyone)
     lines, seconds, size = [], 0.0, 0.0
     unknown, unsized = 0, 0
