@@ -100,7 +100,7 @@ def _stale(plan: Plan, folder: Path) -> list[Path]:
 
 
 def in_short(table: Table, folder: Path) -> str:
-    """Return the table as Markdown for the README: the notes that marks need, the others linked."""
+    """Return the table as Markdown for the README: notes that marks need, the others linked."""
     laid_out = rendered(table)
     kept = [n for n in laid_out.notes if n == table.plan.spec.note or n.startswith(("†", "*"))]
     link = (

@@ -31,7 +31,7 @@ def measured_rates(records: Iterable[Record]) -> dict[tuple[str, str], float]:
 def known_rates(
     runs: Iterable[PlannedRun], records: Mapping[Key, Record]
 ) -> dict[tuple[str, str], float]:
-    """Return the rates of the records, and of other tables' published ones where they have none."""
+    """Return the rates of the records, else of other tables' published ones."""
     found = measured_rates(records.values())
     for kind in {(run.experiment, run.dataset) for run in runs} - found.keys():
         paths = results_dir().glob(f"*/records/{kind[0]}-{kind[1]}-*.json")
