@@ -2,11 +2,21 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.errors import UserError
 
-__all__ = ["CONFIGS", "ROOT", "cache_dir", "check_writable", "outputs_dir", "results_dir"]
+__all__ = [
+    "CONFIGS",
+    "ROOT",
+    "cache_dir",
+    "check_writable",
+    "outputs_dir",
+    "results_dir",
+    "working_in",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -15,6 +25,20 @@ CONFIGS = ROOT / "configs"
 def outputs_dir() -> Path:
     """Return the working space: $DGMBENCH_OUTPUTS, else `outputs` here."""
     return Path(os.environ.get("DGMBENCH_OUTPUTS", "outputs")).expanduser()
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Take another folder for outputs for a while, in this process and those it starts."""
+    before = os.environ.get("DGMBENCH_OUTPUTS")
+    os.environ["DGMBENCH_OUTPUTS"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["DGMBENCH_OUTPUTS"]
+        else:
+            os.environ["DGMBENCH_OUTPUTS"] = before
 
 
 def results_dir() -> Path:

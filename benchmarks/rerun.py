@@ -1,10 +1,8 @@
 """`dgmbench gate` and `dgmbench reproduce`: runs done again, and compared with their records."""
 
 import math
-import os
 import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import ROUNDING, changes, line_of, records_of
@@ -12,7 +10,7 @@ from benchmarks.compose import compose
 from benchmarks.environment import code_state
 from benchmarks.errors import UserError
 from benchmarks.identity import run_id
-from benchmarks.paths import outputs_dir, results_dir
+from benchmarks.paths import outputs_dir, results_dir, working_in
 from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.tables.cells import Records, join
@@ -49,7 +47,7 @@ def reproduce(path: str) -> int:
             f"{path} must be of today's config of {old.experiment}: its id is {old.run_id}, "
             f"today's {run_id(composed.cfg)} (its commit is {old.code.get('git_commit')})"
         )
-    with _outputs(outputs_dir() / "reproduced"):
+    with working_in(outputs_dir() / "reproduced"):
         before = Run.of(composed).record()
         if before is not None and before.status != "interrupted":
             shutil.rmtree(Run.of(composed).folder)  # by an earlier call; perhaps of other code
@@ -80,23 +78,6 @@ def _conditions(old: Record, new: Record) -> Iterator[tuple[str, Any, Any]]:
             yield name, old.versions.get(name), new.versions.get(name)
 
 
-class _outputs:  # noqa: N801
-    """Another working space for a while, in this process and its children."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        self.before = os.environ.get("DGMBENCH_OUTPUTS")
-        os.environ["DGMBENCH_OUTPUTS"] = str(self.folder)
-
-    def __exit__(self, *args: object) -> None:
-        if self.before is None:
-            del os.environ["DGMBENCH_OUTPUTS"]
-        else:
-            os.environ["DGMBENCH_OUTPUTS"] = self.before
-
-
 def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     """Run a table again and compare it with its published records.
 
@@ -119,7 +100,7 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     folder = outputs_dir() / "gate" / str(state.get("git_commit") or "unknown")[:12]
     if state.get("dirty") is not False and folder.exists():
         shutil.rmtree(folder)  # the tree may have changed since
-    with _outputs(folder):
+    with working_in(folder):
         code = run_table(table, [], jobs, Choice(seeds=seeds, rows=rows))
         fresh = make_plan(spec, seeds).records(published=False)
     verdicts = list(_gate_lines(plan, published, fresh, rows))

@@ -1,6 +1,7 @@
 """`dgmbench status`: what the runs of the working space, or of one table, are doing."""
 
 import json
+from collections.abc import Sequence
 from functools import cache
 
 from benchmarks.compose import compose
@@ -27,9 +28,10 @@ def print_status(table: str | None, seeds: int | None = None) -> int:
             print(_line("/".join(folder.parts[-3:]), Run(folder)))
         return 0
     plan = make_plan(load_spec(table), seeds)
-    records = _readable(plan)
+    records = _readable(plan.all_runs)
+    first = {run.key for run in plan.all_runs}
     plan = plan.with_best({k: r for k, r in records.items() if isinstance(r, Record)})
-    records = _readable(plan)
+    records |= _readable([run for run in plan.all_runs if run.key not in first])
     print("\n".join(_matrix(plan, records)))
     for planned in plan.all_runs:
         found = records.get(planned.key)
@@ -39,10 +41,10 @@ def print_status(table: str | None, seeds: int | None = None) -> int:
     return 0
 
 
-def _readable(plan: Plan) -> dict[Key, Record | str]:
+def _readable(runs: Sequence[PlannedRun]) -> dict[Key, Record | str]:
     """Return the records there are, or what is wrong with them."""
     found: dict[Key, Record | str] = {}
-    for planned in plan.all_runs:
+    for planned in runs:
         try:
             record = read_record(planned.run.record_path)
         except ValueError as error:

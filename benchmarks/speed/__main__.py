@@ -13,6 +13,7 @@ from benchmarks.speed.libraries import batches, extractor, frechet
 from benchmarks.speed.likelihoods import likelihoods
 from benchmarks.speed.panel import growth, panel, panel_memory
 from benchmarks.speed.survival import survival
+from benchmarks.speed.tables import tables
 from benchmarks.speed.training import Side, training
 from benchmarks.train import quiet
 
@@ -41,7 +42,7 @@ def main() -> None:
         rates = f"{a:,.4g} against {b:,.4g} {case.unit}"
         print(f"{case.label}: {rates}, ratio {ratio:.2f} ({case.goal}; {case.rounds} rounds)")
     print(panel_memory())
-    for line in chain(survival(), likelihoods(), panel(), growth()):
+    for line in chain(tables(), survival(), likelihoods(), panel(), growth()):
         print(line, flush=True)
 
 
