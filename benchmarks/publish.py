@@ -29,6 +29,7 @@ def publish(name: str, seeds: int | None = None, configurations: int | None = No
         configurations: Of each phase of its search; None for the specification's.
     """
     spec = load_spec(name)
+    name = spec.name
     plan = make_plan(spec, seeds, configurations)
     folder = results_dir() / name
     check_writable(folder)

@@ -66,7 +66,7 @@ def run_table(
         raise UserError(f"jobs must be >= 1, got {jobs}")
     _check_choice(spec, choice)
     plan = make_plan(spec, choice.seeds, choice.configurations)
-    folder = outputs_dir() / "tables" / name
+    folder = outputs_dir() / "tables" / spec.name
     if not dry_run:
         check_writable(folder)
     plan, failed = _complete(plan, overrides, jobs, choice, dry_run)

@@ -187,13 +187,21 @@ def table_names() -> list[str]:
 def load_spec(name: str) -> TableSpec:
     """Read and check a specification.
 
+    Args:
+        name: Of a table, or the path of a file of your own that ends in .yaml; its stem is its
+            name.
+
     Raises:
         UserError: if it does not exist or has a wrong or missing key.
     """
-    if name not in table_names():
+    path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
+    if not path.is_file() or path.stem == PUBLISHED:
         raise UserError(f"table {name!r} does not exist{suggest(name, table_names())}")
+    name = path.stem
     try:
-        values: Any = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{name}.yaml"), resolve=True)
+        values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        if not isinstance(values, dict):
+            raise ValueError("a specification must map keys to values")
         columns = tuple(_column(c) for c in values.pop("columns"))
         rows = tuple(_build(Row, r) for r in values.pop("rows"))
         if values.get("search") is not None:
