@@ -29,7 +29,7 @@ STOPPABLE = (
     "gate",
     "reproduce",
 )  # these look for signals
-LISTS = ("methods", "losses", "datasets", "experiments", "tables", "protocols")
+LISTS = ("methods", "losses", "datasets", "searches", "experiments", "tables", "protocols")
 
 
 def train(arguments: argparse.Namespace) -> int:

@@ -63,6 +63,7 @@ KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "methods": _methods,
     "losses": _losses,
     "datasets": _group("datamodule"),
+    "searches": _group("search"),
     "experiments": _experiments,
     "tables": _tables,
     "protocols": _group("protocol"),
