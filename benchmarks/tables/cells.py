@@ -67,13 +67,15 @@ class SearchResult:
         scores: Of the ended configurations, in order; None: failed.
         total: Number of configurations.
         best: The best run, once all have ended; None before, or where all failed.
-        curve: Best score against the number of configurations.
+        curve: Best score against the number of configurations, drawn without replacement.
+        biased: The same with replacement; empty unless the table asks for it.
     """
 
     scores: tuple[float | None, ...]
     total: int
     best: PlannedRun | None
     curve: tuple[BudgetPoint, ...]
+    biased: tuple[BudgetPoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -235,4 +237,6 @@ def _search_result(plan: Plan, searched: Sequence[PlannedRun], records: Records)
     best = best_of(plan.spec, searched, records)
     finite = [s for s in scores if s is not None and math.isfinite(s)]
     curve = budget_curve(scores, better) if finite else []
-    return SearchResult(tuple(scores), len(searched), best, tuple(curve))
+    asked = plan.spec.search is not None and plan.spec.search.biased_curve
+    biased = budget_curve(scores, better, replacement=True) if finite and asked else []
+    return SearchResult(tuple(scores), len(searched), best, tuple(curve), tuple(biased))

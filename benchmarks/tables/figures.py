@@ -129,6 +129,10 @@ def _search(table: Table) -> Any:
             alpha=0.5,
             linewidth=0,
         )
+        if found.biased:
+            ks, medians = [p.k for p in found.biased], [p.median for p in found.biased]
+            axis.plot(ks, medians, "--", color="gray", label="with replacement: biased upwards")
+            axis.legend(fontsize=7, frameon=False)
         axis.set_xticks([p.k for p in found.curve])
         axis.set_xlabel(f"configurations of {found.total}, drawn without replacement")
         axis.set_ylabel("best score")

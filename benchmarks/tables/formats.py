@@ -116,6 +116,7 @@ def to_json(table: Table) -> str:
             "total": found.total,
             "best": None if found.best is None else dict(found.best.values),
             "curve": [asdict(point) for point in found.curve],
+            "curve_with_replacement": [asdict(point) for point in found.biased],
         }
         for (row, dataset), found in table.searches.items()
     ]

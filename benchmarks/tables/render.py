@@ -1,6 +1,6 @@
 """From numbers to rows of text, with the notes that belong below."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.errors import UserError
@@ -10,6 +10,7 @@ from benchmarks.tables.cells import Cell, Records, SearchResult, Table, evaluati
 from benchmarks.tables.comparison import Comparison, Comparisons
 from benchmarks.tables.plan import Plan
 from benchmarks.tables.planned import fingerprint_of
+from benchmarks.tables.search_curve import BudgetPoint
 from benchmarks.tables.spec import Column, Row, load_published
 
 __all__ = ["Rendered", "render"]
@@ -175,13 +176,19 @@ def _search_note(label: str, dataset: str, found: SearchResult) -> str:
     values = ", ".join(f"{key}={value}" for key, value in found.best.values) or "its own values"
     text += f"; best is {found.best.phase} {found.best.configuration} ({values})"
     if found.curve:
-        points = "; ".join(
-            f"{p.k}: {p.median:.4g} ({p.lower:.4g}–{p.upper:.4g})"
-            + (f", all fail with probability {p.all_failed:.2g}" if p.all_failed else "")
-            for p in found.curve
-        )
-        text += f"; median (quartiles) of the best of k drawn without replacement: {points}"
+        text += "; median (quartiles) of the best of k drawn without replacement: "
+        text += _points(found.curve)
+    if found.biased:
+        text += "; with replacement, which is biased upwards: " + _points(found.biased)
     return text + "."
+
+
+def _points(curve: Sequence[BudgetPoint]) -> str:
+    return "; ".join(
+        f"{p.k}: {p.median:.4g} ({p.lower:.4g}–{p.upper:.4g})"
+        + (f", all fail with probability {p.all_failed:.2g}" if p.all_failed else "")
+        for p in curve
+    )
 
 
 def _comparison_note(column: Column, found: Comparisons) -> str:

@@ -115,11 +115,13 @@ class Search:
         seed: Of the configurations drawn.
         selected_by: Protocol whose score under the metric of a data set's first column chooses;
             None for that column itself, test images and all, as papers do.
+        biased_curve: Also draw the curve with replacement, as published ones often are.
     """
 
     phases: Mapping[str, int]
     seed: int
     selected_by: str | None = None
+    biased_curve: bool = False
 
     def __post_init__(self) -> None:
         for phase, count in self.phases.items():

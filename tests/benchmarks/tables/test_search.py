@@ -105,6 +105,18 @@ def test_the_best_configuration_is_repeated_once_all_have_ended(outputs):
     assert '"scores": [\n    5.0,' in to_json(table)
 
 
+def test_the_biased_curve_is_drawn_only_if_asked_and_named(outputs):
+    spec = dataclasses.replace(SPEC, search=Search({"wide": 4}, 0, biased_curve=True))
+    plan = make_plan(spec)
+    for run, value in zip(plan.searched, (5.0, 3.0, 4.0, 6.0), strict=True):
+        put(run, value)
+    (found,) = join(plan, plan.records(False)).searches.values()
+    assert found.biased[1].median > found.curve[1].median
+    notes = " ".join(render(plan, plan.records(False)).notes)
+    assert "with replacement, which is biased upwards: 1: " in notes
+    assert "biased" not in " ".join(render(make_plan(SPEC), plan.records(False)).notes)
+
+
 def test_a_search_that_failed_throughout_has_no_best(outputs):
     plan = make_plan(SPEC)
     for run in plan.searched:
