@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.errors import UserError, user_errors
 from benchmarks.records import Evaluation, Record, read_record
 from benchmarks.tables.plan import make_plan
+from benchmarks.tables.scale import published_scale
 from benchmarks.tables.spec import load_spec, table_names
 from benchmarks.tables.statistics import Interval, t_interval
 
@@ -54,6 +55,10 @@ def compare(first: str, second: str) -> int:
     """Print what differs between two records, runs, tables or folders of them: B minus A."""
     a, b = records_of(first), records_of(second)
     found = list(changes(a, b))
+    for side, records in ((first, a), (second, b)):
+        ended = sum(r.status != "finished" for r in records)
+        if ended:
+            print(f"{side}: {ended} of {len(records)} runs without result are left out")
     if not found:
         raise UserError(f"{first} and {second} have no metric of one data set in common")
     for change in found:
@@ -80,8 +85,10 @@ def records_of(what: str) -> list[Record]:
             paths = sorted([*path.rglob("record.json"), *path.rglob("records/*.json")])
             paths = paths or sorted(path.glob("*.json"))
         elif what in table_names():
-            plan = make_plan(load_spec(what))
-            return _some(list(plan.records(published=True).values()), what)
+            plan = make_plan(load_spec(what), *published_scale(what))
+            plan = plan.with_best(plan.records(published=True))
+            found = plan.records(published=True)
+            return _some([found[r.key] for r in plan.runs if r.key in found], what)
         else:
             raise UserError(
                 f"{what} must be a record, a run's folder, a folder of records or a table "
@@ -102,7 +109,8 @@ def changes(a: Sequence[Record], b: Sequence[Record]) -> Iterator[Change]:
     Two single records may be of different experiments: then all they share is the data set.
     """
     alone = len(a) == len(b) == 1
-    one, other = _by_kind(a, alone), _by_kind(b, alone)
+    apart = any(len(stems) > 1 for side in (a, b) for stems in _stems(side).values())
+    one, other = _by_kind(a, alone, apart), _by_kind(b, alone, apart)
     for label in sorted(one.keys() & other.keys()):
         mine, theirs = one[label], other[label]
         for key in sorted(mine.keys() & theirs.keys()):
@@ -119,12 +127,24 @@ def changes(a: Sequence[Record], b: Sequence[Record]) -> Iterator[Change]:
             )
 
 
+def _stems(records: Sequence[Record]) -> dict[tuple[str, str], set[str]]:
+    """Return the configurations and revisions of each experiment on a data set."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for record in records:
+        stem = record.run_id.rsplit("-s", 1)[0]
+        found.setdefault((record.experiment, record.dataset), set()).add(stem)
+    return found
+
+
 def _by_kind(
-    records: Sequence[Record], alone: bool
+    records: Sequence[Record], alone: bool, apart: bool
 ) -> dict[str, dict[Measured, dict[int, float]]]:
+    """Return values by label, what was measured, and seed; several configurations stay apart."""
     found: dict[str, dict[Measured, dict[int, float]]] = {}
     for record in records:
         label = record.dataset if alone else f"{record.experiment} on {record.dataset}"
+        if apart and not alone:
+            label += f" ({record.run_id.rsplit('-s', 1)[0]})"
         seed = 0 if alone else record.seed
         for evaluation in record.evaluations:
             for key, value in _values(evaluation):

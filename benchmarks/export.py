@@ -25,11 +25,15 @@ CITATION = """cff-version: 1.2.0
 message: Please cite the paper of the method, and the suite that trained this model.
 title: {title}
 type: dataset
+authors:
+  - name: dgmbench
 abstract: >-
   {abstract}
 references:
   - type: article
     title: {paper}
+    authors:
+      - name: see the title
 """
 
 

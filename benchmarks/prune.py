@@ -14,7 +14,8 @@ __all__ = ["prunable", "prune"]
 def prune(table: str, seeds: int | None = None, dry_run: bool = False) -> int:
     """Remove, of runs that are scored, all checkpoints but the last, and what no column shows.
 
-    Of a search that has ended, the checkpoints of every configuration but the best go, too.
+    Of a search that has ended, the checkpoints of every drawn configuration but the best go, too;
+    the experiment's own values stay, since other tables show them.
     Records, logs and pictures stay, and so does all of a run that is not done or in use.
 
     Args:
@@ -47,7 +48,7 @@ def prunable(plan: Plan) -> Iterator[Path]:
         folder = run.run.checkpoints
         checkpoints = sorted(folder.glob("[0-9]*.ckpt"), key=lambda p: int(p.stem))
         snapshots = [p for p in folder.glob("snapshot-*.pt") if p.stem != "snapshot-best"]
-        if run.key not in shown and _search_has_ended(plan, run):
+        if run.key not in shown and run.values and _search_has_ended(plan, run):
             yield from [*checkpoints, *snapshots]
             continue
         yield from checkpoints[:-1]

@@ -15,6 +15,7 @@ from benchmarks.tables.formats import to_markdown
 from benchmarks.tables.plan import Plan, make_plan
 from benchmarks.tables.planned import published_record_path
 from benchmarks.tables.render import rendered
+from benchmarks.tables.scale import keep_scale, published_scale
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["in_short", "into_readme", "publish"]
@@ -25,11 +26,14 @@ def publish(name: str, seeds: int | None = None, configurations: int | None = No
 
     Args:
         name: Of the table.
-        seeds: Number of seeds; None for the specification's.
-        configurations: Of each phase of its search; None for the specification's.
+        seeds: Number of seeds; None for those it was published with, or the specification's.
+        configurations: Of each phase of its search; None likewise.
     """
     spec = load_spec(name)
     name = spec.name
+    before = published_scale(name)
+    seeds = before[0] if seeds is None else seeds
+    configurations = before[1] if configurations is None else configurations
     plan = make_plan(spec, seeds, configurations)
     folder = results_dir() / name
     check_writable(folder)
@@ -39,6 +43,7 @@ def publish(name: str, seeds: int | None = None, configurations: int | None = No
     if not records:
         raise UserError(f"table {name} has no ended run to publish; run: dgmbench table {name}")
     plan = plan.with_best(records)
+    keep_scale(name, seeds, configurations)
     figure = write_table(join(plan, records), folder)
     samples_figure(_merge_grids(plan, folder / "grids"), figure)
     stale = _stale(plan, folder / "records")
@@ -95,9 +100,10 @@ def _merge_grids(plan: Plan, folder: Path) -> list[tuple[str, Path]]:
 
 
 def _stale(plan: Plan, folder: Path) -> list[Path]:
-    """Return published records that the plan does not name (an earlier revision or config)."""
-    current = {published_record_path(plan.spec.name, r).name for r in plan.all_runs}
-    return sorted(p for p in folder.glob("*.json") if p.name not in current)
+    """Return published records of other configs or revisions than the plan's; of any seed."""
+    names = (published_record_path(plan.spec.name, r).stem for r in plan.all_runs)
+    current = {name.rsplit("-s", 1)[0] for name in names}
+    return sorted(p for p in folder.glob("*.json") if p.stem.rsplit("-s", 1)[0] not in current)
 
 
 def in_short(table: Table, folder: Path) -> str:

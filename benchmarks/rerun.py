@@ -15,6 +15,7 @@ from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.tables.cells import Records, join
 from benchmarks.tables.plan import Plan, make_plan
+from benchmarks.tables.scale import published_scale
 from benchmarks.tables.spec import load_spec
 from benchmarks.tables.statistics import quantile_of_t
 
@@ -38,7 +39,7 @@ def reproduce(path: str) -> int:
     (old,) = _one(records_of(path), path)
     if old.experiment == "images":
         raise UserError(f"{path} must be the record of a training run, got one of images")
-    overrides = [o for o in old.overrides if o.split("=")[0].lstrip("+") not in NOT_REPEATED]
+    overrides = [o for o in old.overrides if _key(o) not in NOT_REPEATED]
     given = [f"experiment={old.experiment}", f"datamodule={old.dataset}", f"seed={old.seed}"]
     protocols = ",".join(dict.fromkeys(e.protocol for e in old.evaluations))
     composed = compose([*given, *overrides, f"protocols=[{protocols}]"])
@@ -56,11 +57,30 @@ def reproduce(path: str) -> int:
     found = list(changes([old], [new]))
     for change in found:
         print(line_of(change))
+    lost = sorted(_measured(old) ^ _measured(new))
+    for name in lost:
+        print(f"{name}: on one side only")
     agrees = new.status == old.status and all(change.is_nothing for change in found)
+    agrees &= not lost and (bool(found) or old.status != "finished")
     for name, before, now in _conditions(old, new):
         print(f"{name}: {before} before, {now} now")
     print("reproduced" if agrees else "not reproduced: see the differences above")
     return 0 if agrees else 1
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=")[0].split(".")[0]
+
+
+def _measured(record: Record) -> set[str]:
+    """Return names of all finite scores of the last checkpoint."""
+    return {
+        f"{e.protocol} ({e.fingerprint[:12]}) [{e.weights}] {name}"
+        for e in record.evaluations
+        if e.checkpoint == "last"
+        for name, value in e.metrics.items()
+        if value is not None
+    }
 
 
 def _one(records: list[Record], what: str) -> list[Record]:
@@ -92,7 +112,9 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     from benchmarks.tables.command import Choice, run_table
 
     spec = load_spec(table)
-    plan = make_plan(spec)
+    if spec.search is not None:
+        raise UserError(f"table {table} must have no search to be a gate: it would run it again")
+    plan = make_plan(spec, *published_scale(table))
     published = plan.records(published=True, outputs=False)
     if not published:
         raise UserError(f"table {table} must have published records in {results_dir() / table}")
@@ -106,49 +128,43 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     verdicts = list(_gate_lines(plan, published, fresh, rows))
     for _, line in verdicts:
         print(line)
-    worse = sum(regressed for regressed, _ in verdicts)
-    print(f"gate: {len(verdicts)} scores compared, {worse} regressed")
-    return 1 if worse or code else 0
+    bad = sum(is_bad for is_bad, _ in verdicts)
+    print(f"gate: {len(verdicts)} scores, {bad} regressed or not compared")
+    return 1 if bad or code or not verdicts else 0
 
 
 def _gate_lines(
     plan: Plan, published: Records, fresh: Records, rows: Sequence[str]
 ) -> Iterator[tuple[bool, str]]:
-    """Yield whether it regressed and a line, for every score that there is before and now."""
+    """Yield whether it regressed, or cannot be compared, and a line, for every published score."""
     spec = plan.spec
-    old = join(plan, published)
-    new = join(plan, fresh)
+    old, new = join(plan, published), join(plan, fresh)
     chosen = [
         (row, column)
         for row in spec.rows
         for column in spec.columns
         if row.experiment is not None
         and (not rows or {row.label, row.experiment} & set(rows))
-        and (cell := new.cells.get((row.label, column.label))) is not None
-        and cell.by_seed
-        and old.cells[row.label, column.label].statistics.n > 1
+        and (cell := old.cells.get((row.label, column.label))) is not None
+        and cell.statistics.n
     ]
     for row, column in chosen:
         before = old.cells[row.label, column.label].statistics
         now = new.cells[row.label, column.label].statistics
+        where, was = f"{row.label}, {column.label}", before.text(column.digits)
         if now.mean is None:
-            yield (
-                True,
-                f"{row.label}, {column.label}: failed now, {before.text(column.digits)} before",
-            )
+            yield True, f"{where}: no score now, {was} before"
             continue
-        assert before.mean is not None
-        assert before.std is not None
+        if before.mean is None or before.std is None:
+            yield True, f"{where}: {was} before (n = {before.n}), whose noise is not known"
+            continue
         level = 1 - 2 * FAMILY_LEVEL / len(chosen)  # one side
         half = quantile_of_t(level, before.n - 1) * before.std
         half *= math.sqrt(1 / now.n + 1 / before.n)
         sign = 1 if column.better == "lower" else -1
         regressed = sign * (now.mean - before.mean) > max(half, ROUNDING * abs(before.mean))
-        was, now_is = before.text(column.digits), now.text(column.digits)
         yield (
             regressed,
-            (
-                f"{row.label}, {column.label}: {was} before (n = {before.n}), {now_is} now "
-                f"(n = {now.n}), allowed {half:.3g} worse{': REGRESSED' if regressed else ''}"
-            ),
+            f"{where}: {was} before (n = {before.n}), {now.text(column.digits)} now "
+            f"(n = {now.n}), allowed {half:.3g} worse{': REGRESSED' if regressed else ''}",
         )

@@ -159,7 +159,7 @@ def test_a_diverged_run_keeps_its_row_with_its_reason(mini):
     put(b0, status="diverged")
     put(b1, status="diverged")
     found = cells(mini)
-    assert found["A"][:3] == ("1.00", "1", "1")
+    assert found["A"][:3] == ("1.00 (1 failed)", "1", "1")
     assert found["B"][:3] == ("failed", "0", "2")
     notes = render(mini, mini.records(False)).notes
     assert "A digits s1: diverged: why." in notes
@@ -589,4 +589,70 @@ def test_latex_is_escaped_and_json_is_whole(mini):
     (cell,) = [c for c in values["cells"] if c["row"] == "A"]
     assert cell["by_seed"] == {"0": 1.0, "1": 2.0}
     assert cell["interval"][0] < 1.5 < cell["interval"][1]
-    assert values["costs"]["A"]["device_hours"] == pytest.approx(3 / 3600)
+    (cost,) = values["costs"]
+    assert (cost["row"], cost["dataset"]) == ("A", "digits")
+    assert cost["device_hours"] == pytest.approx(3 / 3600)
+
+
+def test_a_failed_run_that_was_scored_is_a_failure(mini):
+    record = put(mini.runs[0], 1.0)
+    record.status, record.reason = "failed", "the second protocol"
+    record.write(mini.runs[0].run.record_path)
+    assert cells(mini)["A"][:3] == ("failed", "0", "1")
+
+
+def test_cells_of_fewer_runs_than_their_row_say_so(mini):
+    other = dataclasses.replace(mini.spec.columns[0], label="other", protocol="nll_test_k100")
+    plan = make_plan(dataclasses.replace(mini.spec, columns=(*mini.spec.columns, other)), 2)
+    put(plan.runs[0], 1.0)
+    record = put(plan.runs[1], 2.0)
+    more = dataclasses.replace(
+        record.evaluations[0],
+        protocol="nll_test_k100",
+        fingerprint=fingerprint_of("nll_test_k100"),
+    )
+    record.add(more)
+    record.write(plan.runs[1].run.record_path)
+    assert cells(plan)["A"][:4] == ("1.50 ± 0.71", "2.00 (n = 1)", "1–2", "0")
+
+
+def test_a_diverged_run_is_done_again_when_asked(mini, capsys):
+    for run in mini.runs:
+        put(run, status="diverged" if run.key == mini.runs[2].key else "finished")
+    assert main(["table", "mini"]) == 0
+    capsys.readouterr()
+    assert main(["table", "mini", "--retry", "diverged", "--jobs", "1"]) == 0
+    assert mini.runs[2].run.record().status == "finished"
+    assert (mini.runs[2].run.folder / "record.diverged.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MINI.replace("digits: 2", "digits: two"), "digits must be an integer in 0 .. 9"),
+        (MINI.replace("label: C", "label: 3"), "label must be a text, got 3"),
+        (MINI.replace("    digits: 2", "    digits: 2\n    published: {source_id: x, column: y}"),
+         "source_id 'x' does not exist"),
+        (MINI + "search: {phases: [3], seed: 0}", "phases must map names to numbers"),
+        (MINI + "search: {phases: {wide: 3}, seed: abc}", "seed must be an integer >= 0, got abc"),
+        (MINI.replace("seeds: 2", "seeds: [2"), "table own: while parsing"),
+        ("- 1", "must map keys to values"),
+        ("title: x", "columns must be given"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_specification_of_ones_own(mini, tmp_path, text, message, capsys):
+    (tmp_path / "own.yaml").write_text(text)
+    assert main(["table", str(tmp_path / "own.yaml")]) == 2
+    shown = capsys.readouterr().err
+    assert re.search(message, shown)
+    assert "Traceback" not in shown
+
+
+def test_the_scale_of_a_published_table_is_kept(mini, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for run in make_plan(load_spec("mini"), 3).runs:
+        put(run)
+    publish("mini", seeds=3)
+    publish("mini")  # as before
+    assert len(list((tmp_path / "results/mini/records").glob("*.json"))) == 6
+    assert "| 3 | 0 |" in (tmp_path / "results/mini/table.md").read_text()

@@ -6,6 +6,8 @@ import io
 import json
 import math
 import re
+import shlex
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,13 @@ from benchmarks import __version__
 from benchmarks.paths import outputs_dir, results_dir
 from benchmarks.records import Record, bound_sign, write_atomically
 from benchmarks.tables.cells import Table, join
-from benchmarks.tables.command import write_table
 from benchmarks.tables.figure import newest_grid
+from benchmarks.tables.figures import write_figures
+from benchmarks.tables.formats import legend
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.planned import PlannedRun, fingerprint_of
 from benchmarks.tables.render import rendered
+from benchmarks.tables.scale import published_scale
 from benchmarks.tables.spec import load_spec, table_names
 
 __all__ = ["page_of", "report"]
@@ -54,7 +58,7 @@ def _may_have_records(name: str) -> bool:
 
 
 def _joined(name: str) -> Table:
-    plan = make_plan(load_spec(name))
+    plan = make_plan(load_spec(name), *published_scale(name))
     plan = plan.with_best(plan.records(published=True))
     return join(plan, plan.records(published=True))
 
@@ -102,7 +106,6 @@ def _table(table: Table) -> dict[str, Any]:
         ]
         for i, line in enumerate(laid_out.lines)
     ]
-    legend = ["Bold: the best mean of a column, and every row that cannot be told from it."]
     rows = []
     for row in table.plan.spec.rows:
         own = [r for r in table.plan.all_runs if r.row.label == row.label]
@@ -115,7 +118,7 @@ def _table(table: Table) -> dict[str, Any]:
         "title": laid_out.title,
         "header": laid_out.header,
         "lines": lines,
-        "notes": [*(legend if laid_out.best else []), *laid_out.notes],
+        "notes": [*legend(laid_out), *laid_out.notes],
         "figures": list(_figures(table)),
         "rows": [row for row in rows if row["runs"]],
     }
@@ -128,13 +131,14 @@ def _number(text: str) -> str:
 
 
 def _figures(table: Table) -> Iterator[dict[str, str]]:
-    folder = outputs_dir() / "tables" / table.plan.spec.name
-    picture = write_table(table, folder)
-    published = results_dir() / table.plan.spec.name / "samples.png"
-    for path in sorted((folder / "figures").glob("*.svg")):
-        uri = _uri("image/svg+xml", path.read_bytes())
-        yield {"name": path.stem, "uri": uri}
-    for path in (picture, published):
+    name = table.plan.spec.name
+    with tempfile.TemporaryDirectory() as made:
+        for path in write_figures(table, Path(made)):
+            yield {"name": path.stem, "uri": _uri("image/svg+xml", path.read_bytes())}
+    for path in (
+        outputs_dir() / "tables" / name / "samples.png",
+        results_dir() / name / "samples.png",
+    ):
         if path.exists():
             yield {"name": "samples", "uri": _uri("image/png", path.read_bytes())}
             return
@@ -148,7 +152,8 @@ def _run(table: Table, run: PlannedRun, record: Record) -> dict[str, Any]:
     scores = ", ".join(
         f"{name} {bound_sign(e, name)}{value:.5g}"
         for e in record.evaluations
-        if e.checkpoint in ("last", "images")
+        if (e.fingerprint, e.weights) in {(mark, run.weights) for mark in run.fingerprints}
+        and e.checkpoint in ("last", "images")
         for name, value in e.metrics.items()
         if value is not None
     )
@@ -159,7 +164,7 @@ def _run(table: Table, run: PlannedRun, record: Record) -> dict[str, Any]:
         "status": record.status,
         "reason": record.reason,
         "scores": scores,
-        "command": _command(run),
+        "command": _command(run, record),
         "samples": _samples(table, run),
         "curves": list(_curves(run.run.logs / "metrics.csv")),
         "config": json.dumps(config, indent=1, ensure_ascii=False),
@@ -167,9 +172,12 @@ def _run(table: Table, run: PlannedRun, record: Record) -> dict[str, Any]:
     }
 
 
-def _command(run: PlannedRun) -> str:
-    quoted = [f"'{a}'" if re.search(r"[\[\]{}() ]", a) else a for a in run.command([])]
-    return " ".join(["dgmbench", *(a for a in quoted if a != "--no-bar")])
+def _command(run: PlannedRun, record: Record) -> str:
+    """Return what does this run again, with what its own command line gave beside the plan's."""
+    planned = [a for a in run.command([]) if a != "--no-bar"]
+    keys = {a.split("=")[0] for a in planned}
+    own = [o for o in record.overrides if o.split("=")[0].lstrip("+") not in keys]
+    return shlex.join(["dgmbench", *planned, *own])
 
 
 def _samples(table: Table, run: PlannedRun) -> str | None:

@@ -46,7 +46,7 @@ class PublishedValue:
         if self.spread is None:
             return None
         if self.kind == "standard_error":
-            return self.spread
+            return self.spread if self.n else None
         return self.spread / math.sqrt(self.n) if self.kind == "seeds" and self.n else None
 
 
@@ -106,7 +106,7 @@ def agreement(
     4. If it holds 0 and its half-width is at most a tenth of the published value, or the published
        spread over seeds: "agrees"; else it is too wide: "cannot say".
 
-    Values from memory and deviations are listed as reasons, and forbid no verdict.
+    Values from memory, unknown noise of theirs, and deviations are listed, and forbid no verdict.
 
     Args:
         ours: The cell.
@@ -122,7 +122,9 @@ def agreement(
     if ours.mean is None:
         return Agreement("cannot say", None, None, None, None, (*reasons, "no score"))
     difference = ours.mean - theirs.value
-    known = theirs.kind is not None and bool(theirs.spread)
+    known = theirs.kind is not None and bool(theirs.spread) and theirs.n is not None
+    if theirs.standard_error is None:
+        reasons.append("noise of the published value not known")
     in_spreads = difference / theirs.spread if known and theirs.spread else None
     unit = SPREADS[theirs.kind] if known and theirs.kind else None
     interval = _interval(ours, theirs, difference)
@@ -152,7 +154,7 @@ def _interval(ours: CellStatistics, theirs: PublishedValue, difference: float) -
     own = ours.std**2 / ours.n
     error = theirs.standard_error
     degrees = float(ours.n - 1)
-    if error and theirs.n and own + error**2 > 0:  # Welch and Satterthwaite
+    if error and theirs.n and theirs.n > 1:  # Welch and Satterthwaite
         other = error**2
         degrees = (own + other) ** 2 / (own**2 / (ours.n - 1) + other**2 / (theirs.n - 1))
         own += other

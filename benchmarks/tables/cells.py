@@ -1,6 +1,5 @@
 """A table as numbers: plan and records joined, before anything is rounded or laid out."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of training, means over a row's runs with a record; None where no record says.
+    """Of training, means over a row's finished runs on a data set; None where no record says.
 
     Attributes:
         images_seen: Length.
@@ -67,15 +66,18 @@ class SearchResult:
         scores: Of the ended configurations, in order; None: failed.
         total: Number of configurations.
         best: The best run, once all have ended; None before, or where all failed.
-        curve: Best score against the number of configurations, drawn without replacement.
+        curves: By phase the best score against the number of configurations, drawn without
+            replacement; none before all have ended.
         biased: The same with replacement; empty unless the table asks for it.
+        device_hours: Of all its runs.
     """
 
     scores: tuple[float | None, ...]
     total: int
     best: PlannedRun | None
-    curve: tuple[BudgetPoint, ...]
-    biased: tuple[BudgetPoint, ...] = ()
+    curves: Mapping[str, tuple[BudgetPoint, ...]]
+    biased: Mapping[str, tuple[BudgetPoint, ...]]
+    device_hours: float
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Table:
         records: By key.
         cells: By labels of row and column; only those that the row is for, or the paper has.
         comparisons: By label of the column, where there are pairs.
-        costs: By label of the row.
+        costs: By label of the row and data set, of finished runs; a search's is its own.
         searches: By label of the row and data set.
     """
 
@@ -95,7 +97,7 @@ class Table:
     records: Records
     cells: Mapping[tuple[str, str], Cell]
     comparisons: Mapping[str, Comparisons]
-    costs: Mapping[str, Cost]
+    costs: Mapping[tuple[str, str], Cost]
     searches: Mapping[tuple[str, str], SearchResult]
 
 
@@ -123,11 +125,11 @@ def join(plan: Plan, records: Records) -> Table:
         found = compare_with_best(scores, column.better)
         if found is not None:
             comparisons[column.label] = found
-    by_row: dict[str, list[Record]] = {}
+    by_cell: dict[tuple[str, str], list[Record]] = {}
     for run in plan.runs:
-        if run.key in records:
-            by_row.setdefault(run.row.label, []).append(records[run.key])
-    costs = {row.label: _cost(by_row.get(row.label, [])) for row in plan.spec.rows}
+        if run.key in records and records[run.key].status == "finished":
+            by_cell.setdefault((run.row.label, run.dataset), []).append(records[run.key])
+    costs = {key: _cost(found) for key, found in by_cell.items()}
     return Table(plan, records, cells, comparisons, costs, _searches(plan, records))
 
 
@@ -168,14 +170,14 @@ def _cell(plan: Plan, row: Row, column: Column, records: Records) -> Cell | None
             missing += 1
             continue
         deviates |= bool(record.deviations)
-        found = evaluation_of(run, column, record)
-        if found is None and record.status == "finished":
-            missing += 1  # trained, not scored yet
+        if record.status != "finished":  # whatever it was scored before it failed
+            by_seed[run.seed] = None
             continue
-        if found is not None and column.metric not in found.metrics:
-            continue  # the second layer of a model of one
-        by_seed[run.seed] = found.metrics[column.metric] if found is not None else None
-        if found is not None:
+        found = evaluation_of(run, column, record)
+        if found is None:
+            missing += 1  # trained, not scored yet
+        elif column.metric in found.metrics:  # a model of one layer has nothing of a second
+            by_seed[run.seed] = found.metrics[column.metric]
             draws.append([d for d in found.draws.get(column.metric, ()) if d is not None])
             sign = sign or bound_sign(found, column.metric).strip()
     ours = CellStatistics.of(list(by_seed.values()), missing)
@@ -227,16 +229,29 @@ def _searches(plan: Plan, records: Records) -> dict[tuple[str, str], SearchResul
 
 
 def _search_result(plan: Plan, searched: Sequence[PlannedRun], records: Records) -> SearchResult:
-    scores = []
+    assert plan.spec.search is not None
+    scores: dict[str, list[float | None]] = {}
+    hours = 0.0
     for run in searched:
+        record = records.get(run.key)
         try:
-            scores.append(search_score(plan.spec, run, records.get(run.key)))
+            scores.setdefault(str(run.phase), []).append(search_score(plan.spec, run, record))
         except KeyError:
             continue
+        hours += _cost([record] if record else []).device_hours or 0.0
+    ended = [s for phase in scores.values() for s in phase]
     better = searched_column(plan.spec, searched[0].dataset).better
-    best = best_of(plan.spec, searched, records)
-    finite = [s for s in scores if s is not None and math.isfinite(s)]
-    curve = budget_curve(scores, better) if finite else []
-    asked = plan.spec.search is not None and plan.spec.search.biased_curve
-    biased = budget_curve(scores, better, replacement=True) if finite and asked else []
-    return SearchResult(tuple(scores), len(searched), best, tuple(curve), tuple(biased))
+    whole = len(ended) == len(searched) and any(s is not None for s in ended)
+    asked = plan.spec.search.biased_curve
+
+    def curves(replacement: bool) -> dict[str, tuple[BudgetPoint, ...]]:
+        return {p: tuple(budget_curve(s, better, replacement)) for p, s in scores.items()}
+
+    return SearchResult(
+        tuple(ended),
+        len(searched),
+        best_of(plan.spec, searched, records),
+        curves(False) if whole else {},
+        curves(True) if whole and asked else {},
+        hours,
+    )

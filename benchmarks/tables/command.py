@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.compose import compose
 from benchmarks.errors import UserError, suggest
 from benchmarks.paths import check_writable, outputs_dir
-from benchmarks.records import write_atomically
+from benchmarks.records import Record, write_atomically
 from benchmarks.tables.cells import Table, join
 from benchmarks.tables.estimate import describe_work, known_rates
 from benchmarks.tables.figure import newest_grid, samples_figure
@@ -92,12 +92,18 @@ def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence
     write_atomically(folder / "report.html", page_of([table]))
     files = [folder / "report.html", *sorted((folder / "figures").glob("*"))]
     files += [samples] if samples.exists() else []
-    experiment = next(row.experiment for row in table.plan.spec.rows if row.experiment)
+    experiment = next((row.experiment for row in table.plan.spec.rows if row.experiment), None)
+    if experiment is None:  # nothing of ours to log
+        return
     logger = compose([f"experiment={experiment}", *overrides]).cfg.logger
     settings = {key: logger[key] for key in ("project", "entity", "mode")}
     marks = {f"{c.protocol}:{fingerprint_of(c.protocol)[:12]}" for c in table.plan.spec.columns}
     tags = [f"table:{name}", *sorted(marks)]
-    log_table(name, laid_out.header, laid_out.lines, files, folder / "logs", settings, tags)
+    header = [
+        f"{laid_out.header[i - 1]}, published" if head == "published" else head
+        for i, head in enumerate(laid_out.header)
+    ]
+    log_table(name, header, laid_out.lines, files, folder / "logs", settings, tags)
 
 
 def _complete(
@@ -124,6 +130,10 @@ def _complete(
         if dry_run:
             rates = known_rates(missing, {**plan.records(True), **records})
             print("\n".join(describe_work(missing, plan.all_runs, rates)))
+            searched = {(r.row.label, r.dataset) for r in plan.searched}
+            ahead = len(searched - {(r.row.label, r.dataset) for r in plan.runs})
+            if ahead:
+                print(f"then {plan.seeds} seed(s) of the best of each of {ahead} search(es)")
             return plan, []
         if not missing:
             break
@@ -136,6 +146,8 @@ def _complete(
             told.add(line)
         tried |= {r.label for r in missing}
         ready = [r for r in missing if lacks[r] is None]
+        for run in ready:
+            _forget_divergence(run, records.get(run.key))
         rates = known_rates(ready, plan.records(True))
         failed += run_all(ready, overrides, jobs or default_jobs(plan.spec, overrides), rates)
     left = [r for r in chosen if (x := records.get(r.key)) and x.status == "failed"]
@@ -146,6 +158,16 @@ def _complete(
             "--retry failed does them again"
         )
     return plan, failed
+
+
+def _forget_divergence(run: PlannedRun, record: Record | None) -> None:
+    """Put a diverged run aside that is to be done again: it would only say so once more."""
+    if record is None or record.status != "diverged" or not run.run.record_path.exists():
+        return
+    with run.run.locked():
+        for path in run.run.checkpoints.glob("*"):
+            path.unlink()
+        run.run.record_path.replace(run.run.folder / "record.diverged.json")
 
 
 def _check_choice(spec: TableSpec, choice: Choice) -> None:

@@ -51,7 +51,7 @@ class Comparisons:
     """A column's rows against the best.
 
     Attributes:
-        best: Label of the row with the best mean.
+        best: Label of the row with the best mean of its finite values.
         others: The other rows with a finite value.
         resolved: The smallest mean difference that the paired t test tells apart at 5 % after
             Holm's correction, the median over the other rows; None without an estimate.
@@ -63,14 +63,16 @@ class Comparisons:
 
     @property
     def not_told_apart(self) -> tuple[str, ...]:
-        """The best and every row that cannot be told from it."""
-        return (self.best, *(c.label for c in self.others if not c.is_told_apart))
+        """The best and every row that was tested and cannot be told from it."""
+        tested = [c for c in self.others if c.p is not None]
+        return (self.best, *(c.label for c in tested if not c.is_told_apart))
 
 
 def compare_with_best(rows: Mapping[str, Scores], better: str) -> Comparisons | None:
     """Compare each row with the one of the best mean; None below two rows, or without pairs.
 
-    A seed is a pair where both runs have a finite value; others are dropped and counted.
+    The best is sought among rows of two finite values or more. A seed is a pair where both runs
+    have a finite value; others are dropped and counted.
     """
     sign = 1 if better == "lower" else -1
     finite = {
@@ -80,7 +82,10 @@ def compare_with_best(rows: Mapping[str, Scores], better: str) -> Comparisons | 
     finite = {label: scores for label, scores in finite.items() if scores}
     if len(finite) < 2:
         return None
-    best = min(finite, key=lambda label: sign * statistics.fmean(finite[label].values()))
+    several = [label for label, scores in finite.items() if len(scores) > 1]
+    if not several:
+        return None
+    best = min(several, key=lambda label: sign * statistics.fmean(finite[label].values()))
     others = {
         label: _differences(finite[label], finite[best]) for label in finite if label != best
     }

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tables.cells import Table
+from benchmarks.tables.planned import fingerprint_of
 from benchmarks.tables.spec import Column
 
 __all__ = ["write_figures"]
 
 WIDTH, ROW_HEIGHT = 6.4, 0.32  # inches
+COUNTS_MODES = ("modes", "classes")
 INK, BAND = "#1f4e79", "#9dc3e6"
 STYLE: Any = {
     "svg.hashsalt": "dgmbench",  # or two runs give different files
@@ -26,7 +28,7 @@ def write_figures(table: Table, folder: Path) -> list[Path]:
 
     `scores`: every seed's value and the t interval of the mean, by row; `cost`: mean score against
     device-hours; `search`: best score against the number of configurations; `curves`: scores of
-    snapshots against images seen.
+    snapshots against images seen; `coverage`: modes covered.
     """
     import matplotlib
 
@@ -92,7 +94,8 @@ def _cost(table: Table) -> Any:
         points = [
             (cost.device_hours, mean, row.label)
             for row in table.plan.spec.rows
-            if (cost := table.costs[row.label]).device_hours
+            if (cost := table.costs.get((row.label, column.dataset))) is not None
+            and cost.device_hours
             and (cell := table.cells.get((row.label, column.label))) is not None
             and (mean := cell.statistics.mean) is not None
         ]
@@ -113,12 +116,17 @@ def _cost(table: Table) -> Any:
 
 
 def _search(table: Table) -> Any:
-    shown = {key: found for key, found in table.searches.items() if found.curve}
+    shown = [
+        (f"{label} on {dataset}, {phase}", curve, found.biased.get(phase, ()))
+        for (label, dataset), found in table.searches.items()
+        for phase, curve in found.curves.items()
+        if curve
+    ]
     if not shown:
         return None
     figure, axes = _axes([2.6] * len(shown))
-    for axis, ((label, dataset), found) in zip(axes, shown.items(), strict=True):
-        points = [p for p in found.curve if math.isfinite(p.median)]
+    for axis, (title, curve, biased) in zip(axes, shown, strict=True):
+        points = [p for p in curve if math.isfinite(p.median)]
         finite = [p for p in points if math.isfinite(p.lower) and math.isfinite(p.upper)]
         axis.plot([p.k for p in points], [p.median for p in points], "o-", color=INK, markersize=4)
         axis.fill_between(
@@ -129,14 +137,20 @@ def _search(table: Table) -> Any:
             alpha=0.5,
             linewidth=0,
         )
-        if found.biased:
-            ks, medians = [p.k for p in found.biased], [p.median for p in found.biased]
-            axis.plot(ks, medians, "--", color="gray", label="with replacement: biased upwards")
+        if biased:
+            ks, medians = [p.k for p in biased], [p.median for p in biased]
+            axis.plot(
+                ks, medians, "--", color="gray", label="with replacement: biased to the worse"
+            )
             axis.legend(fontsize=7, frameon=False)
-        axis.set_xticks([p.k for p in found.curve])
-        axis.set_xlabel(f"configurations of {found.total}, drawn without replacement")
+        ticks = [
+            f"{p.k}\n{p.all_failed:.0%} all fail" if p.all_failed else str(p.k) for p in curve
+        ]
+        few = slice(None, None, max(len(curve) // 10, 1))
+        axis.set_xticks([p.k for p in curve][few], ticks[few])
+        axis.set_xlabel("configurations drawn without replacement")
         axis.set_ylabel("best score")
-        axis.set_title(f"{label} on {dataset}: median and quartiles", fontsize=8)
+        axis.set_title(f"{title}: median and quartiles", fontsize=8)
     return figure
 
 
@@ -169,7 +183,8 @@ def _curves_of(table: Table, column: Column) -> Iterator[tuple[str, list[tuple[i
         points = {
             e.images_seen: value
             for e in record.evaluations
-            if e.protocol == column.protocol
+            if (e.fingerprint, e.weights) == (fingerprint_of(column.protocol), run.weights)
+            and e.checkpoint != "best"
             and (value := e.metrics.get(column.metric)) is not None
         }
         if len(points) > 1:
@@ -191,9 +206,29 @@ def _scale(set_scale: Callable[[str], None], values: list[float]) -> None:
         set_scale("log")
 
 
+def _coverage(table: Table) -> Any:
+    """Draw how many modes each row covers, the published number beside it."""
+    columns = [c for c in table.plan.spec.columns if c.metric in COUNTS_MODES]
+    shown = [(c, rows) for c in columns if (rows := _rows_with_values(table, c))]
+    if not shown:
+        return None
+    figure, axes = _axes([0.9 + ROW_HEIGHT * len(rows) for _, rows in shown])
+    for axis, (column, rows) in zip(axes, shown, strict=True):
+        for y, label in enumerate(reversed(rows)):
+            cell = table.cells[label, column.label]
+            axis.barh([y], [cell.statistics.mean], color=BAND)
+            axis.annotate(f" {cell.statistics.text(1)}", (cell.statistics.mean, y), fontsize=7)
+            if cell.published is not None:
+                axis.plot([cell.published.value], [y], "d", color="#c55a11", markersize=4)
+        axis.set_yticks(range(len(rows)), list(reversed(rows)))
+        axis.set_xlabel(f"{column.label}: mean over seeds")
+    return figure
+
+
 FIGURES: dict[str, Callable[[Table], Any]] = {
     "scores": _scores,
     "cost": _cost,
     "search": _search,
     "curves": _curves,
+    "coverage": _coverage,
 }

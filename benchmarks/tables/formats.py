@@ -9,8 +9,9 @@ from typing import Any
 
 from benchmarks.tables.cells import Cell, Table
 from benchmarks.tables.render import Rendered
+from benchmarks.tables.statistics import BOOTSTRAP_COVERAGE
 
-__all__ = ["to_csv", "to_json", "to_latex", "to_markdown", "to_terminal"]
+__all__ = ["legend", "to_csv", "to_json", "to_latex", "to_markdown", "to_terminal"]
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -45,11 +46,12 @@ def to_markdown(table: Rendered) -> str:
     ]
     rows = [tuple(map(_escape, table.header)), tuple("---" for _ in table.header), *lines]
     body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    notes = [*_legend(table), *table.notes]
+    notes = [*legend(table), *table.notes]
     return f"**{table.title}**\n\n{body}\n\n" + "\n".join(f"- {note}" for note in notes) + "\n"
 
 
-def _legend(table: Rendered) -> list[str]:
+def legend(table: Rendered) -> list[str]:
+    """Return what bold means, where something is bold."""
     if not table.best:
         return []
     return ["Bold: the best mean of a column, and every row that cannot be told from it."]
@@ -115,8 +117,11 @@ def to_json(table: Table) -> str:
             "scores": found.scores,
             "total": found.total,
             "best": None if found.best is None else dict(found.best.values),
-            "curve": [asdict(point) for point in found.curve],
-            "curve_with_replacement": [asdict(point) for point in found.biased],
+            "device_hours": found.device_hours,
+            "curves": {p: [asdict(point) for point in c] for p, c in found.curves.items()},
+            "curves_with_replacement": {
+                p: [asdict(point) for point in c] for p, c in found.biased.items()
+            },
         }
         for (row, dataset), found in table.searches.items()
     ]
@@ -128,7 +133,11 @@ def to_json(table: Table) -> str:
         "columns": [asdict(column) for column in spec.columns],
         "cells": cells,
         "comparisons": {k: asdict(v) for k, v in table.comparisons.items()},
-        "costs": {k: asdict(v) for k, v in table.costs.items()},
+        "costs": [
+            {"row": row, "dataset": dataset, **asdict(cost)}
+            for (row, dataset), cost in table.costs.items()
+        ],
+        "bootstrap_coverage": BOOTSTRAP_COVERAGE,
         "searches": searches,
     }
     return json.dumps(_finite(values), indent=1, allow_nan=False, ensure_ascii=False) + "\n"

@@ -12,7 +12,7 @@ __all__ = ["check_metrics", "metric_names"]
 
 
 def check_metrics(spec: TableSpec) -> None:
-    """Refuse a column whose protocol has no such metric.
+    """Refuse a column whose protocol, or the selecting one, has no such metric.
 
     Raises:
         UserError: naming the column, and the metrics there are.
@@ -24,6 +24,13 @@ def check_metrics(spec: TableSpec) -> None:
                 f"table {spec.name}: column {column.label!r}: protocol {column.protocol} has no "
                 f"metric {column.metric!r}{suggest(column.metric, known)}"
             )
+        selectors = (spec.selected_by, spec.search.selected_by if spec.search else None)
+        for name in filter(None, selectors):
+            if column.metric not in metric_names(name):
+                raise UserError(
+                    f"table {spec.name}: selected_by must be a protocol with the metric "
+                    f"{column.metric} of column {column.label!r}, got {name}"
+                )
 
 
 @lru_cache

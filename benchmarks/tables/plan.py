@@ -16,7 +16,7 @@ from benchmarks.identity import run_id
 from benchmarks.records import Record, better, read_record
 from benchmarks.tables.planned import Key, PlannedRun, published_record_path
 from benchmarks.tables.search import configuration, hasher, load_space
-from benchmarks.tables.selection import best_of
+from benchmarks.tables.selection import best_of, searched_column
 from benchmarks.tables.spec import Column, Row, TableSpec
 
 __all__ = ["Plan", "check_passed_on", "default_jobs", "make_plan"]
@@ -112,7 +112,7 @@ def _seeds_of(best: PlannedRun, spec: TableSpec, seeds: int) -> list[PlannedRun]
             phase=None,
             configuration=None,
         )
-        for s in range(seeds)
+        for s in range(1, seeds + 1)  # seed 0 was chosen for its score
     ]
 
 
@@ -227,6 +227,12 @@ def _search_runs(
     if not base:
         return []
     by = spec.search.selected_by
+    wanted = searched_column(spec, dataset).protocol
+    if by is None and wanted not in base[0].protocols:
+        raise UserError(
+            f"table {spec.name}: row {row.label!r} cannot be searched on {dataset}: "
+            f"{row.experiment} is not scored under {wanted}, the protocol of its first column"
+        )
     first = replace(base[0], protocols=(*base[0].protocols, *([by] if by else [])))
     assert row.experiment is not None
     composed = _compose(row.experiment, dataset)

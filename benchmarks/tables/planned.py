@@ -1,8 +1,9 @@
 """One run of a table: what it is, the command that does it, and whether it is done."""
 
 import json
+import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -171,9 +172,12 @@ class PlannedRun:
         scored = self._of_snapshots(record, self.selected_by or column.protocol)
         if len(scored) < len(self.snapshots):
             return None
-        finite = [e for e in scored if e.metrics.get(column.metric) is not None]
+        values = {e.checkpoint: e.metrics.get(column.metric) for e in scored}
+        finite = {at: value for at, value in values.items() if value is not None}
+        if not finite:  # nothing to choose by: the run failed
+            return replace(scored[0], metrics={column.metric: None})
         sign = 1 if column.better == "lower" else -1
-        best = min(finite or scored, key=lambda e: sign * (e.metrics.get(column.metric) or 0.0))
+        best = min(scored, key=lambda e: sign * finite.get(e.checkpoint, sign * math.inf))
         return record.evaluation(fingerprint_of(column.protocol), best.checkpoint, self.weights)
 
     def _of_snapshots(self, record: Record, protocol: str) -> list[Evaluation]:

@@ -109,7 +109,7 @@ def _outcome(job: Job, failed: list[str]) -> str:
     except ValueError as error:
         failed.append(f"{planned.label} failed: {error}")
         return failed[-1]
-    if not planned.is_done(record, retry=("failed",)):
+    if record is None or not planned.is_done(record, retry=("failed",)):
         if job.process.returncode == EXIT_CODE:
             failed.append(f"{planned.label} was stopped by a signal; the same command continues")
             return failed[-1]

@@ -1,28 +1,15 @@
 """From numbers to rows of text, with the notes that belong below."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.errors import UserError
-from benchmarks.records import Evaluation, Record
-from benchmarks.tables.agreement import Agreement, PublishedValue
-from benchmarks.tables.cells import Cell, Records, SearchResult, Table, evaluation_of, join
-from benchmarks.tables.comparison import Comparison, Comparisons
+from benchmarks.tables.agreement import PublishedValue
+from benchmarks.tables.cells import Cell, Records, Table, join
+from benchmarks.tables.notes import notes_of
 from benchmarks.tables.plan import Plan
-from benchmarks.tables.planned import fingerprint_of
-from benchmarks.tables.search_curve import BudgetPoint
-from benchmarks.tables.spec import Column, Row, load_published
+from benchmarks.tables.spec import Column, Row
 
 __all__ = ["Rendered", "render"]
-
-SELECTIONS = {
-    "none": "Selection: none; the last checkpoint of each run is scored.",
-    "validation": "Selection: the snapshot that is best on validation images, by `{}`.",
-    "test_as_in_paper": (
-        "Selection: the snapshot that is best on the very test images that are reported, as in "
-        "the paper."
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -71,42 +58,67 @@ def rendered(table: Table) -> Rendered:
         for name, found in table.comparisons.items()
         for label in found.not_told_apart
     }
-    return Rendered(spec.title, tuple(header), lines, tuple(_notes(table)), frozenset(best))
+    return Rendered(spec.title, tuple(header), lines, tuple(notes_of(table)), frozenset(best))
 
 
 def _line(table: Table, row: Row) -> tuple[str, ...]:
+    used = [
+        cell
+        for column in table.plan.spec.columns
+        if (cell := table.cells.get((row.label, column.label))) is not None
+        and (row.experiment or row.images)
+    ]
+    ours = [cell.statistics for cell in used]
+    most = max((s.n for s in ours), default=0)
     cells = [row.label]
-    used: list[Cell] = []
     for column in table.plan.spec.columns:
         cell = table.cells.get((row.label, column.label))
-        cells.append(_score(cell, column.digits))
-        if cell is not None and (row.experiment or row.images):
-            used.append(cell)
+        cells.append(_score(cell, column.digits, most))
         if column.published is not None:
             cells.append(_published(cell.published if cell else None, column))
-    ours = [c.statistics for c in used]
-    cells.append(str(max(c.n for c in ours)) if ours else "–")
-    cells.append(str(max(c.failures for c in ours)) if ours else "–")
-    cost = table.costs[row.label]
-    memory = cost.peak_memory_bytes
-    cells += [
-        _number(cost.images_seen, "{:,.0f}"),
-        _number(cost.device_hours, "{:.3f}"),
-        _number(cost.images_per_second, "{:,.0f}"),
-        _number(None if memory is None else memory / 1e9, "{:.1f}"),
+    cells += [_span([s.n for s in ours]), _span([s.failures for s in ours])]
+    return (*cells, *_costs(table, row))
+
+
+def _span(counts: Sequence[int]) -> str:
+    """Return a count, or the least and the most of several."""
+    if not counts:
+        return "–"
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def _costs(table: Table, row: Row) -> list[str]:
+    """Return the costs of a row, by data set where they differ."""
+    datasets = dict.fromkeys(c.dataset for c in table.plan.spec.columns)
+    costs = [c for d in datasets if (c := table.costs.get((row.label, d))) is not None]
+
+    def shown(values: Sequence[float | None], layout: str) -> str:
+        return " / ".join(dict.fromkeys(_number(v, layout) for v in values)) or "–"
+
+    memory = [None if (m := c.peak_memory_bytes) is None else m / 1e9 for c in costs]
+    return [
+        shown([c.images_seen for c in costs], "{:,.0f}"),
+        shown([c.device_hours for c in costs], "{:.3f}"),
+        shown([c.images_per_second for c in costs], "{:,.0f}"),
+        shown(memory, "{:.1f}"),
     ]
-    return tuple(cells)
 
 
 def _number(value: float | None, layout: str) -> str:
     return "–" if value is None else layout.format(value)
 
 
-def _score(cell: Cell | None, digits: int) -> str:
+def _score(cell: Cell | None, digits: int, most: int) -> str:
+    """Return a cell's mean and deviation; its own n where others of the row have more."""
     if cell is None:
         return "–"
-    text = cell.statistics.text(digits)
-    return f"{cell.sign} {text}" if cell.sign and cell.statistics.n else text
+    ours = cell.statistics
+    text = ours.text(digits)
+    text = f"{cell.sign} {text}" if cell.sign and ours.n else text
+    remarks = [f"n = {ours.n}"] if 0 < ours.n < most else []
+    remarks += [f"{ours.failures} failed"] if ours.failures and ours.n else []
+    return f"{text} ({', '.join(remarks)})" if remarks else text
 
 
 def _published(found: PublishedValue | None, column: Column) -> str:
@@ -115,207 +127,3 @@ def _published(found: PublishedValue | None, column: Column) -> str:
     marks = ("" if found.is_checked else "*") + ("†" if column.published.not_comparable else "")
     spread = f" ± {found.spread}" if found.spread is not None else ""
     return f"{found.sign + ' ' if found.sign else ''}{found.value}{spread}{marks}"
-
-
-def _notes(table: Table) -> list[str]:
-    plan, records = table.plan, table.records
-    spec = plan.spec
-    notes = [spec.note] if spec.note else []
-    if any(row.experiment for row in spec.rows):
-        notes.append(SELECTIONS[spec.selection].format(spec.selected_by))
-    notes += _search_notes(table)
-    notes += _published_notes(plan)
-    for column in spec.columns:
-        mark = fingerprint_of(column.protocol)[:12]
-        kinds = _extractor(plan, column, records) + _attributes(plan, column, records)
-        notes.append(
-            f"{column.label}: `{column.metric}` of protocol `{column.protocol}` "
-            f"({mark}) on `{column.dataset}`{kinds}."
-        )
-    for column in spec.columns:
-        if column.label in table.comparisons:
-            notes.append(_comparison_note(column, table.comparisons[column.label]))
-    notes += _variance_notes(table)
-    for column in spec.columns:
-        notes += _agreement_note(table, column)
-    notes += [f"{row.label}: {row.note}" for row in spec.rows if row.note]
-    for row in spec.rows:
-        notes += _row_notes(plan, row, records)
-    devices = sorted({_device(r) for r in records.values() if r.cost})
-    if devices:
-        notes.append(f"Costs are of training, means per run, on: {'; '.join(devices)}.")
-    return notes
-
-
-def _device(record: Record) -> str:
-    cost = record.cost
-    return f"{cost['device']}, {cost['processes']} process(es) of {cost['threads']} thread(s)"
-
-
-def _search_notes(table: Table) -> list[str]:
-    search = table.plan.spec.search
-    if search is None:
-        return []
-    counts = ", ".join(f"{count} {phase}" for phase, count in search.phases.items())
-    where = f"`{search.selected_by}`" if search.selected_by else "the test images reported"
-    notes = [
-        f"Search: {counts} configurations of one seed, the first of them the experiment's own "
-        f"values, drawn by seed {search.seed}; the best on {where} is repeated over seeds."
-    ]
-    for (label, dataset), found in table.searches.items():
-        notes.append(_search_note(label, dataset, found))
-    return notes
-
-
-def _search_note(label: str, dataset: str, found: SearchResult) -> str:
-    failed = sum(s is None for s in found.scores)
-    text = f"{label} on `{dataset}`: {len(found.scores)} of {found.total} configurations ended"
-    text += f", {failed} failed" if failed else ""
-    if found.best is None:
-        return text + "."
-    values = ", ".join(f"{key}={value}" for key, value in found.best.values) or "its own values"
-    text += f"; best is {found.best.phase} {found.best.configuration} ({values})"
-    if found.curve:
-        text += "; median (quartiles) of the best of k drawn without replacement: "
-        text += _points(found.curve)
-    if found.biased:
-        text += "; with replacement, which is biased upwards: " + _points(found.biased)
-    return text + "."
-
-
-def _points(curve: Sequence[BudgetPoint]) -> str:
-    return "; ".join(
-        f"{p.k}: {p.median:.4g} ({p.lower:.4g}–{p.upper:.4g})"
-        + (f", all fail with probability {p.all_failed:.2g}" if p.all_failed else "")
-        for p in curve
-    )
-
-
-def _comparison_note(column: Column, found: Comparisons) -> str:
-    near = [c for c in found.others if not c.is_told_apart]
-    far = [c for c in found.others if c.is_told_apart]
-    parts = [f"{column.label}: best mean {found.best}"]
-    if near:
-        parts.append("not told apart from it: " + ", ".join(map(_p_values, near)))
-    if far:
-        parts.append("told apart: " + ", ".join(map(_p_values, far)))
-    smallest = sorted({c.smallest_p for c in found.others if c.smallest_p is not None})
-    text = "; ".join(parts)
-    text += " (paired t by seed, Holm-corrected p; in brackets the exact sign-flip p"
-    text += f", which cannot go below {smallest[0]:.2g} here)" if smallest else ")"
-    if found.resolved is not None:
-        text += f"; differences below about {found.resolved:.2g} cannot be told"
-    return text + "."
-
-
-def _p_values(found: Comparison) -> str:
-    if found.p is None:
-        return f"{found.label} (too few pairs)"
-    flip = f" [{found.sign_flip_p:.2g}]" if found.sign_flip_p is not None else ""
-    dropped = f", {found.dropped} seed(s) dropped" if found.dropped else ""
-    return f"{found.label} p = {found.p:.2g}{flip}{dropped}"
-
-
-def _variance_notes(table: Table) -> list[str]:
-    return [
-        f"{label}, {column}: deviation over training seeds {found.seed_std:.3g}, over "
-        f"{found.draws} evaluation draws of one model {found.draw_std:.3g}."
-        for (label, column), cell in table.cells.items()
-        if (found := cell.variance) is not None
-    ]
-
-
-def _agreement_note(table: Table, column: Column) -> list[str]:
-    """Return the verdicts of a column in one line; those of like reasons together."""
-    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for row in table.plan.spec.rows:
-        cell = table.cells.get((row.label, column.label))
-        agreed = cell.agreement if cell else None
-        if agreed is not None and agreed.difference is not None:
-            found.setdefault((agreed.verdict, agreed.reasons), []).append(
-                f"{row.label} {_difference(agreed)}"
-            )
-    if not found:
-        return []
-    parts = [
-        f"{verdict}{' (' + ', '.join(reasons) + ')' if reasons else ''}: {', '.join(labels)}"
-        for (verdict, reasons), labels in found.items()
-    ]
-    return [f"{column.label}, ours minus published: {'; '.join(parts)}."]
-
-
-def _difference(agreed: Agreement) -> str:
-    assert agreed.difference is not None
-    text = f"{agreed.difference:+.3g}"
-    if agreed.interval is not None:
-        text += f" [{agreed.interval[0]:+.3g}, {agreed.interval[1]:+.3g}]"
-    if agreed.in_spreads is not None:
-        text += f" = {agreed.in_spreads:+.1f} {agreed.unit}"
-    return text
-
-
-def _extractor(plan: Plan, column: Column, records: Records) -> str:
-    """Return a column's extractor and its version.
-
-    Raises:
-        UserError: if its scores were taken with several.
-    """
-    found = {
-        evaluation.attributes["extractor"]
-        for _, evaluation in _evaluations(plan, column, records)
-        if "extractor" in evaluation.attributes
-    }
-    if len(found) > 1:
-        names = ", ".join(sorted(found))
-        raise UserError(f"column {column.label!r} mixes extractors: {names} (evaluate again)")
-    return f", extractor {found.pop()}" if found else ""
-
-
-def _attributes(plan: Plan, column: Column, records: Records) -> str:
-    found = set()
-    for label, evaluation in _evaluations(plan, column, records):
-        pairs = sorted((k, v) for k, v in evaluation.attributes.items() if k != "extractor")
-        if evaluation.weights != "raw":
-            pairs.append(("weights", evaluation.weights))
-        if pairs:
-            found.add(f"{label}: " + ", ".join(f"{k} {v}" for k, v in pairs))
-    return f" ({'; '.join(sorted(found))})" if found else ""
-
-
-def _evaluations(plan: Plan, column: Column, records: Records) -> Iterator[tuple[str, Evaluation]]:
-    for run in plan.runs:
-        record = records.get(run.key)
-        if record is None or run.dataset != column.dataset or column.protocol not in run.protocols:
-            continue
-        evaluation = evaluation_of(run, column, record)
-        if evaluation is not None:
-            yield run.row.label, evaluation
-
-
-def _published_notes(plan: Plan) -> list[str]:
-    notes = []
-    for published in [c.published for c in plan.spec.columns if c.published is not None]:
-        source = load_published()[published.source_id]
-        notes.append(
-            f"Published: {source['citation']}; {source['metric']}; ±: {source['spread']}. "
-            f"Source: {source['note']}."
-        )
-        if published.not_comparable:
-            notes.append(f"† not comparable: {published.not_comparable}.")
-        if any(r.get(published.column, {}).get("mark") == "M" for r in source["rows"].values()):
-            notes.append("* quoted from memory, not checked against the paper.")
-    return list(dict.fromkeys(notes))
-
-
-def _row_notes(plan: Plan, row: Row, records: Records) -> list[str]:
-    """Return the deviations of a row, and why runs of it failed."""
-    notes = []
-    own = [r for r in plan.all_runs if r.row.label == row.label and r.key in records]
-    deviations = list(dict.fromkeys(d for r in own for d in records[r.key].deviations))
-    if deviations:
-        notes.append(f"{row.label} deviates from the paper: {'; '.join(deviations)}.")
-    for run in own:
-        record = records[run.key]
-        if record.status != "finished":
-            notes.append(f"{run.label}: {record.status}: {record.reason}.")
-    return notes

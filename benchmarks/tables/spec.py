@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -27,6 +28,7 @@ FOLDER = Path(__file__).parent
 SELECTIONS = ("none", "validation", "test_as_in_paper")
 PUBLISHED = "published"  # the file of published numbers, no table
 DIFFERENCES = ("protocol", "budget", "selection", "data")
+ERRORS = (ValueError, TypeError, AttributeError, OmegaConfBaseException, yaml.YAMLError, OSError)
 T = TypeVar("T")
 
 
@@ -73,6 +75,10 @@ class Column:
     def __post_init__(self) -> None:
         if self.better not in ("lower", "higher"):
             raise ValueError(f"better must be lower or higher, got {self.better!r}")
+        if not isinstance(self.label, str):
+            raise ValueError(f"label must be a text, got {self.label!r}")
+        if not isinstance(self.digits, int) or not 0 <= self.digits <= 9:
+            raise ValueError(f"digits must be an integer in 0 .. 9, got {self.digits!r}")
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,10 @@ class Row:
     search: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.label, str):
+            raise ValueError(f"label must be a text, got {self.label!r}")
+        if self.search is not None and not isinstance(self.search, dict):
+            raise ValueError(f"search of row {self.label!r} must map phases to spaces")
         if self.search is not None and self.experiment is None:
             raise ValueError(f"row {self.label!r} must have an experiment to search")
         if self.experiment is not None and self.images is not None:
@@ -124,6 +134,10 @@ class Search:
     biased_curve: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.phases, dict):
+            raise ValueError(f"phases must map names to numbers, got {self.phases}")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise ValueError(f"seed must be an integer >= 0, got {self.seed}")
         for phase, count in self.phases.items():
             if not isinstance(count, int) or isinstance(count, bool) or count < 1:
                 raise ValueError(f"phases.{phase} must be an integer >= 1, got {count}")
@@ -208,9 +222,39 @@ def load_spec(name: str) -> TableSpec:
         rows = tuple(_build(Row, r) for r in values.pop("rows"))
         if values.get("search") is not None:
             values["search"] = _build(Search, values["search"])
-        return _build(TableSpec, {**values, "name": name, "columns": columns, "rows": rows})
-    except (ValueError, TypeError, KeyError, OmegaConfBaseException) as error:
+        spec = _build(TableSpec, {**values, "name": name, "columns": columns, "rows": rows})
+        _check_published(spec)
+        return spec
+    except KeyError as error:
+        raise UserError(f"table {name}: {error.args[0]} must be given") from error
+    except ERRORS as error:
         raise UserError(f"table {name}: {one_line(error)}") from error
+
+
+def _check_published(spec: TableSpec) -> None:
+    """Refuse sources, columns and rows of published numbers that do not exist."""
+    known: set[str] = set()
+    for published in (c.published for c in spec.columns if c.published is not None):
+        sources = load_published()
+        if published.source_id not in sources:
+            raise ValueError(
+                f"source_id {published.source_id!r} does not exist"
+                f"{suggest(published.source_id, sources)}"
+            )
+        rows = sources[published.source_id]["rows"]
+        columns = {name for cells in rows.values() for name in cells}
+        if published.column not in columns:
+            raise ValueError(
+                f"column {published.column!r} does not exist in source {published.source_id}"
+                f"{suggest(published.column, columns)}"
+            )
+        known |= set(rows)
+    for row in spec.rows:
+        if row.published is not None and row.published not in known:
+            raise ValueError(
+                f"row {row.label!r}: published {row.published!r} does not exist"
+                f"{suggest(row.published, known)}"
+            )
 
 
 def load_published() -> dict[str, Any]:

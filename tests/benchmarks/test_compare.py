@@ -1,6 +1,7 @@
 """Records beside each other, runs done again, and what is exported."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,7 +97,11 @@ def publish(plan, values):
 
 @pytest.mark.parametrize(
     ("values", "code", "word"),
-    [((4.0, 4.1, 4.2), 0, "0 regressed"), ((1.0, 1.001, 1.002), 1, "REGRESSED")],
+    [
+        ((4.0, 4.1, 4.2), 0, "1 scores, 0 regressed or not compared"),
+        ((1.0, 1.001, 1.002), 1, "REGRESSED"),
+        ((4.1, None, None), 1, "whose noise is not known"),
+    ],
 )
 def test_the_gate(small, capfd, values, code, word):
     """An untrained PixelCNN scores 4.11 within .07."""
@@ -108,6 +113,23 @@ def test_the_gate(small, capfd, values, code, word):
 def test_a_gate_needs_published_records(small, capsys):
     assert main(["gate", "mini"]) == 2
     assert "table mini must have published records in" in capsys.readouterr().err
+
+
+def test_a_search_is_no_gate(capsys):
+    assert main(["gate", "quick_search"]) == 2
+    assert "must have no search to be a gate" in capsys.readouterr().err
+
+
+def test_configurations_at_one_seed_stay_apart():
+    def at(value, stem, seed=0):
+        found = record(value, seed)
+        found.run_id = f"{stem}-r1-s{seed}"
+        return found
+
+    a = [at(1.0, "x"), at(99.0, "y"), at(2.0, "x", 1)]
+    found = {c.label: c for c in changes(a, [at(1.0, "x"), at(2.5, "x", 1)])}
+    assert list(found) == ["e on d (x-r1)"]
+    assert found["e on d (x-r1)"].difference == pytest.approx(0.25)
 
 
 def test_reproduce(outputs, capsys, monkeypatch):
@@ -125,6 +147,12 @@ def test_reproduce(outputs, capsys, monkeypatch):
     changed.write(outputs / "changed.json")
     assert main(["reproduce", str(outputs / "changed.json")]) == 1
     assert "not reproduced" in capsys.readouterr().out
+
+    other = Record.from_json(path.read_text())
+    other.evaluations = [replace(other.evaluations[0], fingerprint="f" * 64)]
+    other.write(outputs / "other.json")  # nothing in common is not the same
+    assert main(["reproduce", str(outputs / "other.json")]) == 1
+    assert "on one side only" in capsys.readouterr().out
 
     monkeypatch.setattr(rerun, "NOT_REPEATED", ("images_seen",))
     assert main(["reproduce", str(path)]) == 2

@@ -1,5 +1,6 @@
 """The report page, as text and in a browser."""
 
+import html
 import json
 import re
 import shutil
@@ -36,9 +37,10 @@ addEventListener("load", () => {
   found.images = [...document.images].map(i => i.complete && i.naturalWidth > 0);
   found.injected = document.querySelectorAll("img[src=x]").length;
   found.text = document.body.textContent.includes("<img src=x onerror=alert(1)>");
+  found.width = innerWidth;
   found.wide = document.documentElement.scrollWidth - innerWidth;
   found.errors = errors;
-  document.documentElement.setAttribute("data-found", JSON.stringify(found));
+  top.document.documentElement.setAttribute("data-found", JSON.stringify(found));
 });
 </script>
 """
@@ -115,7 +117,9 @@ def test_in_a_browser(hostile, tmp_path, width):
     if browser is None:
         pytest.skip("no Chromium on this machine")
     page = page_of([hostile]).replace("<head>", "<head>" + PROBE, 1)
-    (tmp_path / "page.html").write_text(page)
+    # a window cannot be as narrow as a phone, a frame can
+    frame = f'<iframe width="{width}" height="900" srcdoc="{html.escape(page)}"></iframe>'
+    (tmp_path / "page.html").write_text(f"<!doctype html><body>{frame}</body>")
     done = subprocess.run(
         [
             browser,
@@ -123,7 +127,7 @@ def test_in_a_browser(hostile, tmp_path, width):
             "--no-sandbox",
             "--disable-gpu",
             "--enable-logging=stderr",
-            f"--window-size={max(width, 500)},900",
+            "--window-size=1400,1000",
             "--virtual-time-budget=4000",
             "--dump-dom",
             f"--user-data-dir={tmp_path / 'profile'}",
@@ -148,6 +152,7 @@ def test_in_a_browser(hostile, tmp_path, width):
     assert len(found["images"]) >= 8
     assert all(found["images"])
     assert (found["injected"], found["text"]) == (0, True)
+    assert found["width"] == width
     assert found["wide"] <= 0  # nothing beyond the screen but what scrolls by itself
 
 

@@ -46,7 +46,7 @@ def test_one_seed_or_a_bound_cannot_say():
     bound = PublishedValue(80.0, None, None, None, True, "≤")
     found = verdict([80.0, 80.1], bound)
     assert found.verdict == "cannot say"
-    assert found.reasons == ("published value is a bound",)
+    assert found.reasons[-1] == "published value is a bound"
 
 
 def test_a_wide_interval_cannot_say():
@@ -57,12 +57,21 @@ def test_memory_deviations_and_failures_are_reasons_that_forbid_nothing():
     theirs = PublishedValue(20.0, None, None, None, False)
     found = verdict([20.1, 19.9, 20.0], theirs, deviates=True, failures=2)
     assert found.verdict == "agrees"
-    assert found.reasons == ("published value not checked", "deviations", "failed runs left out")
+    assert found.reasons == (
+        "published value not checked",
+        "deviations",
+        "failed runs left out",
+        "noise of the published value not known",
+    )
     assert found.in_spreads is None
     assert verdict([], theirs).reasons[-1] == "no score"
 
 
 def test_spreads_of_unknown_kind_have_no_units():
-    assert verdict([20.0, 21.0], PublishedValue(20.0, 2.0, None, None, True)).in_spreads is None
+    for kind, n in ((None, None), ("seeds", None), (None, 5)):
+        unknown = verdict([20.0, 21.0], PublishedValue(20.0, 2.0, kind, n, True))
+        assert unknown.in_spreads is None
+        assert "noise of the published value not known" in unknown.reasons
+    assert verdict([20.0, 21.0], PublishedValue(20.0, 2.0, "seeds", 1, True)).interval
     error = PublishedValue(20.0, 0.5, "standard_error", 10, True)
     assert verdict([20.9, 21.1], error).in_spreads == pytest.approx(2.0)

@@ -70,6 +70,21 @@ def test_without_pairs_there_is_no_comparison():
     assert compare_with_best({"a": {0: None}, "b": {}}, "lower") is None
 
 
+def test_a_row_that_was_not_tested_is_neither_best_nor_near():
+    rows = {
+        "lucky": {0: 0.1, 1: None, 2: None},
+        "best": {0: 1.0, 1: 1.2, 2: 0.9},
+        "alone": {0: 1000.0, 1: None, 2: None},
+        "far": {0: 5.0, 1: 5.1, 2: 5.2},
+    }
+    found = compare_with_best(rows, "lower")
+    assert found.best == "best"
+    assert found.not_told_apart == ("best",)
+    by_label = {c.label: c for c in found.others}
+    assert (by_label["alone"].p, by_label["alone"].dropped) == (None, 2)
+    assert by_label["far"].is_told_apart
+
+
 def test_what_a_column_resolves():
     """Differences beyond it are told apart, those below are not: at its edge p is the level."""
     base = [0.3, -0.1, 0.2, 0.05, -0.2]

@@ -88,7 +88,7 @@ def test_ten_interruptions_change_nothing(whole, tmp_path):
         with Job(space, arguments(tmp_path, 2)) as job:
             began = len(list(space.rglob("*.ckpt")))
             job.wait_for(lambda: len(list(space.rglob("*.ckpt"))) != began)  # noqa: B023
-            time.sleep(draw.uniform(0, 5))
+            time.sleep(draw.uniform(0, 2))
             hits += job.process.poll() is None
             if i % 2:
                 os.killpg(job.process.pid, signal.SIGKILL)  # the runs, too
@@ -98,5 +98,5 @@ def test_ten_interruptions_change_nothing(whole, tmp_path):
     with Job(space, arguments(tmp_path, 2)) as job:
         said, _ = job.process.communicate(timeout=900)
     assert job.process.returncode == 0, said
-    assert hits >= 4
+    assert hits == INTERRUPTIONS
     assert_same(space, whole)

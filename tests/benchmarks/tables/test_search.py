@@ -8,6 +8,7 @@ import pytest
 from benchmarks.compose import compose, names, with_values
 from benchmarks.errors import UserError
 from benchmarks.identity import run_id
+from benchmarks.prune import prunable
 from benchmarks.records import Evaluation, Record
 from benchmarks.tables.cells import join
 from benchmarks.tables.formats import to_json
@@ -43,8 +44,8 @@ def test_every_space_draws_within_its_bounds(name):
                 low, high = next(iter(rule.values()))
                 assert low <= values[first] <= high
     assert drawn[7] == configuration(space, 0, 7)
-    assert len({str(d) for d in drawn}) > 1
-    assert drawn[7] != configuration(space, 1, 7) or len({str(d) for d in drawn}) == 1
+    assert len({str(d) for d in drawn}) == 50
+    assert drawn[7] != configuration(space, 1, 7)
 
 
 @pytest.mark.parametrize("name", names("search"))
@@ -89,20 +90,47 @@ def test_the_best_configuration_is_repeated_once_all_have_ended(outputs):
     assert plan.with_best(plan.records(False)).runs == ()
     put(plan.searched[3], None, "diverged")
     best = plan.with_best(plan.records(False))
-    assert [r.seed for r in best.runs] == [0, 1]
-    assert best.runs[0].key == plan.searched[1].key  # seed 0 is there already
+    assert [r.seed for r in best.runs] == [1, 2]  # not that by which it was chosen
     assert dict(best.runs[1].values) == dict(plan.searched[1].values)
-    assert len(best.all_runs) == 5
+    assert len(best.all_runs) == 6
+    put(best.runs[0], 3.4)
     put(best.runs[1], 3.5)
     table = join(best, best.records(False))
-    assert table.cells["NS GAN", "FD"].statistics.values == (3.0, 3.5)
+    assert table.cells["NS GAN", "FD"].statistics.values == (3.4, 3.5)
     found = table.searches["NS GAN", "fashion_mnist_small"]
     assert found.scores == (5.0, 3.0, 4.0, None)
-    assert [p.k for p in found.curve] == [1, 2]
+    assert [p.k for p in found.curves["wide"]] == [1, 2]
     notes = " ".join(render(best, best.records(False)).notes)
     assert "4 of 4 configurations ended, 1 failed; best is wide 1 (model.optimizer_g.lr=" in notes
-    assert "the best on the test images reported is repeated over seeds" in notes
+    assert "the best on the test images reported is repeated over new seeds" in notes
     assert '"scores": [\n    5.0,' in to_json(table)
+
+
+def test_a_search_that_goes_on_has_no_curve_yet(outputs):
+    plan = make_plan(SPEC)
+    put(plan.searched[0], 5.0)
+    put(plan.searched[1], 4.0)
+    (found,) = join(plan, plan.records(False)).searches.values()
+    assert (found.scores, found.total, found.curves, found.best) == ((5.0, 4.0), 4, {}, None)
+
+
+def test_prune_keeps_what_other_tables_show(outputs):
+    plan = make_plan(SPEC)
+    for run, value in zip(plan.searched, (5.0, 3.0, 4.0, 6.0), strict=True):
+        put(run, value)
+        run.run.checkpoints.mkdir()
+        (run.run.checkpoints / "64.ckpt").write_bytes(b"x")
+    plan = plan.with_best(plan.records(False))
+    kept = plan.searched[0]  # the experiment's own values
+    gone = {path.parent.parent.name for path in prunable(plan)}
+    assert kept.run_id not in gone
+    assert gone == {run.run_id for run in plan.searched[1:]}
+
+
+def test_a_search_by_a_protocol_that_the_row_has_not(outputs):
+    column = dataclasses.replace(COLUMN, protocol="panel_lenet_2k_test2k")
+    with pytest.raises(UserError, match="is not scored under panel_lenet_2k_test2k"):
+        make_plan(dataclasses.replace(SPEC, columns=(column,)))
 
 
 def test_the_biased_curve_is_drawn_only_if_asked_and_named(outputs):
@@ -111,9 +139,9 @@ def test_the_biased_curve_is_drawn_only_if_asked_and_named(outputs):
     for run, value in zip(plan.searched, (5.0, 3.0, 4.0, 6.0), strict=True):
         put(run, value)
     (found,) = join(plan, plan.records(False)).searches.values()
-    assert found.biased[1].median > found.curve[1].median
+    assert found.biased["wide"][1].median > found.curves["wide"][1].median
     notes = " ".join(render(plan, plan.records(False)).notes)
-    assert "with replacement, which is biased upwards: 1: " in notes
+    assert "with replacement, which is biased to the worse: 1: " in notes
     assert "biased" not in " ".join(render(make_plan(SPEC), plan.records(False)).notes)
 
 
@@ -124,7 +152,7 @@ def test_a_search_that_failed_throughout_has_no_best(outputs):
     assert plan.with_best(plan.records(False)).runs == ()
     table = join(plan, plan.records(False))
     assert table.cells["NS GAN", "FD"].statistics.text(1) == "–"
-    assert table.searches["NS GAN", "fashion_mnist_small"].curve == ()
+    assert table.searches["NS GAN", "fashion_mnist_small"].curves == {}
 
 
 @pytest.mark.parametrize(
