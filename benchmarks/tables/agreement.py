@@ -123,6 +123,7 @@ def agreement(
         return Agreement("cannot say", None, None, None, None, (*reasons, "no score"))
     difference = ours.mean - theirs.value
     known = theirs.kind is not None and bool(theirs.spread) and theirs.n is not None
+    known &= "protocol" not in differs  # another quantity has other units
     if theirs.standard_error is None:
         reasons.append("noise of the published value not known")
     in_spreads = difference / theirs.spread if known and theirs.spread else None
