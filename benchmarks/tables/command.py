@@ -1,7 +1,7 @@
 """`dgmbench table T`: plan, run what is missing in processes of their own, render."""
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from benchmarks.tables.figures import write_figures
 from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
 from benchmarks.tables.metric_names import check_metrics
 from benchmarks.tables.plan import Plan, check_passed_on, default_jobs, make_plan
-from benchmarks.tables.planned import ENDED_WITHOUT, PlannedRun, fingerprint_of
+from benchmarks.tables.planned import ENDED_WITHOUT, Key, PlannedRun, fingerprint_of
 from benchmarks.tables.pool import run_all
 from benchmarks.tables.render import rendered
 from benchmarks.tables.spec import TableSpec, load_spec
@@ -116,11 +116,11 @@ def _complete(
     """
     failed: list[str] = []
     tried: set[str] = set()
-    told: set[str] = set()
     while True:
         records = plan.records(choice.published)
-        plan = plan.with_best(records)
-        records = plan.records(choice.published)
+        with_best = plan.with_best(records)
+        if len(with_best.runs) > len(plan.runs):
+            plan, records = with_best, with_best.records(choice.published)
         chosen = [r for r in plan.all_runs if _is_chosen(r, plan.spec, choice)]
         missing = [
             r
@@ -128,36 +128,51 @@ def _complete(
             if r.label not in tried and not r.is_done(records.get(r.key), choice.retry)
         ]
         if dry_run:
-            rates = known_rates(missing, {**plan.records(True), **records})
-            print("\n".join(describe_work(missing, plan.all_runs, rates)))
-            searched = {(r.row.label, r.dataset) for r in plan.searched}
-            ahead = len(searched - {(r.row.label, r.dataset) for r in plan.runs})
-            if ahead:
-                print(f"then {plan.seeds} seed(s) of the best of each of {ahead} search(es)")
+            print("\n".join(_work(plan, missing, records)))
             return plan, []
         if not missing:
             break
         check_metrics(plan.spec)
         print(f"{len(chosen)} runs, {len(chosen) - len(missing)} of them done")
-        lacks = {r: r.lacks() for r in missing}
-        for line in dict.fromkeys(filter(None, lacks.values())):
-            if line not in told:
-                print(f"left out: {line}")
-            told.add(line)
         tried |= {r.label for r in missing}
-        ready = [r for r in missing if lacks[r] is None]
+        ready = _ready(missing)
         for run in ready:
             _forget_divergence(run, records.get(run.key))
         rates = known_rates(ready, plan.records(True))
         failed += run_all(ready, overrides, jobs or default_jobs(plan.spec, overrides), rates)
-    left = [r for r in chosen if (x := records.get(r.key)) and x.status == "failed"]
-    before = [r for r in left if r.label not in tried]
+    before = [
+        run.label
+        for run in chosen
+        if (record := records.get(run.key)) is not None
+        and record.status == "failed"
+        and run.label not in tried
+    ]
     if before:
         failed.append(
-            f"{len(before)} run(s) failed before ({', '.join(r.label for r in before[:5])}); "
+            f"{len(before)} run(s) failed before ({', '.join(before[:5])}); "
             "--retry failed does them again"
         )
     return plan, failed
+
+
+def _work(
+    plan: Plan, missing: Sequence[PlannedRun], records: Mapping[Key, Record]
+) -> Iterator[str]:
+    """Yield what a dry run prints."""
+    rates = known_rates(missing, {**plan.records(True), **records})
+    yield from describe_work(missing, plan.all_runs, rates)
+    searched = {(r.row.label, r.dataset) for r in plan.searched}
+    ahead = len(searched - {(r.row.label, r.dataset) for r in plan.runs})
+    if ahead:
+        yield f"then {plan.seeds} seed(s) of the best of each of {ahead} search(es)"
+
+
+def _ready(missing: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return the runs that this machine has everything for; name what the others lack."""
+    lacks = {run: run.lacks() for run in missing}
+    for line in dict.fromkeys(filter(None, lacks.values())):
+        print(f"left out: {line}")
+    return [run for run, lack in lacks.items() if lack is None]
 
 
 def _forget_divergence(run: PlannedRun, record: Record | None) -> None:
