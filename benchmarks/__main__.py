@@ -272,7 +272,7 @@ def parser() -> argparse.ArgumentParser:
         "--config-dir", action="append", default=[], help="folder of your own configs"
     )
     verb = add("table", table)
-    verb.add_argument("table", help="name of the table")
+    verb.add_argument("table", help="name of a table, or a file of your own (.yaml)")
     verb.add_argument(
         "overrides", nargs="*", help="passed on to every run: trainer=... logger=..."
     )

@@ -55,6 +55,11 @@ def compare(first: str, second: str) -> int:
     """Print what differs between two records, runs, tables or folders of them: B minus A."""
     a, b = records_of(first), records_of(second)
     found = list(changes(a, b))
+    if not len(a) == len(b) == 1:
+        kinds = [set(_stems(side)) for side in (a, b)]
+        for name, mine, theirs in ((first, kinds[0], kinds[1]), (second, kinds[1], kinds[0])):
+            if mine - theirs:
+                print(f"{name}: {len(mine - theirs)} of {len(mine)} kinds of runs are there only")
     for side, records in ((first, a), (second, b)):
         ended = sum(r.status != "finished" for r in records)
         if ended:
@@ -77,14 +82,14 @@ def records_of(what: str) -> list[Record]:
     """
     path = Path(what).expanduser()
     with user_errors(ValueError, OSError):
-        if path.is_file():
+        if path.is_file() and path.suffix != ".yaml":
             paths = [path]
         elif (path / "record.json").is_file():
             paths = [path / "record.json"]
         elif path.is_dir():
             paths = sorted([*path.rglob("record.json"), *path.rglob("records/*.json")])
             paths = paths or sorted(path.glob("*.json"))
-        elif what in table_names():
+        elif what in table_names() or (path.is_file() and path.suffix == ".yaml"):
             plan = make_plan(load_spec(what), *published_scale(what))
             plan = plan.with_best(plan.records(published=True))
             found = plan.records(published=True)
@@ -162,13 +167,13 @@ def _values(evaluation: Evaluation) -> Iterator[tuple[Measured, float]]:
 def line_of(change: Change) -> str:
     """Return a change as a line of text."""
     text = f"{change.label}: {change.metric}: {change.first:.6g} -> {change.second:.6g}"
+    pairs = f", {change.pairs} pair(s) of seeds"
     if change.is_nothing:
-        return f"{text} (the same)"
+        return f"{text} (the same{pairs})"
     text += f" ({change.difference:+.3g}"
     if change.interval is not None:
-        low, high = change.interval
-        text += f" [{low:+.3g}, {high:+.3g}] over {change.pairs} pairs"
-    return text + ")"
+        text += f" [{change.interval[0]:+.3g}, {change.interval[1]:+.3g}]"
+    return f"{text}{pairs})"
 
 
 def config_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:

@@ -76,6 +76,7 @@ def export(
         write_atomically(target / "config.json", _config(cfg, record, images_seen))
         write_atomically(target / "record.json", record.to_json())
         write_atomically(target / "CITATION.cff", _citation(record))
+        (target / "samples.npz").unlink(missing_ok=True)  # of an earlier call
         if num_samples:
             datamodule: Any = instantiate(cfg.datamodule, "datamodule")
             _save_samples(model, num_samples, datamodule.num_levels, target / "samples.npz")

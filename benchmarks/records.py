@@ -137,6 +137,8 @@ class Record:
         """
         try:
             values = json.loads(text)
+            if not isinstance(values, dict):
+                raise KeyError("schema_version")
             version = values["schema_version"]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"not a record: {error}") from None

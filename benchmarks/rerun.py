@@ -53,7 +53,8 @@ def reproduce(path: str) -> int:
         if before is not None and before.status != "interrupted":
             shutil.rmtree(Run.of(composed).folder)  # by an earlier call; perhaps of other code
         new = train(composed)
-    print(f"{new.status}, {old.status} before")
+    with working_in(outputs_dir() / "reproduced"):
+        print(f"{new.status} now, {old.status} before: {Run.of(composed).folder}")
     found = list(changes([old], [new]))
     for change in found:
         print(line_of(change))
@@ -117,7 +118,8 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     plan = make_plan(spec, *published_scale(table))
     published = plan.records(published=True, outputs=False)
     if not published:
-        raise UserError(f"table {table} must have published records in {results_dir() / table}")
+        where = results_dir() / spec.name
+        raise UserError(f"table {spec.name} must have published records in {where}")
     state = code_state()
     folder = outputs_dir() / "gate" / str(state.get("git_commit") or "unknown")[:12]
     if state.get("dirty") is not False and folder.exists():
@@ -129,7 +131,7 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     for _, line in verdicts:
         print(line)
     bad = sum(is_bad for is_bad, _ in verdicts)
-    print(f"gate: {len(verdicts)} scores, {bad} regressed or not compared")
+    print(f"gate of table {spec.name}: {len(verdicts)} scores, {bad} regressed or not compared")
     return 1 if bad or code or not verdicts else 0
 
 

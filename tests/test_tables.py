@@ -656,3 +656,23 @@ def test_the_scale_of_a_published_table_is_kept(mini, monkeypatch, tmp_path):
     publish("mini")  # as before
     assert len(list((tmp_path / "results/mini/records").glob("*.json"))) == 6
     assert "| 3 | 0 |" in (tmp_path / "results/mini/table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MINI.replace("dataset: digits", "dataset: digit"), "datamodule 'digit' does not exist"),
+        (MINI.replace("bits_per_dim_test", "bits_test"), "protocol 'bits_test' does not exist"),
+        (MINI.replace("metric: bits_per_dim", "metric: bits_per_dimm"), "did you mean bits_per"),
+        (MINI.replace("bits_per_dim_test", "nll_test"), "no row is scored under nll_test on"),
+        (MINI.replace("untrained_pixelcnn", "oord2016_pixelcnn"), "must be of different experim"),
+        (MINI.replace("note: A note.", ""), "note must be given for a table"),
+        (MINI + "  - foo\n", "row must map keys to values, got 'foo'"),
+    ],
+)
+def test_a_dry_run_refuses_what_a_run_refuses(mini, tmp_path, text, message, capsys):
+    (tmp_path / "own.yaml").write_text(text)
+    assert main(["table", str(tmp_path / "own.yaml"), "--dry-run"]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1

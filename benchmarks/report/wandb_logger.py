@@ -180,9 +180,11 @@ class OfflineRun:
 
 def read_offline(folder: Path) -> OfflineRun:
     """Read the offline files below a folder of logs; what a kill left torn is left out."""
+    found = OfflineRun()
+    if not any(folder.glob("wandb/offline-run-*/*.wandb")):
+        return found
     from wandb.proto import wandb_internal_pb2
 
-    found = OfflineRun()
     for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
         for data in _log_records(path.read_bytes()):
             record = wandb_internal_pb2.Record()

@@ -65,6 +65,7 @@ def run_table(
     if jobs is not None and jobs < 1:
         raise UserError(f"jobs must be >= 1, got {jobs}")
     _check_choice(spec, choice)
+    check_metrics(spec)
     plan = make_plan(spec, choice.seeds, choice.configurations)
     folder = outputs_dir() / "tables" / spec.name
     if not dry_run:
@@ -132,7 +133,6 @@ def _complete(
             return plan, []
         if not missing:
             break
-        check_metrics(plan.spec)
         print(f"{len(chosen)} runs, {len(chosen) - len(missing)} of them done")
         tried |= {r.label for r in missing}
         ready = _ready(missing)

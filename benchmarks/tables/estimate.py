@@ -72,9 +72,11 @@ def describe_work(
         unsized += kind not in sizes
         lines.append(f"  {run.label}: {run.experiment}/{run.dataset}/{run.run_id}, {cost}")
     total = f"{len(missing)} runs, {seconds / 3600:.2f} device-hours of training"
-    total += f" and {unknown} runs of which none was measured" if unknown else ""
+    total += f"; unknown for {unknown} runs (none of their kind was measured)" if unknown else ""
     disk = f"disk: {size / 1e9:.2f} GB"
-    disk += f" and {unsized} runs of which none lies here" if unsized else ""
+    if unsized:
+        known = f"{disk}, " if size else "disk: "
+        disk = f"{known}unknown for {unsized} runs (none of their kind lies here)"
     return [*lines, total, disk]
 
 

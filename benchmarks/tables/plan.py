@@ -139,7 +139,7 @@ def make_plan(
             raise UserError(f"configurations must be >= 1, got {configurations}")
         phases = dict.fromkeys(spec.search.phases, configurations)
         spec = replace(spec, search=replace(spec.search, phases=phases))
-    _check_selector(spec)
+    _check_names(spec)
     runs: list[PlannedRun] = []
     searched: list[PlannedRun] = []
     for row in spec.rows:
@@ -151,7 +151,21 @@ def make_plan(
                 searched += _search_runs(spec, row, dataset, protocols)
             elif row.experiment is not None:
                 runs += _training_runs(spec, row, dataset, protocols, seeds)
+    _check_columns(spec, [*runs, *searched])
     return Plan(spec, tuple(runs), tuple(searched), seeds)
+
+
+def _check_columns(spec: TableSpec, runs: Sequence[PlannedRun]) -> None:
+    """Refuse a column that no row of ours is scored for."""
+    if not runs:
+        return  # a table of published numbers
+    scored = {(run.dataset, protocol) for run in runs for protocol in run.protocols}
+    for column in spec.columns:
+        if (column.dataset, column.protocol) not in scored:
+            raise UserError(
+                f"table {spec.name}: column {column.label!r}: no row is scored under "
+                f"{column.protocol} on {column.dataset}"
+            )
 
 
 def check_passed_on(spec: TableSpec, overrides: Sequence[str]) -> None:
@@ -286,8 +300,11 @@ def _snapshots(spec: TableSpec, cfg: DictConfig, experiment: str) -> tuple[int, 
     return tuple(dict.fromkeys(images for images in at if images <= budget))
 
 
-def _check_selector(spec: TableSpec) -> None:
-    """A selector on validation images must look at validation images."""
+def _check_names(spec: TableSpec) -> None:
+    """Data sets and protocols exist, and a selector on validation images looks at those."""
+    for column in spec.columns:
+        compose_group("datamodule", column.dataset)
+        compose_group("protocol", column.protocol)
     for name in (spec.selected_by, spec.search.selected_by if spec.search else None):
         if name is None:
             continue

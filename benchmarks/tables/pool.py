@@ -125,13 +125,13 @@ def _outcome(job: Job, failed: list[str]) -> str:
 def _scores(record: Record) -> str:
     if record.status == "diverged":
         return f"diverged: {record.reason}"
-    values = [
-        f"{name} {bound_sign(evaluation, name)}{value:.5g}"
-        for evaluation in record.evaluations
-        for name, value in evaluation.metrics.items()
-        if value is not None
-    ]
-    return ", ".join(values)
+    values: dict[str, str] = {}  # a metric of two protocols is told with each
+    for evaluation in record.evaluations:
+        for name, value in evaluation.metrics.items():
+            if value is not None:
+                key = name if name not in values else f"{evaluation.protocol} {name}"
+                values[key] = f"{key} {bound_sign(evaluation, name)}{value:.5g}"
+    return ", ".join(values.values())
 
 
 class Display:

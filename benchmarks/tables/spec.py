@@ -168,6 +168,16 @@ class TableSpec:
     search: Search | None = None
 
     def __post_init__(self) -> None:
+        self._check_rows_and_columns()
+        if not isinstance(self.seeds, int) or self.seeds < 1:
+            raise ValueError(f"seeds must be an integer >= 1, got {self.seeds}")
+        if self.selection not in SELECTIONS:
+            allowed = ", ".join(SELECTIONS)
+            raise ValueError(f"selection must be one of {allowed}, got {self.selection!r}")
+        if (self.selection == "validation") != (self.selected_by is not None):
+            raise ValueError("selected_by must be given for selection validation, and only then")
+
+    def _check_rows_and_columns(self) -> None:
         for kind, labels in (
             ("row", [r.label for r in self.rows]),
             ("column", [c.label for c in self.columns]),
@@ -177,6 +187,14 @@ class TableSpec:
             twice = next((x for x in labels if labels.count(x) > 1), None)
             if twice is not None:
                 raise ValueError(f"{kind} {twice!r} stands twice")
+        trained = [r for r in self.rows if r.experiment is not None]
+        for i, row in enumerate(trained):
+            other = next((r for r in trained[:i] if r.experiment == row.experiment), None)
+            if other is not None:
+                raise ValueError(
+                    f"rows {other.label!r} and {row.label!r} must be of different experiments, "
+                    f"got {row.experiment} twice"
+                )
         for row in self.rows:
             if row.search is not None and (
                 self.search is None or list(row.search) != list(self.search.phases)
@@ -186,13 +204,6 @@ class TableSpec:
                     f"search of row {row.label!r} must be by the table's phases ({phases}), got "
                     f"{', '.join(row.search)}"
                 )
-        if not isinstance(self.seeds, int) or self.seeds < 1:
-            raise ValueError(f"seeds must be an integer >= 1, got {self.seeds}")
-        if self.selection not in SELECTIONS:
-            allowed = ", ".join(SELECTIONS)
-            raise ValueError(f"selection must be one of {allowed}, got {self.selection!r}")
-        if (self.selection == "validation") != (self.selected_by is not None):
-            raise ValueError("selected_by must be given for selection validation, and only then")
 
 
 def table_names() -> list[str]:
@@ -276,12 +287,15 @@ def _column(values: dict[str, Any]) -> Column:
     return _build(Column, values)
 
 
-def _build(cls: type[T], values: dict[str, Any]) -> T:
+def _build(cls: type[T], values: Any) -> T:
+    if not isinstance(values, dict):
+        raise ValueError(f"{cls.__name__.lower()} must map keys to values, got {values!r}")
     known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
             raise ValueError(f"unknown key {key}{suggest(key, known)}")
     for each in fields(cls):  # type: ignore[arg-type]
         if each.default is MISSING and each.default_factory is MISSING and each.name not in values:
-            raise ValueError(f"{each.name} must be given for a {cls.__name__.lower()}")
+            what = {"TableSpec": "table"}.get(cls.__name__, cls.__name__.lower())
+            raise ValueError(f"{each.name} must be given for a {what}")
     return cls(**values)

@@ -59,10 +59,10 @@ def test_compare_takes_files_folders_and_tables(tmp_path, outputs, capsys):
     record(1.5, config={"x": 2}).write(other)
     assert main(["compare", str(one), str(other.parent)]) == 0
     shown = capsys.readouterr().out
-    assert "1 -> 1.5 (+0.5)" in shown
+    assert "1 -> 1.5 (+0.5, 1 pair(s) of seeds)" in shown
     assert "config x: 1 -> 2" in shown
     assert main(["compare", str(one), str(one)]) == 0
-    assert "(the same)" in capsys.readouterr().out
+    assert "(the same, 1 pair(s)" in capsys.readouterr().out
     assert main(["compare", str(one), "nothing"]) == 2
     assert "must be a record, a run's folder, a folder" in capsys.readouterr().err
     assert main(["compare", str(one), "iwae_table1"]) == 2
@@ -139,7 +139,7 @@ def test_reproduce(outputs, capsys, monkeypatch):
     path = Run.of(composed).record_path
     assert main(["reproduce", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "(the same)" in shown
+    assert "(the same, 1 pair(s)" in shown
     assert shown.strip().endswith("reproduced")
 
     changed = Record.from_json(path.read_text())
