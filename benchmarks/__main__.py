@@ -140,14 +140,15 @@ def status(arguments: argparse.Namespace) -> int:
     """Show the runs of the working space, or of one table."""
     from benchmarks.status import print_status
 
-    return print_status(arguments.table, arguments.seeds)
+    return print_status(arguments.table, arguments.seeds, arguments.configurations)
 
 
 def prune(arguments: argparse.Namespace) -> int:
     """Remove checkpoints and snapshots of a table's finished runs that nothing needs."""
     from benchmarks.prune import prune as prune_table
 
-    return prune_table(arguments.table, arguments.seeds, arguments.dry_run)
+    scale = (arguments.seeds, arguments.configurations)
+    return prune_table(arguments.table, *scale, dry_run=arguments.dry_run)
 
 
 def publish(arguments: argparse.Namespace) -> int:
@@ -289,9 +290,11 @@ def parser() -> argparse.ArgumentParser:
     verb = add("status", status)
     verb.add_argument("table", nargs="?", help="name of a table (default: all runs)")
     verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
+    verb.add_argument("--configurations", type=int, help="per phase of the search")
     verb = add("prune", prune)
     verb.add_argument("table", help="name of the table")
     verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
+    verb.add_argument("--configurations", type=int, help="per phase of the search")
     verb.add_argument("--dry-run", action="store_true", help="print what would go only")
     verb = add("publish", publish)
     verb.add_argument("table", help="name of the table")

@@ -11,7 +11,12 @@ from benchmarks.tables.spec import load_spec
 __all__ = ["prunable", "prune"]
 
 
-def prune(table: str, seeds: int | None = None, dry_run: bool = False) -> int:
+def prune(
+    table: str,
+    seeds: int | None = None,
+    configurations: int | None = None,
+    dry_run: bool = False,
+) -> int:
     """Remove, of runs that are scored, all checkpoints but the last, and what no column shows.
 
     Of a search that has ended, the checkpoints of every drawn configuration but the best go, too;
@@ -21,14 +26,17 @@ def prune(table: str, seeds: int | None = None, dry_run: bool = False) -> int:
     Args:
         table: Its name.
         seeds: Number of seeds; None for the specification's.
+        configurations: Of each phase of its search; None for the specification's.
         dry_run: Print what would go only.
     """
-    plan = make_plan(load_spec(table), seeds)
+    plan = make_plan(load_spec(table), seeds, configurations)
     plan = plan.with_best(plan.records(published=False))
     files = list(prunable(plan))
     size = sum(path.stat().st_size for path in files)
     for path in files:
-        if not dry_run:
+        if dry_run:
+            print(f"  {path}")
+        else:
             path.unlink()
     what = "would be removed" if dry_run else "removed"
     print(f"{len(files)} file(s), {size / 1e9:.3f} GB {what}")

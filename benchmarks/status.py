@@ -16,7 +16,9 @@ from benchmarks.tables.spec import load_spec
 __all__ = ["print_status"]
 
 
-def print_status(table: str | None, seeds: int | None = None) -> int:
+def print_status(
+    table: str | None, seeds: int | None = None, configurations: int | None = None
+) -> int:
     """Print one line per run; of a table, the matrix first, then what is not finished."""
     if table is None:
         if outputs_dir().exists() and not outputs_dir().is_dir():
@@ -27,7 +29,7 @@ def print_status(table: str | None, seeds: int | None = None) -> int:
         for folder in folders:
             print(_line("/".join(folder.parts[-3:]), Run(folder)))
         return 0
-    plan = make_plan(load_spec(table), seeds)
+    plan = make_plan(load_spec(table), seeds, configurations)
     records = _readable(plan.all_runs)
     first = {run.key for run in plan.all_runs}
     plan = plan.with_best({k: r for k, r in records.items() if isinstance(r, Record)})
