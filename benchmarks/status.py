@@ -7,7 +7,7 @@ from functools import cache
 from benchmarks.compose import compose
 from benchmarks.errors import UserError, one_line
 from benchmarks.paths import outputs_dir
-from benchmarks.records import Record, read_record
+from benchmarks.records import Record, many_records, read_record
 from benchmarks.runs import Run
 from benchmarks.tables.plan import Plan, make_plan
 from benchmarks.tables.planned import Key, PlannedRun
@@ -46,14 +46,15 @@ def print_status(
 def _readable(runs: Sequence[PlannedRun]) -> dict[Key, Record | str]:
     """Return the records there are, or what is wrong with them."""
     found: dict[Key, Record | str] = {}
-    for planned in runs:
-        try:
-            record = read_record(planned.run.record_path)
-        except ValueError as error:
-            found[planned.key] = f"damaged: {one_line(error)}"
-            continue
-        if record is not None:
-            found[planned.key] = record
+    with many_records():
+        for planned in runs:
+            try:
+                record = read_record(planned.run.record_path)
+            except ValueError as error:
+                found[planned.key] = f"damaged: {one_line(error)}"
+                continue
+            if record is not None:
+                found[planned.key] = record
     return found
 
 

@@ -13,7 +13,7 @@ from benchmarks.compose import Composed, compose, compose_for, compose_group, wi
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id
 from benchmarks.identity import run_id
-from benchmarks.records import Record, better, read_record
+from benchmarks.records import Record, better, many_records, read_record
 from benchmarks.tables.planned import Key, PlannedRun, published_record_path
 from benchmarks.tables.search import configuration, hasher, load_space
 from benchmarks.tables.selection import best_of, searched_column
@@ -67,11 +67,12 @@ class Plan:
 
     def records(self, published: bool, outputs: bool = True) -> dict[Key, Record]:
         """Return the records there are, by (experiment, dataset, run id); of two, the better."""
-        return {
-            planned.key: record
-            for planned in self.all_runs
-            if (record := self.record_of(planned, published, outputs)) is not None
-        }
+        with many_records():
+            return {
+                planned.key: record
+                for planned in self.all_runs
+                if (record := self.record_of(planned, published, outputs)) is not None
+            }
 
     def record_of(
         self, planned: PlannedRun, published: bool, outputs: bool = True
