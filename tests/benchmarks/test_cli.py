@@ -219,8 +219,8 @@ def test_status_of_a_table(outputs, capsys):
     lines = shown.splitlines()
     assert len(lines) == 1 + 13  # 12 rows and the floor, runs by row and data set
     assert lines[0].split() == ["fashion_mnist_small", "digits"]
-    assert lines[1].split() == ["MM", "GAN", "0/3", "–"]
-    assert shown.count("0/3") == 12
+    assert lines[1].split() == ["MM", "GAN", "0/5", "–"]
+    assert shown.count("0/5") == 12
     assert shown.count("0/1") == 1
     assert main(["status"]) == 0
     assert "start one with: dgmbench table quick" in capsys.readouterr().out
