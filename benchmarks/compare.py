@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import UserError, user_errors
+from benchmarks.identity import without_seed
 from benchmarks.records import Evaluation, Record, read_record
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.scale import published_scale
@@ -90,9 +91,7 @@ def records_of(what: str) -> list[Record]:
             paths = sorted([*path.rglob("record.json"), *path.rglob("records/*.json")])
             paths = paths or sorted(path.glob("*.json"))
         elif what in table_names() or (path.is_file() and path.suffix == ".yaml"):
-            plan = make_plan(load_spec(what), *published_scale(what))
-            plan = plan.with_best(plan.records(published=True))
-            found = plan.records(published=True)
+            plan, found = make_plan(load_spec(what), *published_scale(what)).complete(True)
             return _some([found[r.key] for r in plan.runs if r.key in found], what)
         else:
             raise UserError(
@@ -136,8 +135,8 @@ def _stems(records: Sequence[Record]) -> dict[tuple[str, str], set[str]]:
     """Return the configurations and revisions of each experiment on a data set."""
     found: dict[tuple[str, str], set[str]] = {}
     for record in records:
-        stem = record.run_id.rsplit("-s", 1)[0]
-        found.setdefault((record.experiment, record.dataset), set()).add(stem)
+        kind = (record.experiment, record.dataset)
+        found.setdefault(kind, set()).add(without_seed(record.run_id))
     return found
 
 
@@ -149,7 +148,7 @@ def _by_kind(
     for record in records:
         label = record.dataset if alone else f"{record.experiment} on {record.dataset}"
         if apart and not alone:
-            label += f" ({record.run_id.rsplit('-s', 1)[0]})"
+            label += f" ({without_seed(record.run_id)})"
         seed = 0 if alone else record.seed
         for evaluation in record.evaluations:
             for key, value in _values(evaluation):

@@ -14,6 +14,7 @@ __all__ = [
     "identity",
     "run_id",
     "short_hash",
+    "without_seed",
 ]
 
 LENGTH = 10
@@ -60,6 +61,11 @@ def config_hash(cfg: DictConfig) -> str:
 def short_hash(values: Any) -> str:
     """Return the short hash of what determines a training."""
     return fingerprint(values)[:LENGTH]
+
+
+def without_seed(identifier: str) -> str:
+    """Return a run id without its seed: what all seeds of a configuration share."""
+    return identifier.rsplit("-s", 1)[0]
 
 
 def run_id(cfg: DictConfig) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.errors import UserError, user_errors
+from benchmarks.identity import without_seed
 from benchmarks.paths import check_writable, results_dir
 from benchmarks.records import Record, better, read_record
 from benchmarks.tables.cells import Table, join
@@ -44,10 +45,11 @@ def publish(name: str, seeds: int | None = None, configurations: int | None = No
         raise UserError(f"table {name} has no ended run to publish; run: dgmbench table {name}")
     plan = plan.with_best(records)
     keep_scale(name, seeds, configurations)
-    figure = write_table(join(plan, records), folder)
+    table = join(plan, records)
+    figure = write_table(table, folder)
     samples_figure(_merge_grids(plan, folder / "grids"), figure)
     stale = _stale(plan, folder / "records")
-    shown = into_readme(name, in_short(join(plan, records), folder), Path("README.md"))
+    shown = into_readme(name, in_short(table, folder), Path("README.md"))
     print(
         f"{added} records added or renewed, {len(records)} current, {len(stale)} stale: {folder}"
     )
@@ -102,8 +104,8 @@ def _merge_grids(plan: Plan, folder: Path) -> list[tuple[str, Path]]:
 def _stale(plan: Plan, folder: Path) -> list[Path]:
     """Return published records of other configs or revisions than the plan's; of any seed."""
     names = (published_record_path(plan.spec.name, r).stem for r in plan.all_runs)
-    current = {name.rsplit("-s", 1)[0] for name in names}
-    return sorted(p for p in folder.glob("*.json") if p.stem.rsplit("-s", 1)[0] not in current)
+    current = set(map(without_seed, names))
+    return sorted(p for p in folder.glob("*.json") if without_seed(p.stem) not in current)
 
 
 def in_short(table: Table, folder: Path) -> str:

@@ -49,12 +49,12 @@ def reproduce(path: str) -> int:
             f"today's {run_id(composed.cfg)} (its commit is {old.code.get('git_commit')})"
         )
     with working_in(outputs_dir() / "reproduced"):
-        before = Run.of(composed).record()
+        run = Run.of(composed)
+        before = run.record()
         if before is not None and before.status != "interrupted":
-            shutil.rmtree(Run.of(composed).folder)  # by an earlier call; perhaps of other code
+            shutil.rmtree(run.folder)  # by an earlier call; perhaps of other code
         new = train(composed)
-    with working_in(outputs_dir() / "reproduced"):
-        print(f"{new.status} now, {old.status} before: {Run.of(composed).folder}")
+    print(f"{new.status} now, {old.status} before: {run.folder}")
     found = list(changes([old], [new]))
     for change in found:
         print(line_of(change))

@@ -58,9 +58,7 @@ def _may_have_records(name: str) -> bool:
 
 
 def _joined(name: str) -> Table:
-    plan = make_plan(load_spec(name), *published_scale(name))
-    plan = plan.with_best(plan.records(published=True))
-    return join(plan, plan.records(published=True))
+    return join(*make_plan(load_spec(name), *published_scale(name)).complete(published=True))
 
 
 def page_of(tables: Sequence[Table]) -> str:

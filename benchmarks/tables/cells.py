@@ -1,7 +1,7 @@
 """A table as numbers: plan and records joined, before anything is rounded or laid out."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.errors import UserError
@@ -15,7 +15,7 @@ from benchmarks.tables.selection import best_of, search_score, searched_column
 from benchmarks.tables.spec import Column, Row
 from benchmarks.tables.statistics import CellStatistics, VarianceSplit, split_variance
 
-__all__ = ["Cell", "Cost", "SearchResult", "Table", "evaluation_of", "join"]
+__all__ = ["Cell", "Cost", "SearchResult", "Table", "evaluations", "join"]
 
 Records = Mapping[Key, Record]
 
@@ -154,6 +154,17 @@ def evaluation_of(run: PlannedRun, column: Column, record: Record) -> Evaluation
     return None
 
 
+def evaluations(plan: Plan, column: Column, records: Records) -> Iterator[tuple[str, Evaluation]]:
+    """Yield the row's label and the evaluation that a column shows, of each run that has one."""
+    for run in plan.runs:
+        record = records.get(run.key)
+        if record is None or run.dataset != column.dataset or column.protocol not in run.protocols:
+            continue
+        found = evaluation_of(run, column, record)
+        if found is not None:
+            yield run.row.label, found
+
+
 def _cell(plan: Plan, row: Row, column: Column, records: Records) -> Cell | None:
     runs = [r for r in plan.cell(row, column) if column.protocol in r.protocols]
     theirs = published_value(row, column)
@@ -188,14 +199,9 @@ def _cell(plan: Plan, row: Row, column: Column, records: Records) -> Cell | None
 
 def _check_kinds(plan: Plan, column: Column, records: Records) -> None:
     kinds: dict[str, str] = {}
-    for run in plan.runs:
-        record = records.get(run.key)
-        if record is None or run.dataset != column.dataset or column.protocol not in run.protocols:
-            continue
-        found = evaluation_of(run, column, record)
-        if found is not None:
-            given, density = found.attributes.get("given"), found.attributes.get("of")
-            kinds[f"{density or 'p(x)'}{f' given {given}' if given else ''}"] = run.row.label
+    for label, found in evaluations(plan, column, records):
+        given, density = found.attributes.get("given"), found.attributes.get("of")
+        kinds[f"{density or 'p(x)'}{f' given {given}' if given else ''}"] = label
     if len(kinds) > 1:
         what = ", ".join(f"{kind} ({label})" for kind, label in sorted(kinds.items()))
         raise UserError(f"column {column.label!r} mixes {what}; give each a column of its own")

@@ -1,11 +1,11 @@
 """What belongs below a table: protocols, statistics, agreement, deviations, failures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from benchmarks.errors import UserError
-from benchmarks.records import Evaluation, Record
+from benchmarks.records import Record
 from benchmarks.tables.agreement import Agreement
-from benchmarks.tables.cells import Records, SearchResult, Table, evaluation_of
+from benchmarks.tables.cells import Records, SearchResult, Table, evaluations
 from benchmarks.tables.comparison import Comparison, Comparisons
 from benchmarks.tables.plan import Plan
 from benchmarks.tables.planned import fingerprint_of
@@ -198,7 +198,7 @@ def _extractor(plan: Plan, column: Column, records: Records) -> str:
     """
     found = {
         evaluation.attributes["extractor"]
-        for _, evaluation in _evaluations(plan, column, records)
+        for _, evaluation in evaluations(plan, column, records)
         if "extractor" in evaluation.attributes
     }
     if len(found) > 1:
@@ -209,23 +209,13 @@ def _extractor(plan: Plan, column: Column, records: Records) -> str:
 
 def _attributes(plan: Plan, column: Column, records: Records) -> str:
     found = set()
-    for label, evaluation in _evaluations(plan, column, records):
+    for label, evaluation in evaluations(plan, column, records):
         pairs = sorted((k, v) for k, v in evaluation.attributes.items() if k != "extractor")
         if evaluation.weights != "raw":
             pairs.append(("weights", evaluation.weights))
         if pairs:
             found.add(f"{label}: " + ", ".join(f"{k} {v}" for k, v in pairs))
     return f" ({'; '.join(sorted(found))})" if found else ""
-
-
-def _evaluations(plan: Plan, column: Column, records: Records) -> Iterator[tuple[str, Evaluation]]:
-    for run in plan.runs:
-        record = records.get(run.key)
-        if record is None or run.dataset != column.dataset or column.protocol not in run.protocols:
-            continue
-        evaluation = evaluation_of(run, column, record)
-        if evaluation is not None:
-            yield run.row.label, evaluation
 
 
 def _published_notes(plan: Plan) -> list[str]:

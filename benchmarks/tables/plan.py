@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from benchmarks.compose import Composed, compose, compose_for, compose_group, with_values
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id
-from benchmarks.identity import run_id
+from benchmarks.identity import run_id, without_seed
 from benchmarks.records import Record, better, many_records, read_record
 from benchmarks.tables.planned import Key, PlannedRun, published_record_path
 from benchmarks.tables.search import configuration, hasher, load_space
@@ -46,7 +46,7 @@ class Plan:
 
     @property
     def all_runs(self) -> tuple[PlannedRun, ...]:
-        """Each run once: configuration 0 may be the best one's seed 0, too."""
+        """Each run once: two phases of a search may draw the same values."""
         return tuple({r.key: r for r in (*self.runs, *self.searched)}.values())
 
     @cached_property
@@ -82,6 +82,11 @@ class Plan:
         public = _read(published_record_path(self.spec.name, planned)) if published else None
         return better(local, public)
 
+    def complete(self, published: bool, outputs: bool = True) -> tuple["Plan", dict[Key, Record]]:
+        """Return the plan with the seeds of each ended search's best, and all its records."""
+        plan = self.with_best(self.records(published, outputs))
+        return plan, plan.records(published, outputs)
+
     def with_best(self, records: Mapping[Key, Record]) -> "Plan":
         """Return the plan with the seeds of each ended search's best configuration."""
         found = list(self.runs)
@@ -103,7 +108,7 @@ def _by_cell(runs: Sequence[PlannedRun]) -> dict[tuple[str, str], list[PlannedRu
 
 def _seeds_of(best: PlannedRun, spec: TableSpec, seeds: int) -> list[PlannedRun]:
     protocols = tuple(p for p in best.protocols if p in _protocols(spec, best.dataset))
-    stem = best.run_id.rsplit("-s", 1)[0]
+    stem = without_seed(best.run_id)
     return [
         replace(
             best,
@@ -228,7 +233,7 @@ def _training_runs(
         spec.selected_by,
         table=spec.name,
     )
-    stem = first.run_id.rsplit("-s", 1)[0]
+    stem = without_seed(first.run_id)
     return [replace(first, seed=seed, run_id=f"{stem}-s{seed}") for seed in range(seeds)]
 
 

@@ -118,7 +118,6 @@ def _outcome(job: Job, failed: list[str]) -> str:
         why = record.reason if record is not None and record.status == "failed" else last
         failed.append(f"{planned.label} failed: {why} ({log})")
         return failed[-1]
-    assert record is not None
     return f"{planned.label}: {_scores(record)} ({job.seconds:.0f} s)"
 
 
