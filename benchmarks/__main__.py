@@ -121,7 +121,8 @@ def pictures(arguments: argparse.Namespace) -> int:
 
 def table(arguments: argparse.Namespace) -> int:
     """Run what a table lacks, then print it."""
-    from benchmarks.tables.command import Choice, run_table
+    from benchmarks.tables.choice import Choice
+    from benchmarks.tables.command import run_table
 
     choice = Choice(
         arguments.seeds,
@@ -132,7 +133,12 @@ def table(arguments: argparse.Namespace) -> int:
         arguments.published,
     )
     return run_table(
-        arguments.table, arguments.overrides, arguments.jobs, choice, arguments.dry_run
+        arguments.table,
+        arguments.overrides,
+        arguments.jobs,
+        choice,
+        arguments.dry_run,
+        arguments.launcher,
     )
 
 
@@ -141,6 +147,32 @@ def status(arguments: argparse.Namespace) -> int:
     from benchmarks.status import print_status
 
     return print_status(arguments.table, arguments.seeds, arguments.configurations)
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """Take a table's jobs out of the queue; what runs saves first."""
+    from benchmarks.slurm.cancel import cancel_table
+    from benchmarks.tables.choice import Choice
+
+    scale = (arguments.seeds, arguments.configurations)
+    return cancel_table(
+        arguments.table, Choice(*scale, _names(arguments.rows), _names(arguments.columns))
+    )
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    """Show what a run of a table, and its job, last said."""
+    from benchmarks.logs import print_logs
+
+    return print_logs(arguments.run, arguments.lines)
+
+
+def sync(arguments: argparse.Namespace) -> int:
+    """Upload to W&B what a table's runs logged offline."""
+    from benchmarks.sync import sync as sync_table
+
+    scale = (arguments.seeds, arguments.configurations)
+    return sync_table(arguments.table, *scale, dry_run=arguments.dry_run)
 
 
 def prune(arguments: argparse.Namespace) -> int:
@@ -231,9 +263,15 @@ def prefetch(arguments: argparse.Namespace) -> int:
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Check versions, devices, data, weights and folders; name what mends each."""
-    from benchmarks.doctor import run_doctor
+    if arguments.launcher is None:
+        from benchmarks.doctor import run_doctor
 
-    return run_doctor()
+        if arguments.overrides:
+            raise UserError(f"--launcher NAME must be given with {arguments.overrides[0]}")
+        return run_doctor()
+    from benchmarks.slurm.doctor import doctor_as_job
+
+    return doctor_as_job(arguments.launcher, arguments.overrides, arguments.wait_minutes)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -284,13 +322,28 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--configurations", type=int, default=None, help="per phase of the search")
     verb.add_argument("--rows", default="", help="only these rows: labels, with commas between")
     verb.add_argument("--columns", default="", help="only these columns or data sets")
-    verb.add_argument("--retry", default="", help="do again: failed, diverged")
+    verb.add_argument("--retry", default="", help="do again: failed, timeout, oom, diverged")
     verb.add_argument("--published", action="store_true", help="count results/ as done, too")
     verb.add_argument("--dry-run", action="store_true", help="print the runs and their cost only")
+    verb.add_argument("--launcher", help="submit the runs: slurm, or a file of your own (.yaml)")
     verb = add("status", status)
     verb.add_argument("table", nargs="?", help="name of a table (default: all runs)")
     verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
     verb.add_argument("--configurations", type=int, help="per phase of the search")
+    verb = add("cancel", cancel)
+    verb.add_argument("table", help="name of the table")
+    verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
+    verb.add_argument("--configurations", type=int, help="per phase of the search")
+    verb.add_argument("--rows", default="", help="only these rows: labels, with commas between")
+    verb.add_argument("--columns", default="", help="only these columns or data sets")
+    verb = add("logs", logs)
+    verb.add_argument("run", metavar="RUN", help="a run's folder or id")
+    verb.add_argument("--lines", type=int, default=20, help="of each log (default: 20)")
+    verb = add("sync", sync)
+    verb.add_argument("table", help="name of the table")
+    verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
+    verb.add_argument("--configurations", type=int, help="per phase of the search")
+    verb.add_argument("--dry-run", action="store_true", help="print what would be uploaded only")
     verb = add("prune", prune)
     verb.add_argument("table", help="name of the table")
     verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
@@ -322,7 +375,10 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--output", default=None, help="folder (default: export in the run's)")
     add("list", list_).add_argument("what", nargs="?", choices=LISTS)
     add("prefetch", prefetch).add_argument("names", nargs="+", help="names of data sets")
-    add("doctor", doctor)
+    verb = add("doctor", doctor)
+    verb.add_argument("overrides", nargs="*", help="of the launcher: launcher.partition=gpu ...")
+    verb.add_argument("--launcher", help="check a node, too, by a job: slurm, or a file (.yaml)")
+    verb.add_argument("--wait-minutes", type=int, default=30, help="for that job (default: 30)")
     return top
 
 

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from benchmarks.errors import UserError, one_line
 from benchmarks.paths import check_writable, outputs_dir, results_dir
 
-__all__ = ["run_doctor"]
+__all__ = ["Finding", "print_findings", "run_checks", "run_doctor"]
 
 INSTALL = "pip install -c constraints.txt -e ."
 
@@ -27,7 +27,16 @@ class Finding:
 
 def run_doctor() -> int:
     """Print all findings; return 1 where something must be mended."""
-    findings = [finding for check in CHECKS for finding in check()]
+    return print_findings(run_checks())
+
+
+def run_checks() -> list[Finding]:
+    """Return what is found on this machine."""
+    return [finding for check in CHECKS for finding in check()]
+
+
+def print_findings(findings: Sequence[Finding]) -> int:
+    """Print findings; return 1 where something must be mended."""
     width = max(len(f.what) for f in findings)
     for f in findings:
         mark = "!!" if f.mend else "ok"

@@ -110,7 +110,8 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     Returns:
         0, or 1 if a score regressed or a run left none.
     """
-    from benchmarks.tables.command import Choice, run_table
+    from benchmarks.tables.choice import Choice
+    from benchmarks.tables.command import run_table
 
     spec = load_spec(table)
     if spec.search is not None:

@@ -32,6 +32,12 @@ class Run:
         return self.folder.name
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """Experiment, data set, run id: what joins it with plans, records and jobs."""
+        experiment, dataset, run_id = self.folder.parts[-3:]
+        return (experiment, dataset, run_id)
+
+    @property
     def record_path(self) -> Path:
         """The record."""
         return self.folder / "record.json"

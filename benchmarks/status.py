@@ -1,14 +1,18 @@
 """`dgmbench status`: what the runs of the working space, or of one table, are doing."""
 
-import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from benchmarks.compose import compose
-from benchmarks.errors import UserError, one_line
+from benchmarks.errors import UserError
 from benchmarks.paths import outputs_dir
-from benchmarks.records import Record, many_records, read_record
+from benchmarks.records import Record, many_records
+from benchmarks.run_state import KINDS, State, gone_jobs, record_or_fault, state_of
 from benchmarks.runs import Run
+from benchmarks.slurm.commands import SlurmError
+from benchmarks.slurm.queue import Place, places
+from benchmarks.slurm.submissions import submissions_dir
 from benchmarks.tables.plan import Plan, make_plan
 from benchmarks.tables.planned import Key, PlannedRun
 from benchmarks.tables.spec import load_spec
@@ -26,39 +30,64 @@ def print_status(
         folders = sorted(p.parent for p in outputs_dir().glob("*/*/*/record.json"))
         if not folders:
             print(f"no runs in {outputs_dir()}; start one with: dgmbench table quick")
-        for folder in folders:
-            print(_line("/".join(folder.parts[-3:]), Run(folder)))
+        runs = [Run(folder) for folder in folders]
+        found = _places(run.key for run in runs)
+        for run in runs:
+            record = record_or_fault(run.record_path)
+            _print("/".join(run.key), record, state_of(run, record, found.get(run.key)))
         return 0
     plan = make_plan(load_spec(table), seeds, configurations)
     records = _readable(plan.all_runs)
     first = {run.key for run in plan.all_runs}
     plan = plan.with_best({k: r for k, r in records.items() if isinstance(r, Record)})
     records |= _readable([run for run in plan.all_runs if run.key not in first])
-    print("\n".join(_matrix(plan, records)))
+    states = _states(plan.all_runs, records)
+    print("\n".join(_matrix(plan, states)))
     for planned in plan.all_runs:
-        found = records.get(planned.key)
-        if found is None or (isinstance(found, Record) and found.status == "finished"):
-            continue
-        print(_line(planned.label, planned.run))
+        if states[planned.key].kind not in ("finished", "missing"):
+            _print(planned.label, records.get(planned.key), states[planned.key])
     return 0
 
 
-def _readable(runs: Sequence[PlannedRun]) -> dict[Key, Record | str]:
+def _places(keys: Iterable[Key]) -> dict[Key, Place]:
+    """Return where runs are in the queue; say so if it cannot be read."""
+    if not submissions_dir().is_dir():
+        return {}
+    try:
+        return places(keys)
+    except SlurmError as error:
+        print(f"the queue could not be read: {error}", file=sys.stderr)
+        return {}
+
+
+def _states(
+    runs: Sequence[PlannedRun], records: dict[Key, Record | str | None]
+) -> dict[Key, State]:
+    """Describe all runs with one look at the queue."""
+    open_runs = [run for run in runs if not _is_done(run, records.get(run.key))]
+    found = _places(run.key for run in open_runs)
+    gone = gone_jobs(found.values())
+    states = {}
+    for run in runs:
+        record = records.get(run.key)
+        state = state_of(run.run, record, found.get(run.key), gone)
+        if state.kind == "finished" and not _is_done(run, record):
+            state = State("unscored", "finished, but not scored under all protocols of the table")
+        states[run.key] = state
+    return states
+
+
+def _is_done(run: PlannedRun, record: Record | str | None) -> bool:
+    return isinstance(record, Record) and record.status == "finished" and run.is_done(record)
+
+
+def _readable(runs: Sequence[PlannedRun]) -> dict[Key, Record | str | None]:
     """Return the records there are, or what is wrong with them."""
-    found: dict[Key, Record | str] = {}
     with many_records():
-        for planned in runs:
-            try:
-                record = read_record(planned.run.record_path)
-            except ValueError as error:
-                found[planned.key] = f"damaged: {one_line(error)}"
-                continue
-            if record is not None:
-                found[planned.key] = record
-    return found
+        return {run.key: record_or_fault(run.run.record_path) for run in runs}
 
 
-def _matrix(plan: Plan, records: dict[Key, Record | str]) -> list[str]:
+def _matrix(plan: Plan, states: dict[Key, State]) -> list[str]:
     """Return rows by data sets: how many runs are done of how many, and what the others do."""
     datasets = list(dict.fromkeys(c.dataset for c in plan.spec.columns))
     lines = [["", *datasets]]
@@ -66,43 +95,28 @@ def _matrix(plan: Plan, records: dict[Key, Record | str]) -> list[str]:
         cells = [row.label]
         for column in (next(c for c in plan.spec.columns if c.dataset == d) for d in datasets):
             searched, shown = plan.search_of(row, column.dataset), plan.cell(row, column)
-            parts = [f"search {_counts(searched, records)}"] if searched else []
-            parts += [_counts(shown, records)] if shown else []
+            parts = [f"search {_counts(searched, states)}"] if searched else []
+            parts += [_counts(shown, states)] if shown else []
             cells.append("; ".join(parts) or "–")
         lines.append(cells)
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
 
 
-def _counts(runs: list[PlannedRun], records: dict[Key, Record | str]) -> str:
-    states = [_kind(run, records.get(run.key)) for run in runs]
-    text = f"{states.count('finished')}/{len(runs)}"
-    for kind in ("running", "interrupted", "unscored", "failed", "diverged", "damaged"):
-        if kind in states:
-            text += f", {states.count(kind)} {kind}"
+def _counts(runs: Sequence[PlannedRun], states: dict[Key, State]) -> str:
+    kinds = [states[run.key].kind for run in runs]
+    text = f"{kinds.count('finished')}/{len(runs)}"
+    for kind in KINDS:
+        if kind in kinds:
+            text += f", {kinds.count(kind)} {kind}"
     return text
 
 
-def _kind(planned: PlannedRun, record: Record | str | None) -> str:
-    if isinstance(record, str):
-        return "damaged"
-    if record is None:
-        return "missing"
-    if record.status == "interrupted" and _state(record, planned.run).startswith("running"):
-        return "running"
-    if record.status == "finished" and not planned.is_done(record):
-        return "unscored"
-    return record.status
-
-
-def _line(label: str, run: Run) -> str:
-    try:
-        record = read_record(run.record_path)
-    except ValueError as error:
-        return f"{label:<60} damaged: {one_line(error)}"
-    if record is None:
-        return f"{label:<60} missing"
-    return f"{label:<60} {_stale(record)}{_state(record, run)}"
+def _print(label: str, record: Record | str | None, state: State) -> None:
+    stale = _stale(record) if isinstance(record, Record) else ""
+    print(f"{label:<60} {stale}{state.text}")
+    for line in state.tail:
+        print(f"    | {line}")
 
 
 def _stale(record: Record) -> str:
@@ -121,19 +135,3 @@ def _revision(experiment: str, dataset: str) -> int | None:
         return compose([f"experiment={experiment}", f"datamodule={dataset}"]).cfg.revision
     except UserError:
         return None
-
-
-def _state(record: Record, run: Run) -> str:
-    if record.status == "finished":
-        return f"finished, {len(record.evaluations)} evaluation(s)"
-    if record.status == "interrupted":
-        try:
-            values = json.loads(run.progress_path.read_text())
-            fraction = values["images_seen"] / max(values["budget_images"], 1)
-        except (OSError, ValueError, KeyError):
-            return f"interrupted: {record.reason}"
-        owner = run.owner()
-        if owner is None or owner.is_dead_here():
-            return f"interrupted at {fraction:.0%}"
-        return f"running at {fraction:.0%} ({owner})"
-    return f"{record.status}: {record.reason}"

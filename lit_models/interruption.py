@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = [
     "EXIT_CODE",
+    "SIGNALS",
     "Interrupted",
     "interrupted",
     "request",
@@ -18,7 +19,7 @@ __all__ = [
 
 EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: the same command continues
 FORCED_EXIT_CODE = 130
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 _requested: str | None = None
 _impatient = False  # a SIGINT has come already
@@ -59,7 +60,7 @@ def stop_if_asked() -> None:
 
 @contextmanager
 def signals_noted() -> Iterator[None]:
-    """Let SIGTERM, SIGINT and SIGUSR1 set the flag; a second SIGINT ends the process at once.
+    """Let `SIGNALS` set the flag; a second SIGINT ends the process at once.
 
     What was saved is whole at any time, so nothing is cleaned up then.
     """

@@ -20,6 +20,7 @@ __all__ = [
     "OfflineRun",
     "has_key",
     "log_table",
+    "offline_folders",
     "read_offline",
     "wandb_logger",
 ]
@@ -191,6 +192,12 @@ def read_offline(folder: Path) -> OfflineRun:
             record.ParseFromString(data)
             _take(record, found)
     return found
+
+
+def offline_folders(folder: Path) -> list[Path]:
+    """Return the offline folders below a folder of logs that were not uploaded yet, in order."""
+    found = sorted(folder.glob("wandb/offline-run-*/*.wandb"))
+    return [p.parent for p in found if not p.with_name(f"{p.name}.synced").exists()]
 
 
 def _take(record: Any, found: OfflineRun) -> None:

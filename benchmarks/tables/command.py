@@ -1,76 +1,61 @@
 """`dgmbench table T`: plan, run what is missing in processes of their own, render."""
 
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks.compose import compose
-from benchmarks.errors import UserError, suggest
+from benchmarks.errors import UserError
 from benchmarks.paths import check_writable, outputs_dir
 from benchmarks.records import Record, write_atomically
 from benchmarks.tables.cells import Table, join
-from benchmarks.tables.estimate import describe_work, known_rates
+from benchmarks.tables.choice import Choice
+from benchmarks.tables.estimate import Rates, describe_work, known_rates
 from benchmarks.tables.figure import newest_grid, samples_figure
 from benchmarks.tables.figures import write_figures
 from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
 from benchmarks.tables.metric_names import check_metrics
 from benchmarks.tables.plan import Plan, check_passed_on, default_jobs, make_plan
-from benchmarks.tables.planned import ENDED_WITHOUT, Key, PlannedRun, fingerprint_of
+from benchmarks.tables.planned import Key, PlannedRun, fingerprint_of
 from benchmarks.tables.pool import run_all
 from benchmarks.tables.render import rendered
 from benchmarks.tables.spec import TableSpec, load_spec
 
-__all__ = ["Choice", "run_table", "sample_grids", "write_table"]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which of a table's runs are worked on.
-
-    Attributes:
-        seeds: Number of seeds; None for the specification's.
-        configurations: Of each phase of a search; None for the specification's.
-        rows: Labels or experiments; empty for all.
-        columns: Labels or data sets; empty for all.
-        retry: Of "failed" and "diverged", which are done again.
-        published: Count published records as done, too.
-    """
-
-    seeds: int | None = None
-    configurations: int | None = None
-    rows: Sequence[str] = ()
-    columns: Sequence[str] = ()
-    retry: Collection[str] = ()
-    published: bool = False
+__all__ = ["run_table", "sample_grids", "write_table"]
 
 
 def run_table(
-    name: str, overrides: Sequence[str], jobs: int | None, choice: Choice, dry_run: bool = False
+    name: str,
+    overrides: Sequence[str],
+    jobs: int | None,
+    choice: Choice,
+    dry_run: bool = False,
+    launcher: str | None = None,
 ) -> int:
     """Complete a table and print it.
 
     Args:
         name: Of the table.
-        overrides: Of trainer, logger and threads, passed on to every run.
+        overrides: Of trainer, logger and threads, passed on to every run; and of the launcher.
         jobs: Runs side by side; None for the number of cores, or for 1 on GPUs.
         choice: Which runs.
         dry_run: Print what would be done, and its cost.
+        launcher: What submits the runs, a name or a file; None to run them here.
 
     Returns:
         0, or 1 where a run left no result.
     """
     spec = load_spec(name)
-    check_passed_on(spec, overrides)
-    if jobs is not None and jobs < 1:
-        raise UserError(f"jobs must be >= 1, got {jobs}")
-    _check_choice(spec, choice)
+    workers, overrides = _workers(spec, overrides, jobs, launcher)
+    choice.check(spec)
     check_metrics(spec)
     plan = make_plan(spec, choice.seeds, choice.configurations)
     folder = outputs_dir() / "tables" / spec.name
     if not dry_run:
         check_writable(folder)
-    plan, failed = _complete(plan, overrides, jobs, choice, dry_run)
+    plan, failed = _complete(plan, workers, choice, dry_run)
     if dry_run:
         return 0
     table = join(plan, plan.records(choice.published))
@@ -107,8 +92,57 @@ def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence
     log_table(name, header, laid_out.lines, files, folder / "logs", settings, tags)
 
 
+class Workers(Protocol):
+    """Who does the runs of a table."""
+
+    def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
+        """Return what a dry run says of this."""
+
+    def __call__(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
+        """Do runs, or see to it that they are done; return a line for each without result."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """Processes on this machine."""
+
+    overrides: Sequence[str]
+    jobs: int
+
+    def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
+        return []
+
+    def __call__(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
+        return run_all(ready, self.overrides, self.jobs, rates)
+
+
+def _workers(
+    spec: TableSpec,
+    overrides: Sequence[str],
+    jobs: int | None,
+    launcher: str | None,
+) -> tuple[Workers, Sequence[str]]:
+    """Return who does the runs, and the overrides without those of the launcher."""
+    of_launcher = [o for o in overrides if o.startswith("launcher.")]
+    passed_on = [o for o in overrides if o not in of_launcher]
+    check_passed_on(spec, passed_on)
+    if jobs is not None and jobs < 1:
+        raise UserError(f"jobs must be >= 1, got {jobs}")
+    if launcher is None:
+        if of_launcher:
+            raise UserError(f"--launcher NAME must be given with {of_launcher[0]}")
+        return Here(passed_on, jobs or default_jobs(spec, passed_on)), passed_on
+    from benchmarks.slurm.submit import Cluster
+
+    if jobs is not None:
+        raise UserError(
+            "jobs are for runs on this machine; with --launcher: launcher.array_parallelism"
+        )
+    return Cluster.of(spec, launcher, of_launcher, passed_on), passed_on
+
+
 def _complete(
-    plan: Plan, overrides: Sequence[str], jobs: int | None, choice: Choice, dry_run: bool
+    plan: Plan, workers: Workers, choice: Choice, dry_run: bool
 ) -> tuple[Plan, list[str]]:
     """Run what is missing: first all searches, then the seeds of their best configurations.
 
@@ -122,14 +156,14 @@ def _complete(
         with_best = plan.with_best(records)
         if len(with_best.runs) > len(plan.runs):
             plan, records = with_best, with_best.records(choice.published)
-        chosen = [r for r in plan.all_runs if _is_chosen(r, plan.spec, choice)]
+        chosen = [r for r in plan.all_runs if choice.holds(r, plan.spec)]
         missing = [
             r
             for r in chosen
             if r.label not in tried and not r.is_done(records.get(r.key), choice.retry)
         ]
         if dry_run:
-            print("\n".join(_work(plan, missing, records)))
+            print("\n".join([*_work(plan, missing, records), *workers.describe(missing)]))
             return plan, []
         if not missing:
             break
@@ -139,7 +173,7 @@ def _complete(
         for run in ready:
             _forget_divergence(run, records.get(run.key))
         rates = known_rates(ready, plan.records(True))
-        failed += run_all(ready, overrides, jobs or default_jobs(plan.spec, overrides), rates)
+        failed += workers(ready, rates)
     before = [
         run.label
         for run in chosen
@@ -185,27 +219,6 @@ def _forget_divergence(run: PlannedRun, record: Record | None) -> None:
         run.run.record_path.replace(run.run.folder / "record.diverged.json")
 
 
-def _check_choice(spec: TableSpec, choice: Choice) -> None:
-    rows = {row.label for row in spec.rows} | {row.experiment or row.label for row in spec.rows}
-    columns = {c.label for c in spec.columns} | {c.dataset for c in spec.columns}
-    for kind, asked, known in (("rows", choice.rows, rows), ("columns", choice.columns, columns)):
-        for name in asked:
-            if name not in known:
-                raise UserError(
-                    f"{kind} must be of table {spec.name}, got {name!r}{suggest(name, known)}"
-                )
-    for kind in choice.retry:
-        if kind not in ENDED_WITHOUT:
-            raise UserError(f"retry must be of {', '.join(ENDED_WITHOUT)}, got {kind!r}")
-
-
-def _is_chosen(run: PlannedRun, spec: TableSpec, choice: Choice) -> bool:
-    if choice.rows and not {run.row.label, run.row.experiment} & set(choice.rows):
-        return False
-    labels = {c.label for c in spec.columns if c.dataset == run.dataset}
-    return not choice.columns or bool({run.dataset, *labels} & set(choice.columns))
-
-
 def write_table(table: Table, folder: Path) -> Path:
     """Write the table in every format, with figures; return the path of the samples picture."""
     laid_out = rendered(table)
@@ -218,6 +231,9 @@ def write_table(table: Table, folder: Path) -> Path:
 
 
 def sample_grids(plan: Plan) -> list[tuple[PlannedRun, Path]]:
-    """Return the first seed of each row, with its grid, where there is one."""
-    grids = [(run, newest_grid(run.run.samples)) for run in plan.runs if run.seed == 0]
+    """Return the first run of each row and data set, with its grid, where there is one."""
+    first: dict[tuple[str, str], PlannedRun] = {}
+    for run in plan.runs:
+        first.setdefault((run.row.label, run.dataset), run)
+    grids = [(run, newest_grid(run.run.samples)) for run in first.values()]
     return [(run, grid) for run, grid in grids if grid is not None]

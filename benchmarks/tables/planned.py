@@ -19,9 +19,17 @@ from benchmarks.runs import Run
 from benchmarks.tables.spec import Column, Row
 from datamodules.root import data_root
 
-__all__ = ["ENDED_WITHOUT", "Key", "PlannedRun", "fingerprint_of", "published_record_path"]
+__all__ = [
+    "ENDED_WITHOUT",
+    "Key",
+    "PlannedRun",
+    "fingerprint_of",
+    "kinds_of_end",
+    "published_record_path",
+]
 
-ENDED_WITHOUT = ("failed", "diverged")  # a score
+ENDED_WITHOUT = ("failed", "diverged", "timeout", "oom")  # a score; kinds, see `kinds_of_end`
+OUT_OF_MEMORY = ("out of memory", "outofmemory", "allocate memory", "memoryerror")  # of reasons
 LONGEST_TAG = 64  # that W&B takes
 Key = tuple[str, str, str]
 
@@ -133,6 +141,17 @@ class PlannedRun:
                 return f"weights {weights} are missing: {mend}"
         return None
 
+    def files(self) -> list[str]:
+        """Return what this run reads most of in the data folder; some may not exist."""
+        data = compose_group("datamodule", self.dataset)
+        name = data.get("made_from") or data.name
+        found = [f"{name}.npz", name]
+        for name in (*self.protocols, *self.snapshot_protocols):
+            extractor = compose_group("protocol", name).get("extractor")
+            weights = None if extractor is None else extractor.get("weights")
+            found += [] if weights is None else [weights]
+        return list(dict.fromkeys(found))
+
     @property
     def snapshot_protocols(self) -> tuple[str, ...]:
         """What every snapshot is scored under, where one of them is selected."""
@@ -144,12 +163,13 @@ class PlannedRun:
 
         Args:
             record: What there is.
-            retry: Kinds of end that are worked on again, of "failed" and "diverged".
+            retry: Kinds of end that are worked on again, of `ENDED_WITHOUT`.
         """
         if record is None:
             return False
-        if record.status in ENDED_WITHOUT:
-            return record.status not in retry
+        kinds = kinds_of_end(record)
+        if kinds:
+            return not kinds & set(retry)
         scored = all(self.evaluation(record, p) for p in self.protocols)
         scored &= all(
             len(self._of_snapshots(record, p)) == len(self.snapshots)
@@ -184,6 +204,18 @@ class PlannedRun:
         wanted = (fingerprint_of(protocol), self.weights)
         found = [e for e in record.evaluations if (e.fingerprint, e.weights) == wanted]
         return [e for e in found if e.checkpoint in map(str, self.snapshots)]
+
+
+def kinds_of_end(record: Record) -> set[str]:
+    """Return in what ways a run ended without a score; a failure for time or memory is two."""
+    if record.status not in ("failed", "diverged"):
+        return set()
+    reason, kinds = (record.reason or "").lower(), {record.status}
+    if record.status == "failed" and reason.startswith("time limit"):
+        kinds.add("timeout")
+    if record.status == "failed" and any(words in reason for words in OUT_OF_MEMORY):
+        kinds.add("oom")
+    return kinds
 
 
 def _is_here(data: DictConfig) -> bool:

@@ -1,0 +1,151 @@
+"""What a run is doing: its record, its signs of life and the queue, in one word and a line."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.errors import one_line
+from benchmarks.records import Record, read_record
+from benchmarks.runs import Run
+from benchmarks.slurm.commands import ended_states
+from benchmarks.slurm.queue import Place
+
+__all__ = ["KINDS", "State", "gone_jobs", "record_or_fault", "state_of", "tail"]
+
+KINDS = (  # of what is not finished, in the order of a count
+    *("running", "pending", "requeued", "interrupted", "unscored", "failed", "diverged"),
+    *("ended", "damaged"),
+)
+TAIL_LINES, LONGEST_LINE = 3, 160
+
+
+@dataclass(frozen=True)
+class State:
+    """What a run is doing.
+
+    Attributes:
+        kind: "finished", "missing", or one of `KINDS`.
+        text: The same with where, how far, why.
+        tail: Last lines of its log, where something went wrong.
+    """
+
+    kind: str
+    text: str
+    tail: tuple[str, ...] = ()
+
+
+def record_or_fault(path: Path) -> Record | str | None:
+    """Return a record, what is wrong with it, or None where there is none."""
+    try:
+        return read_record(path)
+    except ValueError as error:
+        return one_line(error)
+
+
+def state_of(
+    run: Run,
+    found: Record | str | None,
+    place: Place | None = None,
+    gone: dict[str, str] | None = None,
+) -> State:
+    """Describe a run.
+
+    Args:
+        run: Its folder.
+        found: Its record, or what is wrong with that.
+        place: Where it was submitted.
+        gone: Last states of jobs that left the queue.
+    """
+    if isinstance(found, str):
+        return State("damaged", f"damaged: {found}")
+    if place is not None and place.active:
+        return _in_queue(run, place)
+    if found is not None and found.status == "finished":
+        return State("finished", f"finished, {len(found.evaluations)} evaluation(s)")
+    if found is not None and found.status == "interrupted" and _is_held(run):
+        done, left = _progress(run)
+        return State("running", f"running at {done:.0%}{left} ({run.owner()})")
+    if found is not None and found.status in ("failed", "diverged"):
+        lines = tail(run.folder / "run.log") if found.status == "failed" else ()
+        return State(found.status, f"{found.status}: {found.reason}", lines)
+    if place is not None:
+        return _after_queue(run, found, place, gone or {})
+    if found is None:
+        return State("missing", "missing")
+    if not run.progress_path.exists():
+        return State("interrupted", f"interrupted: {found.reason}")
+    return State("interrupted", f"interrupted at {_progress(run)[0]:.0%}")
+
+
+def gone_jobs(places: Collection[Place]) -> dict[str, str]:
+    """Return the last states of jobs that are in the queue no more; of those SLURM remembers."""
+    shown = {p.entry.job: p.entry.state for p in places if p.entry is not None}
+    asked = {p.notes.job for p in places if p.entry is None and p.notes.job}
+    return {**ended_states(asked), **shown}
+
+
+def tail(path: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:
+    """Return the last lines of a log that say something."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096 - LONGEST_LINE * lines))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ()
+    said = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return tuple(line[:LONGEST_LINE] for line in said[-lines:])
+
+
+def _in_queue(run: Run, place: Place) -> State:
+    entry, notes = place.entry, place.notes
+    assert entry is not None
+    if entry.state == "PENDING":
+        kind = "requeued" if notes.lives else "pending"
+        life = f", life {notes.lives + 1}" if notes.lives else ""
+        return State(kind, f"{kind} ({entry.reason}), job {entry.job}{life}")
+    if not _is_held(run):
+        doing = "starts" if entry.state == "RUNNING" else entry.state.lower()
+        waits = "waits in" if len(place.submission.jobs[place.task]) > 1 else f"{doing} in"
+        return State("running", f"{waits} job {entry.job} on {entry.node}")
+    done, left = _progress(run)
+    life = f", life {notes.lives}" if notes.lives > 1 else ""
+    return State(
+        "running",
+        f"running on {entry.node} at {done:.0%}{left} "
+        f"(job {entry.job}{life}, {entry.time_left} of its time left)",
+    )
+
+
+def _after_queue(run: Run, found: Record | None, place: Place, gone: dict[str, str]) -> State:
+    """Describe a run that is not finished, and whose job is gone."""
+    job = place.notes.job or (place.entry.job if place.entry is not None else "")
+    how = gone.get(job) or place.notes.left or "gone"
+    where = f" on {place.notes.node}" if place.notes.node else ""
+    name = f" (job {job}{where})" if job else ""
+    if "CANCELLED" in (gone.get(job), (place.notes.left or "").upper()):
+        return State("interrupted", f"cancelled at {_progress(run)[0]:.0%}{name}")
+    logs = (run.folder / "run.log", place.submission.log(place.task, job))
+    return State("ended", f"ended: {how}{name}", next(filter(None, map(tail, logs)), ()))
+
+
+def _is_held(run: Run) -> bool:
+    """Return whether a process works on it, as far as can be seen from here."""
+    owner = run.owner()
+    return owner is not None and not owner.is_dead_here()
+
+
+def _progress(run: Run) -> tuple[float, str]:
+    """Return the fraction done, and the time left in words."""
+    try:
+        values = json.loads(run.progress_path.read_text())
+        done = values["images_seen"] / max(values["budget_images"], 1)
+        left = values["seconds_left"]
+    except (OSError, ValueError, KeyError):
+        return 0.0, ""
+    return done, f", {_clock(left)} left" if left is not None else ""
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

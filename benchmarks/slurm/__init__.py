@@ -1,0 +1,1 @@
+"""Runs of a table as jobs of SLURM."""

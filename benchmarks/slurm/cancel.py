@@ -1,0 +1,35 @@
+"""`dgmbench cancel T`: a table's jobs out of the queue; what runs saves first."""
+
+from benchmarks.slurm import commands
+from benchmarks.slurm.queue import places
+from benchmarks.tables.choice import Choice
+from benchmarks.tables.plan import make_plan
+from benchmarks.tables.spec import load_spec
+
+__all__ = ["cancel_table"]
+
+
+def cancel_table(name: str, choice: Choice) -> int:
+    """Cancel the jobs that hold runs of a table, and say how many.
+
+    Args:
+        name: Of the table.
+        choice: Which of its runs.
+
+    Raises:
+        UserError: if SLURM does not answer, or for a name the table does not have.
+    """
+    spec = load_spec(name)
+    choice.check(spec)
+    plan, _ = make_plan(spec, choice.seeds, choice.configurations).complete(published=False)
+    wanted = [run.key for run in plan.all_runs if choice.holds(run, spec)]
+    held = {key: place for key, place in places(wanted).items() if place.active}
+    jobs = sorted({p.entry.job for p in held.values() if p.entry is not None})
+    commands.cancel(jobs)
+    print(f"cancelled {len(jobs)} job(s) with {len(held)} run(s) of {spec.name}")
+    shared = {(p.submission.id, p.task): p for p in held.values()}.values()
+    works = [w for p in shared for w in p.submission.jobs[p.task] if w.name not in p.notes.ended]
+    others = sum(work.key not in held for work in works)
+    if others:
+        print(f"these jobs held {others} other run(s), too")
+    return 0

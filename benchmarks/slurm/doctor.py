@@ -1,0 +1,176 @@
+"""`dgmbench doctor --launcher NAME`: the questions of `doctor` on a node, and what only it knows.
+
+GPUs that were asked for, exchange between processes, a file system that all nodes share, clocks.
+"""
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+from benchmarks.doctor import Finding, print_findings, run_checks
+from benchmarks.errors import UserError, one_line
+from benchmarks.paths import check_writable
+from benchmarks.records import write_atomically
+from benchmarks.run_state import tail
+from benchmarks.slurm import commands
+from benchmarks.slurm.launcher import Launcher, load_launcher
+from benchmarks.slurm.submissions import PREFIX, submissions_dir
+from lit_models.interruption import stop_if_asked
+
+__all__ = ["doctor_as_job", "examine"]
+
+POLL_SECONDS = 1.0
+LATE_SECONDS = 30.0  # until a file of another node shows
+CLOCK_SECONDS = 120.0  # that clocks may differ
+EXCHANGE_SECONDS = 60.0
+REPORT = "report.json"
+
+
+def doctor_as_job(name: str, overrides: Sequence[str], wait_minutes: float) -> int:
+    """Submit a job that looks around, wait for it, and print what it found.
+
+    Args:
+        name: Of the launcher, or its file.
+        overrides: Of the launcher.
+        wait_minutes: For the job.
+
+    Returns:
+        0, or 1 where something must be mended.
+
+    Raises:
+        UserError: in SLURM's words, if it refuses; if the job has not ended in time.
+    """
+    from benchmarks.slurm.submit import sbatch, variables
+
+    if wait_minutes < 1:
+        raise UserError(f"wait-minutes must be >= 1, got {wait_minutes}")
+    wrong = [o for o in overrides if not o.startswith("launcher.")]
+    if wrong:
+        raise UserError(f"doctor takes overrides of the launcher only, got {wrong[0]!r}")
+    launcher = load_launcher(name, overrides)
+    launcher.check_cluster()
+    folder = submissions_dir().resolve() / f"doctor-{secrets.token_hex(4)}"
+    check_writable(folder)
+    task = (str(folder), str(Path.cwd()), variables(), launcher.gpus_per_node)
+    job_name = f"{PREFIX}{folder.name}"
+    job = sbatch(examine, [task], folder, job_name, launcher)
+    print(f"job {job} was submitted", flush=True)
+    state = _wait(folder, job, job_name, wait_minutes)
+    return print_findings(_read_report(folder, job, state, launcher))
+
+
+def _wait(folder: Path, job: str, name: str, minutes: float) -> str:
+    """Wait for the report or the end of the job; return its last state."""
+    end, told = time.monotonic() + 60 * minutes, ""
+    gone_at: float | None = None
+    while time.monotonic() < end:
+        stop_if_asked()
+        if (folder / REPORT).exists():
+            return "COMPLETED"
+        entry = next((e for e in commands.queue() if e.name == name), None)
+        text = f"{entry.state} {entry.reason} {entry.node}" if entry is not None else "gone"
+        if text != told:
+            print(f"job {job}: {text}", flush=True)
+            told = text
+        if entry is None or not entry.active:
+            gone_at = gone_at or time.monotonic()
+            if time.monotonic() > gone_at + LATE_SECONDS / 3:
+                return entry.state if entry is not None else "gone"
+        time.sleep(POLL_SECONDS)
+    commands.cancel([job])
+    raise UserError(f"job {job} did not end within {minutes:g} minutes ({told}); it was cancelled")
+
+
+def _read_report(folder: Path, job: str, state: str, launcher: Launcher) -> list[Finding]:
+    seen_at = time.time()
+    if not (folder / REPORT).exists():
+        log = folder / f"{job}_0_log.out"
+        if log.exists():
+            said = " | ".join(tail(log)) or "nothing"
+            return [Finding("job", f"{state}, said: {said}", f"what {log} tells")]
+        return [
+            Finding(
+                "shared outputs",
+                f"job {job} ended ({state}) and left nothing in {folder}",
+                "DGMBENCH_OUTPUTS must name a folder that all nodes share",
+            )
+        ]
+    values = json.loads((folder / REPORT).read_text())
+    findings = [Finding(**each) for each in values["findings"]]
+    apart = abs(seen_at - values["time"])
+    mend = "set the clocks of both machines" if apart > CLOCK_SECONDS else ""
+    return [*findings, Finding("clock", f"within {max(apart, 1):.0f} s of this machine's", mend)]
+
+
+# -- on the node ---------------------------------------------------------------------------------
+
+
+def examine(folder: str, cwd: str, variables: dict[str, str], gpus: int) -> None:
+    """Look around on a node; the first process writes the report.
+
+    Args:
+        folder: Where the report goes.
+        cwd: Where the job was submitted.
+        variables: DGMBENCH_* there.
+        gpus: Asked for on each node.
+    """
+    os.chdir(cwd)
+    os.environ.update(variables)
+    findings = [*_job(), *_gpus(gpus), *_exchange(gpus)]
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        return
+    findings += [Finding("shared outputs", f"the job reads and writes {folder}"), *run_checks()]
+    values = {"findings": [asdict(finding) for finding in findings], "time": time.time()}
+    write_atomically(Path(folder) / REPORT, json.dumps(values))
+
+
+def _job() -> Iterator[Finding]:
+    nodes = os.environ.get("SLURM_JOB_NODELIST", "?")
+    tasks = os.environ.get("SLURM_NTASKS", "1")
+    yield Finding("job", f"{tasks} process(es) on {nodes}, {sys.executable}")
+
+
+def _gpus(wanted: int) -> Iterator[Finding]:
+    import torch
+
+    found = torch.cuda.device_count()
+    if wanted:
+        mend = "a driver and a PyTorch that fit each other on the node" if found < wanted else ""
+        yield Finding("GPUs of the job", f"{found} of {wanted} that were asked for", mend)
+
+
+def _exchange(gpus: int) -> Iterator[Finding]:
+    """Let all processes of the job add up, over NCCL with GPUs, else over gloo."""
+    import torch
+    import torch.distributed as dist
+    from lightning.pytorch.plugins.environments import SLURMEnvironment
+
+    count = int(os.environ.get("SLURM_NTASKS", "1"))
+    if count == 1:
+        return
+    place = SLURMEnvironment(auto_requeue=False)
+    backend = "nccl" if gpus and torch.cuda.is_available() else "gloo"
+    try:
+        dist.init_process_group(
+            backend,
+            init_method=f"tcp://{place.main_address}:{place.main_port}",
+            rank=place.global_rank(),
+            world_size=count,
+            timeout=timedelta(seconds=EXCHANGE_SECONDS),
+        )
+        device = torch.device("cuda", place.local_rank()) if backend == "nccl" else "cpu"
+        total = torch.ones(1, device=device)
+        dist.all_reduce(total)
+        dist.destroy_process_group()
+    except (RuntimeError, ValueError) as error:
+        yield Finding(
+            f"exchange ({backend})", one_line(error), "the network between the nodes, MASTER_PORT"
+        )
+        return
+    yield Finding(f"exchange ({backend})", f"{total.item():.0f} of {count} processes added up")

@@ -1,0 +1,271 @@
+"""What a job asks the cluster for: configs/launcher, checked before anything is submitted."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from benchmarks.compose import compose, compose_group
+from benchmarks.errors import UserError, suggest, user_errors
+from benchmarks.instantiate import instantiate
+from benchmarks.slurm import commands
+
+__all__ = ["Launcher", "load_launcher", "trainer_overrides"]
+
+BASE = "slurm"
+STARTUP_SECONDS = 60  # until the first update, imports included
+COUNTS = (
+    "time_minutes",
+    "signal_seconds",
+    "cpus_per_process",
+    "nodes",
+    "processes_per_node",
+    "runs_per_job",
+    "side_by_side",
+)
+TEXTS = ("partition", "account", "qos", "constraint", "python", "stage_to")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+OPTION = re.compile(r"[a-z][a-z0-9-]*")
+OWN_OPTIONS = (  # set here, or by what is set here
+    *("array", "error", "job-name", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output"),
+    *("requeue", "no-requeue", "signal", "time", "partition", "account", "qos", "constraint"),
+    *("mem", "cpus-per-task", "gpus-per-node", "wrap"),
+)
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Resources of a job and how runs share it; the fields are those of configs/launcher.
+
+    Raises:
+        ValueError: for a value out of range, or two that do not go together.
+    """
+
+    partition: str | None
+    account: str | None
+    qos: str | None
+    constraint: str | None
+    time_minutes: int
+    signal_seconds: int
+    memory_gb: float | None
+    cpus_per_process: int
+    gpus_per_node: int
+    nodes: int
+    processes_per_node: int
+    array_parallelism: int | None
+    runs_per_job: int
+    side_by_side: int
+    setup: Sequence[str]
+    python: str | None
+    stage_to: str | None
+    environment: Mapping[str, Any]
+    sbatch: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        self._check_counts()
+        self._check_others()
+        self._check_time()
+        self._check_sharing()
+
+    def _check_counts(self) -> None:
+        for name in COUNTS:
+            _check_count(name, getattr(self, name), 1)
+        _check_count("gpus_per_node", self.gpus_per_node, 0)
+        if self.array_parallelism is not None:
+            _check_count("array_parallelism", self.array_parallelism, 1)
+
+    def _check_others(self) -> None:
+        memory = self.memory_gb
+        if memory is not None and (isinstance(memory, bool | str) or not memory > 0):
+            raise ValueError(f"memory_gb must be > 0 or null, got {memory}")
+        for name in TEXTS:
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and value.strip()):
+                raise ValueError(f"{name} must be a text or null, got {value!r}")
+        if isinstance(self.setup, str) or not all(isinstance(x, str) for x in self.setup):
+            raise ValueError(f"setup must be a list of lines, got {self.setup!r}")
+        for name in map(str, self.environment):
+            if not VARIABLE.fullmatch(name):
+                raise ValueError(f"environment must map names of variables, got {name!r}")
+        for name in map(str, self.sbatch):
+            if not OPTION.fullmatch(name) or name in OWN_OPTIONS:
+                raise ValueError(
+                    f"sbatch must map long options that no setting stands for, got {name!r}"
+                )
+
+    def _check_time(self) -> None:
+        least = self.signal_seconds + STARTUP_SECONDS
+        if 60 * self.time_minutes <= least:
+            raise ValueError(
+                f"time_minutes must be more than {least / 60:g}, signal_seconds and "
+                f"{STARTUP_SECONDS} s to start, or no run reaches its first checkpoint, got "
+                f"{self.time_minutes}"
+            )
+
+    def _check_sharing(self) -> None:
+        several = self.processes > 1
+        if self.side_by_side > self.runs_per_job:
+            raise ValueError(
+                f"side_by_side must be <= runs_per_job, {self.runs_per_job}, got "
+                f"{self.side_by_side}"
+            )
+        if several and self.side_by_side > 1:
+            raise ValueError(
+                "side_by_side must be 1 with several processes per run, got "
+                f"{self.side_by_side} and {self.processes} processes"
+            )
+        if several and self.gpus_per_node not in (0, self.processes_per_node):
+            raise ValueError(
+                "gpus_per_node must be 0 or processes_per_node, "
+                f"{self.processes_per_node}, got {self.gpus_per_node}"
+            )
+
+    @property
+    def processes(self) -> int:
+        """Of one run, on all its nodes."""
+        return self.nodes * self.processes_per_node
+
+    def options(self) -> dict[str, Any]:
+        """Return what is asked of SLURM, by the long names of sbatch; nothing that is null."""
+        found = {
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "constraint": self.constraint,
+            "time": self.time_minutes,
+            "mem": None if self.memory_gb is None else f"{round(1024 * self.memory_gb)}M",
+            "cpus-per-task": self.cpus_per_process * self.side_by_side,
+            "gpus-per-node": self.gpus_per_node or None,
+            "nodes": self.nodes,
+            "ntasks-per-node": self.processes_per_node,
+            **self.sbatch,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def flags(self) -> list[str]:
+        """Return the same as arguments of sbatch."""
+        return [
+            f"--{name}" if value is True else f"--{name}={value}"
+            for name, value in self.options().items()
+        ]
+
+    def check_cluster(self) -> None:
+        """Compare with what the cluster has, then let SLURM check the rest.
+
+        Raises:
+            UserError: naming the setting, or in SLURM's words; where there is no SLURM.
+        """
+        if not commands.has_slurm():
+            raise UserError(
+                "there is no SLURM on this machine (sbatch is not on the PATH): submit from a "
+                "login node, or leave --launcher out to run here"
+            )
+        found = commands.partitions()
+        names = sorted({p.name for p in found})
+        if self.partition is not None and not set(self.partition.split(",")) <= set(names):
+            raise UserError(
+                f"launcher.partition must be of {', '.join(names)}, got {self.partition}"
+            )
+        mine = [p for p in found if self._goes_to(p)]
+        for name, attribute in (
+            ("gpus_per_node", "gpus"),
+            ("processes_per_node", "cpus"),
+            ("time_minutes", "minutes"),
+        ):
+            limits = [getattr(p, attribute) for p in mine]
+            value = getattr(self, name)
+            if limits and None not in limits and value > max(limits):
+                where = self.partition or mine[0].name
+                raise UserError(
+                    f"launcher.{name} must be <= {max(limits)} in partition {where}, got {value}"
+                )
+        commands.check_options(self.flags())
+
+    def _goes_to(self, partition: commands.Partition) -> bool:
+        if self.partition is None:
+            return partition.default
+        return partition.name in self.partition.split(",")
+
+
+def load_launcher(name: str, overrides: Sequence[str]) -> Launcher:
+    """Read a launcher.
+
+    Args:
+        name: Of a file in configs/launcher, or the path of a file of one's own (.yaml), which
+            holds what differs from `configs/launcher/slurm.yaml`.
+        overrides: Such as `launcher.partition=gpu`.
+
+    Raises:
+        UserError: for an unknown name or key, or a wrong value.
+    """
+    values = [override.removeprefix("launcher.") for override in overrides]
+    own = Path(name).suffix == ".yaml"
+    cfg = compose_group("launcher", BASE if own else name, [] if own else values)
+    if own:
+        cfg = _with_file(cfg, Path(name))
+        keys = [value.partition("=")[0] for value in values]
+        base = compose_group("launcher", BASE, values)
+        for key in keys:
+            OmegaConf.update(cfg, key, OmegaConf.select(base, key), force_add=False)
+    launcher: Launcher = instantiate(cfg, "launcher")
+    return launcher
+
+
+def _with_file(cfg: DictConfig, path: Path) -> DictConfig:
+    with user_errors(Exception):
+        values = OmegaConf.load(path)
+    known = [f.name for f in fields(Launcher)]
+    if not isinstance(values, DictConfig):
+        raise UserError(f"launcher {path} must map settings to values")
+    for key in map(str, values):
+        if key not in known:
+            raise UserError(f"launcher {path}: unknown key {key}{suggest(key, known)}")
+    OmegaConf.set_struct(cfg, False)
+    merged = OmegaConf.merge(cfg, values)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def trainer_overrides(
+    launcher: Launcher, experiment: str | None, given: Sequence[str]
+) -> list[str]:
+    """Return the overrides by which a run has as many processes as its job.
+
+    Args:
+        launcher: What the job has.
+        experiment: One of the table's.
+        given: The user's; a trainer of their own is checked and kept.
+
+    Raises:
+        UserError: if that trainer has another number of processes.
+    """
+    if experiment is None:
+        return []
+    if any(override.split("=")[0].split(".")[0] == "trainer" for override in given):
+        trainer = compose([f"experiment={experiment}", *given]).cfg.trainer
+        for key, wanted in (
+            ("devices", launcher.processes_per_node),
+            ("num_nodes", launcher.nodes),
+        ):
+            if trainer[key] != wanted:
+                name = {"devices": "processes_per_node", "num_nodes": "nodes"}[key]
+                raise UserError(
+                    f"trainer.{key} must be launcher.{name}, {wanted}, got {trainer[key]}"
+                )
+        return []
+    if launcher.processes == 1:
+        return ["trainer=gpu"] if launcher.gpus_per_node else []
+    kind = "ddp" if launcher.gpus_per_node else "ddp_cpu"
+    return [
+        f"trainer={kind}",
+        f"trainer.devices={launcher.processes_per_node}",
+        f"trainer.num_nodes={launcher.nodes}",
+    ]
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be an integer >= {least}, got {value}")

@@ -1,0 +1,65 @@
+"""How a job ends that was told to: one process, and nobody else, puts it into the queue again."""
+
+import os
+
+from benchmarks.slurm import commands
+from benchmarks.slurm.commands import JobInfo, SlurmError
+from lit_models.interruption import EXIT_CODE
+
+__all__ = ["inside_batch_job", "job_name", "leave", "near_limit"]
+
+ENDED_FOR_GOOD = ("CANCELLED", "DEADLINE", "COMPLETED", "FAILED", "REVOKED", "OUT_OF_MEMORY")
+RUNS_AGAIN = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "PREEMPTED", "NODE_FAIL", "SPECIAL_EXIT")
+
+
+def job_name() -> str | None:
+    """Return the job that this process is in, "12" or "12_3"; None outside of one."""
+    array, task = (os.environ.get(f"SLURM_ARRAY_{key}_ID") for key in ("JOB", "TASK"))
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
+def near_limit(info: JobInfo, signal_seconds: float) -> bool:
+    """Return whether a job was told to end for its time limit; SLURM may do so a minute early."""
+    return info.seconds_left is not None and info.seconds_left <= signal_seconds + 75
+
+
+def leave(job: str, info: JobInfo | None = None) -> tuple[int, str]:
+    """Put the job into the queue again unless SLURM has decided already.
+
+    All must be saved: SLURM ends the job's processes.
+
+    Args:
+        job: "12" or "12_3".
+        info: What SLURM says of it, where it was asked already.
+
+    Returns:
+        The exit code, 0 for a job that runs again; and in words what was done.
+    """
+    try:
+        info = info or commands.job_info(job)
+        if info.restarts > int(os.environ.get("SLURM_RESTART_COUNT") or 0):
+            return 0, "queued again by SLURM"
+        if info.state in RUNS_AGAIN:
+            return 0, f"queued again by SLURM ({info.state})"
+        if info.state in ENDED_FOR_GOOD or _is_being_ended(info):
+            return EXIT_CODE, "cancelled"
+        if not info.batch or not info.requeue:
+            return EXIT_CODE, "stopped; this job may not be queued again"
+        commands.requeue(job)
+    except SlurmError as error:
+        return EXIT_CODE, f"stopped; {error}"
+    return 0, "queued again"
+
+
+def _is_being_ended(info: JobInfo) -> bool:
+    """Return whether somebody ends the job: SLURM shows no more of it than that it completes.
+
+    At its time limit it may still go back into the queue.
+    """
+    late = info.seconds_left is not None and info.seconds_left <= 0
+    return info.state == "COMPLETING" and not late
+
+
+def inside_batch_job() -> bool:
+    """Return whether this process is the first of a job of SLURM that nobody else looks after."""
+    return job_name() is not None and os.environ.get("DGMBENCH_IN_JOB") is None

@@ -1,0 +1,198 @@
+"""Runs into the queue: as few arrays as possible, and nothing twice."""
+
+import os
+import secrets
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import UserError, one_line
+from benchmarks.lease import held
+from benchmarks.paths import check_writable, outputs_dir
+from benchmarks.slurm import commands
+from benchmarks.slurm.job import run_task
+from benchmarks.slurm.launcher import Launcher, load_launcher, trainer_overrides
+from benchmarks.slurm.queue import in_queue
+from benchmarks.slurm.submissions import Submission, Work, submissions_dir
+from benchmarks.tables.estimate import Rates
+from benchmarks.tables.planned import PlannedRun
+from benchmarks.tables.spec import TableSpec
+from datamodules.root import data_root
+
+__all__ = ["Cluster", "sbatch", "submit", "variables"]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Jobs of SLURM do the runs; this returns once they are in the queue."""
+
+    table: str
+    launcher: Launcher
+    overrides: Sequence[str]
+
+    @classmethod
+    def of(
+        cls, spec: TableSpec, name: str, settings: Sequence[str], overrides: Sequence[str]
+    ) -> "Cluster":
+        """Read a launcher, and compare it with what the cluster has.
+
+        Raises:
+            UserError: naming the setting, or in SLURM's words.
+        """
+        launcher = load_launcher(name, settings)
+        experiment = next((row.experiment for row in spec.rows if row.experiment), None)
+        trainer = trainer_overrides(launcher, experiment, overrides)
+        launcher.check_cluster()
+        return cls(spec.name, launcher, [*trainer, *overrides])
+
+    def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
+        """Return what would be asked of SLURM."""
+        jobs = -(-len(missing) // self.launcher.runs_per_job)
+        return [f"{jobs} job(s), each: sbatch {shlex.join(self.launcher.flags())}"]
+
+    def __call__(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
+        """Submit what is not in the queue."""
+        for line in submit(ready, self.overrides, self.launcher, self.table):
+            print(line)
+        return []
+
+
+def submit(
+    planned: Sequence[PlannedRun], overrides: Sequence[str], launcher: Launcher, table: str
+) -> list[str]:
+    """Submit runs that are not in the queue; return a line for each array, and one on the rest.
+
+    Args:
+        planned: The runs, none of them done.
+        overrides: Passed on to every run.
+        launcher: What a job asks for, and how runs share it.
+        table: Name of the table.
+
+    Raises:
+        UserError: in SLURM's words, if it refuses.
+    """
+    check_writable(submissions_dir())
+    with held(submissions_dir() / ".lock", wait=True):  # another may be submitting just now
+        there = in_queue()
+        new = [run for run in planned if run.key not in there]
+        for run in new:
+            _forget_failure(run)
+        works = [_work(run, overrides) for run in new]
+        size = launcher.runs_per_job
+        jobs = [tuple(works[i : i + size]) for i in range(0, len(works), size)]
+        most = commands.max_array_size() if jobs else 1
+        lines = []
+        for i in range(0, len(jobs), most):
+            lines.append(_submit_array(jobs[i : i + most], launcher, table))
+    if len(planned) > len(new):
+        lines.append(f"{len(planned) - len(new)} run(s) are in the queue already")
+    return lines
+
+
+def _forget_failure(run: PlannedRun) -> None:
+    """Let a run that failed count as one to be done, or a second call would say that it failed."""
+    record = run.run.record()
+    if record is not None and record.status == "failed":
+        with run.run.locked():
+            record.status, record.reason = "interrupted", "submitted again"
+            record.write(run.run.record_path)
+
+
+def _work(run: PlannedRun, overrides: Sequence[str]) -> Work:
+    command = tuple(run.command(overrides))
+    return Work(
+        run.label,
+        run.experiment,
+        run.dataset,
+        run.run_id,
+        run.seed,
+        run.row.label,
+        command,
+        tuple(run.files()),
+    )
+
+
+def _submit_array(jobs: Sequence[tuple[Work, ...]], launcher: Launcher, table: str) -> str:
+    stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in table)
+    identifier = f"{stem}-{secrets.token_hex(4)}"
+    submission = Submission(
+        identifier,
+        table,
+        datetime.now(UTC).isoformat(),
+        (submissions_dir() / identifier).resolve(),
+        str(Path.cwd()),
+        variables(),
+        launcher.time_minutes,
+        launcher.signal_seconds,
+        launcher.side_by_side,
+        launcher.stage_to,
+        tuple(jobs),
+    )
+    submission.write()
+    folder = str(submission.folder)
+    tasks = [(folder, task) for task in range(len(jobs))]
+    job = sbatch(run_task, tasks, submission.folder, submission.name, launcher)
+    runs = sum(map(len, jobs))
+    shared = "" if runs == len(jobs) else f" in {len(jobs)} jobs"
+    return f"submitted {runs} run(s){shared} as {job} ({submission.name})"
+
+
+def sbatch(
+    function: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    folder: Path,
+    name: str,
+    launcher: Launcher,
+) -> str:
+    """Hand calls of a function to SLURM as one array, through submitit; return its id.
+
+    Args:
+        function: What each job calls.
+        tasks: The arguments of each.
+        folder: For what submitit keeps, and the logs.
+        name: Of the jobs.
+        launcher: What each asks for.
+
+    Raises:
+        UserError: in SLURM's words, if it refuses.
+    """
+    from submitit import SlurmExecutor
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    executor = SlurmExecutor(folder=str(folder), python=launcher.python)
+    options = launcher.options()
+    executor.update_parameters(
+        job_name=name,
+        time=options.pop("time"),
+        nodes=options.pop("nodes"),
+        ntasks_per_node=options.pop("ntasks-per-node"),
+        signal_delay_s=launcher.signal_seconds,
+        array_parallelism=launcher.array_parallelism or len(tasks),
+        stderr_to_stdout=True,
+        wckey=None,
+        setup=[*launcher.setup, *_exports(launcher)],
+        additional_parameters={"requeue": True, **options},
+    )
+    with commands.outside_of_jobs():
+        try:
+            jobs = executor.map_array(function, *zip(*tasks, strict=True))
+        except (FailedJobError, FailedSubmissionError) as error:
+            raise UserError(f"SLURM refused: {one_line(error)}") from error
+    return str(jobs[0].job_id).split("_")[0]
+
+
+def _exports(launcher: Launcher) -> list[str]:
+    """Return lines of shell: variables of the job, and what srun of SLURM >= 22.05 forgets."""
+    lines = [f"export {k}={shlex.quote(str(v))}" for k, v in launcher.environment.items()]
+    return [*lines, "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK"]
+
+
+def variables() -> dict[str, str]:
+    """Return what runs must know of this shell, with whole paths."""
+    found = {k: v for k, v in os.environ.items() if k.startswith("DGMBENCH_")}
+    found["DGMBENCH_OUTPUTS"] = str(outputs_dir().resolve())
+    found["DGMBENCH_DATA"] = str(data_root().resolve())
+    return found
