@@ -398,12 +398,30 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"dgmbench: {redacted(str(error))}", file=sys.stderr)
         return 2
     except Interrupted as signal:
+        code, what = _leave(str(signal))
         if is_first_process():
-            print(f"dgmbench: stopped by {signal}; the same command continues", file=sys.stderr)
-        return EXIT_CODE
+            print(f"dgmbench: stopped by {signal}; {what}", file=sys.stderr)
+        return code
+    except BrokenPipeError:  # such as `dgmbench list | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        return 141
     except KeyboardInterrupt:
         print("dgmbench: interrupted; the same command begins again", file=sys.stderr)
         return 130
+
+
+def _leave(signal: str) -> tuple[int, str]:
+    """Return the exit code after a signal, and what becomes of the work.
+
+    A job of SLURM is put into the queue again, unless a person has pressed Ctrl-C in it.
+    """
+    if "SLURM_JOB_ID" in os.environ and signal != "SIGINT":
+        from benchmarks.slurm.leaving import leave_own_job
+
+        left = leave_own_job()
+        if left is not None:
+            return left[0], f"job {left[1]}"
+    return EXIT_CODE, "the same command continues"
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -29,6 +29,7 @@ __all__ = [
     "datasets_of",
     "experiment_config",
     "names",
+    "parse_overrides",
     "with_values",
 ]
 
@@ -87,7 +88,7 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Compos
     Raises:
         UserError: for a name or key that does not exist, or a value that does not parse.
     """
-    parsed = _parse(overrides)
+    parsed = parse_overrides(overrides)
     _check_names(parsed, config_dirs)
     cfg = _compose(overrides, parsed, config_dirs)
     choices = cfg.hydra.runtime.choices
@@ -143,7 +144,7 @@ def compose_for(experiment: str, dataset: str) -> Composed | None:
 def experiment_config(experiment: str) -> DictConfig:
     """Return an experiment's config before `per_dataset`, without Hydra's own part."""
     overrides = (f"experiment={experiment}",)
-    parsed = _parse(overrides)
+    parsed = parse_overrides(overrides)
     _check_names(parsed, ())
     cfg = _compose(overrides, parsed, ())
     with open_dict(cfg):
@@ -171,7 +172,7 @@ def compose_group(
         )
     cfg = _load_group(group, name, tuple(config_dirs)).copy()
     OmegaConf.set_struct(cfg, True)
-    return with_values(cfg, {o.key_or_group: o.value() for o in _parse(overrides)})
+    return with_values(cfg, {o.key_or_group: o.value() for o in parse_overrides(overrides)})
 
 
 @lru_cache(maxsize=256)  # a table asks for the same few many times
@@ -202,7 +203,12 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _parse(overrides: Sequence[str]) -> list[Override]:
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Return overrides of the command line by key and value.
+
+    Raises:
+        UserError: for one that does not parse.
+    """
     with user_errors(*CONFIG_ERRORS):
         return OverridesParser.create().parse_overrides(list(overrides))
 

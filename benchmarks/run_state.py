@@ -81,8 +81,8 @@ def state_of(
 def gone_jobs(places: Collection[Place]) -> dict[str, str]:
     """Return the last states of jobs that are in the queue no more; of those SLURM remembers."""
     shown = {p.entry.job: p.entry.state for p in places if p.entry is not None}
-    asked = {p.notes.job for p in places if p.entry is None and p.notes.job}
-    return {**ended_states(asked), **shown}
+    asked = [p.job for p in places if p.entry is None and p.notes.left is None]
+    return {**ended_states([job for job in asked if job is not None]), **shown}
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:
@@ -119,13 +119,13 @@ def _in_queue(run: Run, place: Place) -> State:
 
 def _after_queue(run: Run, found: Record | None, place: Place, gone: dict[str, str]) -> State:
     """Describe a run that is not finished, and whose job is gone."""
-    job = place.notes.job or (place.entry.job if place.entry is not None else "")
-    how = gone.get(job) or place.notes.left or "gone"
+    job = place.job or ""
+    how = gone.get(job) or place.notes.left or "gone, and SLURM remembers nothing of it"
     where = f" on {place.notes.node}" if place.notes.node else ""
     name = f" (job {job}{where})" if job else ""
-    if "CANCELLED" in (gone.get(job), (place.notes.left or "").upper()):
+    if "CANCELLED" in (gone.get(job), how.upper()):
         return State("interrupted", f"cancelled at {_progress(run)[0]:.0%}{name}")
-    logs = (run.folder / "run.log", place.submission.log(place.task, job))
+    logs = (run.folder / "run.log", place.submission.log(place.task))
     return State("ended", f"ended: {how}{name}", next(filter(None, map(tail, logs)), ()))
 
 
@@ -140,7 +140,7 @@ def _progress(run: Run) -> tuple[float, str]:
     try:
         values = json.loads(run.progress_path.read_text())
         done = values["images_seen"] / max(values["budget_images"], 1)
-        left = values["seconds_left"]
+        left = values.get("seconds_left")
     except (OSError, ValueError, KeyError):
         return 0.0, ""
     return done, f", {_clock(left)} left" if left is not None else ""

@@ -1,5 +1,7 @@
 """`dgmbench cancel T`: a table's jobs out of the queue; what runs saves first."""
 
+from dataclasses import replace
+
 from benchmarks.slurm import commands
 from benchmarks.slurm.queue import places
 from benchmarks.tables.choice import Choice
@@ -26,6 +28,10 @@ def cancel_table(name: str, choice: Choice) -> int:
     held = {key: place for key, place in places(wanted).items() if place.active}
     jobs = sorted({p.entry.job for p in held.values() if p.entry is not None})
     commands.cancel(jobs)
+    for place in held.values():
+        if place.entry is not None and place.entry.state == "PENDING":  # nobody else would
+            notes = replace(place.notes, left="cancelled")
+            notes.write(place.submission.notes_path(place.task))
     print(f"cancelled {len(jobs)} job(s) with {len(held)} run(s) of {spec.name}")
     shared = {(p.submission.id, p.task): p for p in held.values()}.values()
     works = [w for p in shared for w in p.submission.jobs[p.task] if w.name not in p.notes.ended]

@@ -158,9 +158,22 @@ def ended_states(jobs: Collection[str]) -> dict[str, str]:
             text = _ask("sacct", "-X", "-n", "-P", "-j", ",".join(some), "-o", "JobID,State")
         except SlurmError:
             return found  # no accounting on this cluster
-        pairs = (line.split("|") for line in text.splitlines() if "|" in line)
-        found |= {job: state.split()[0] for job, state in pairs if state}
-    return {job: state for job, state in found.items() if job in jobs}
+        for line in text.splitlines():
+            name, _, state = line.partition("|")
+            found |= dict.fromkeys(_tasks(name), state.split()[0] if state else "UNKNOWN")
+    return {job: found[job] for job in jobs if job in found}
+
+
+def _tasks(name: str) -> list[str]:
+    """Return the jobs of a name: itself, or of "12_[0-2,7%4]", tasks that never began, each."""
+    job, bracket, ranges = name.rstrip("]").partition("_[")
+    if not bracket:
+        return [name]
+    found = []
+    for part in ranges.partition("%")[0].split(","):
+        first, _, last = part.partition("-")
+        found += [f"{job}_{task}" for task in range(int(first), int(last or first) + 1)]
+    return found
 
 
 def cancel(jobs: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from benchmarks.records import Record
 from benchmarks.redaction import redacted
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import SlurmError
-from benchmarks.slurm.leaving import job_name, leave, near_limit
+from benchmarks.slurm.leaving import LOOKED_AFTER, job_name, leave, near_limit
 from benchmarks.slurm.staging import stage
 from benchmarks.slurm.submissions import Notes, Submission, Work
 from lit_models.interruption import EXIT_CODE, SIGNALS, requested, signals_noted
@@ -75,7 +75,7 @@ class Job:
     def __init__(self, folder: Path, task: int) -> None:
         self.submission, self.task = Submission.read(folder), task
         self.first = os.environ.get("SLURM_PROCID", "0") == "0"
-        self.notes_path = folder / f"{task}.json"
+        self.notes_path = self.submission.notes_path(task)
         self.notes = Notes.read(self.notes_path)
         self.stops, self.ended = False, 0  # in this life
         os.chdir(self.submission.cwd)
@@ -90,7 +90,7 @@ class Job:
         environment = {
             **os.environ,
             "PYTHONUNBUFFERED": "1",
-            "DGMBENCH_IN_JOB": "1",
+            LOOKED_AFTER: "1",
             **stage(self.submission.stage_to, [f for w in works for f in w.files]),
         }
         stopped = self._work_through(works, environment)

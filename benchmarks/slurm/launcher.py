@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
-from benchmarks.compose import compose, compose_group
+from benchmarks.compose import compose, compose_group, parse_overrides
 from benchmarks.errors import UserError, suggest, user_errors
 from benchmarks.instantiate import instantiate
 from benchmarks.slurm import commands
@@ -27,6 +28,7 @@ COUNTS = (
     "side_by_side",
 )
 TEXTS = ("partition", "account", "qos", "constraint", "python", "stage_to")
+FREE = ("environment", "sbatch")  # maps with keys of the user's own
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OPTION = re.compile(r"[a-z][a-z0-9-]*")
 OWN_OPTIONS = (  # set here, or by what is set here
@@ -201,32 +203,34 @@ def load_launcher(name: str, overrides: Sequence[str]) -> Launcher:
     Raises:
         UserError: for an unknown name or key, or a wrong value.
     """
-    values = [override.removeprefix("launcher.") for override in overrides]
     own = Path(name).suffix == ".yaml"
-    cfg = compose_group("launcher", BASE if own else name, [] if own else values)
+    cfg = compose_group("launcher", BASE if own else name)
+    OmegaConf.set_struct(cfg, False)
     if own:
-        cfg = _with_file(cfg, Path(name))
-        keys = [value.partition("=")[0] for value in values]
-        base = compose_group("launcher", BASE, values)
-        for key in keys:
-            OmegaConf.update(cfg, key, OmegaConf.select(base, key), force_add=False)
+        _put(cfg, _file(Path(name)), f"launcher {name}: ")
+    values = [override.removeprefix("launcher.") for override in overrides]
+    given = {o.key_or_group: o.value() for o in parse_overrides(values)}
+    _put(cfg, given, "launcher.")
     launcher: Launcher = instantiate(cfg, "launcher")
     return launcher
 
 
-def _with_file(cfg: DictConfig, path: Path) -> DictConfig:
-    with user_errors(Exception):
-        values = OmegaConf.load(path)
-    known = [f.name for f in fields(Launcher)]
-    if not isinstance(values, DictConfig):
+def _file(path: Path) -> dict[Any, Any]:
+    with user_errors(OSError, ValueError, YAMLError):
+        values = OmegaConf.to_container(OmegaConf.load(path))
+    if not isinstance(values, dict):
         raise UserError(f"launcher {path} must map settings to values")
-    for key in map(str, values):
-        if key not in known:
-            raise UserError(f"launcher {path}: unknown key {key}{suggest(key, known)}")
-    OmegaConf.set_struct(cfg, False)
-    merged = OmegaConf.merge(cfg, values)
-    assert isinstance(merged, DictConfig)
-    return merged
+    return values
+
+
+def _put(cfg: DictConfig, values: Mapping[Any, Any], where: str) -> None:
+    """Set values by dotted key; only environment and sbatch may get new ones."""
+    known = [f.name for f in fields(Launcher)]
+    for key, value in values.items():
+        top, _, rest = str(key).partition(".")
+        if top not in known or (rest and top not in FREE):
+            raise UserError(f"{where}{key} is no setting of a launcher{suggest(top, known)}")
+        OmegaConf.update(cfg, str(key), value, merge=False)
 
 
 def trainer_overrides(

@@ -1,13 +1,15 @@
 """How a job ends that was told to: one process, and nobody else, puts it into the queue again."""
 
 import os
+import signal
 
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import JobInfo, SlurmError
 from lit_models.interruption import EXIT_CODE
 
-__all__ = ["inside_batch_job", "job_name", "leave", "near_limit"]
+__all__ = ["LOOKED_AFTER", "job_name", "leave", "leave_own_job", "near_limit"]
 
+LOOKED_AFTER = "DGMBENCH_IN_JOB"  # set for processes whose parent leaves the job
 ENDED_FOR_GOOD = ("CANCELLED", "DEADLINE", "COMPLETED", "FAILED", "REVOKED", "OUT_OF_MEMORY")
 RUNS_AGAIN = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "PREEMPTED", "NODE_FAIL", "SPECIAL_EXIT")
 
@@ -60,6 +62,18 @@ def _is_being_ended(info: JobInfo) -> bool:
     return info.state == "COMPLETING" and not late
 
 
-def inside_batch_job() -> bool:
-    """Return whether this process is the first of a job of SLURM that nobody else looks after."""
-    return job_name() is not None and os.environ.get("DGMBENCH_IN_JOB") is None
+def leave_own_job() -> tuple[int, str] | None:
+    """Do the same in a job that this process is the only one of ours to look after.
+
+    Such is a job script of the user's own.
+
+    Returns:
+        As `leave`; None outside of a job, and in a run whose parent does so.
+    """
+    job = job_name()
+    if job is None or LOOKED_AFTER in os.environ:
+        return None
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        return 0, "the first process decides"
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # loggers still close
+    return leave(job)

@@ -33,6 +33,11 @@ class Place:
         """Whether its job waits or runs."""
         return self.entry is not None and self.entry.active
 
+    @property
+    def job(self) -> str | None:
+        """Its id."""
+        return self.submission.job(self.task)
+
 
 def in_queue() -> set[Key]:
     """Return the keys of the runs that wait, run, or wait in a job that runs.

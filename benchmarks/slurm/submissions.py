@@ -110,11 +110,27 @@ class Submission:
 
     def notes(self, task: int) -> "Notes":
         """Return what the job of a task has noted."""
-        return Notes.read(self.folder / f"{task}.json")
+        return Notes.read(self.notes_path(task))
 
-    def log(self, task: int, job: str) -> Path:
-        """Return where the first process of a job writes."""
-        return self.folder / f"{job}_0_log.out"
+    def notes_path(self, task: int) -> Path:
+        """Return where the job of a task takes notes."""
+        return self.folder / f"{task}.json"
+
+    def keep_id(self, job: str) -> None:
+        """Write the id that SLURM gave."""
+        write_atomically(self.folder / "job", f"{job}\n")
+
+    def job(self, task: int) -> str | None:
+        """Return the id of a task's job, "12" or "12_3"; None if it never reached SLURM."""
+        try:
+            job = (self.folder / "job").read_text().strip()
+        except OSError:
+            return self.notes(task).job or None
+        return f"{job}_{task}" if len(self.jobs) > 1 else job
+
+    def log(self, task: int) -> Path:
+        """Return where the first process of a task's job writes."""
+        return self.folder / f"{self.job(task)}_0_log.out"
 
 
 def _work(values: dict[str, Any]) -> Work:

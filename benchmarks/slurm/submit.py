@@ -15,6 +15,7 @@ from benchmarks.paths import check_writable, outputs_dir
 from benchmarks.slurm import commands
 from benchmarks.slurm.job import run_task
 from benchmarks.slurm.launcher import Launcher, load_launcher, trainer_overrides
+from benchmarks.slurm.leaving import LOOKED_AFTER
 from benchmarks.slurm.queue import in_queue
 from benchmarks.slurm.submissions import Submission, Work, submissions_dir
 from benchmarks.tables.estimate import Rates
@@ -135,6 +136,7 @@ def _submit_array(jobs: Sequence[tuple[Work, ...]], launcher: Launcher, table: s
     folder = str(submission.folder)
     tasks = [(folder, task) for task in range(len(jobs))]
     job = sbatch(run_task, tasks, submission.folder, submission.name, launcher)
+    submission.keep_id(job)
     runs = sum(map(len, jobs))
     shared = "" if runs == len(jobs) else f" in {len(jobs)} jobs"
     return f"submitted {runs} run(s){shared} as {job} ({submission.name})"
@@ -192,7 +194,9 @@ def _exports(launcher: Launcher) -> list[str]:
 
 def variables() -> dict[str, str]:
     """Return what runs must know of this shell, with whole paths."""
-    found = {k: v for k, v in os.environ.items() if k.startswith("DGMBENCH_")}
+    found = {
+        k: v for k, v in os.environ.items() if k.startswith("DGMBENCH_") and k != LOOKED_AFTER
+    }
     found["DGMBENCH_OUTPUTS"] = str(outputs_dir().resolve())
     found["DGMBENCH_DATA"] = str(data_root().resolve())
     return found

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from benchmarks.records import Record, bound_sign
+from benchmarks.slurm.leaving import LOOKED_AFTER
 from benchmarks.tables.estimate import Rates
 from benchmarks.tables.planned import PlannedRun
 from lit_models.interruption import EXIT_CODE, stop_if_asked
@@ -94,7 +95,7 @@ def _start(planned: PlannedRun, overrides: Sequence[str]) -> Job:
     planned.run.progress_path.unlink(missing_ok=True)
     log = (folder / "run.log").open("ab")
     command = [sys.executable, "-m", "benchmarks", *planned.command(overrides)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", LOOKED_AFTER: "1"}
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
     )
