@@ -29,7 +29,7 @@ def print_logs(run: str, lines: int) -> int:
         raise UserError(f"run {folder} has no log: it was not run by a table")
     for path in found:
         print(f"==> {path} <==")
-        print("\n".join(tail(path, lines)))
+        print("\n".join(tail(path, lines, None)))
     return 0
 
 

@@ -17,7 +17,7 @@ KINDS = (  # of what is not finished, in the order of a count
     *("running", "pending", "requeued", "interrupted", "unscored", "failed", "diverged"),
     *("ended", "damaged"),
 )
-TAIL_LINES, LONGEST_LINE = 3, 160
+TAIL_LINES, LONGEST_LINE, BYTES_PER_LINE = 3, 160, 4096
 
 
 @dataclass(frozen=True)
@@ -85,25 +85,32 @@ def gone_jobs(places: Collection[Place]) -> dict[str, str]:
     return {**ended_states([job for job in asked if job is not None]), **shown}
 
 
-def tail(path: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:
-    """Return the last lines of a log that say something."""
+def tail(
+    path: Path, lines: int = TAIL_LINES, longest: int | None = LONGEST_LINE
+) -> tuple[str, ...]:
+    """Return the last lines of a log that say something, cut to a length unless it is None."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096 - LONGEST_LINE * lines))
+            file.seek(max(0, path.stat().st_size - BYTES_PER_LINE * lines))
             text = file.read().decode(errors="replace")
     except OSError:
         return ()
     said = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return tuple(line[:LONGEST_LINE] for line in said[-lines:])
+    return tuple(line[:longest] for line in said[-lines:])
 
 
 def _in_queue(run: Run, place: Place) -> State:
     entry, notes = place.entry, place.notes
     assert entry is not None
     if entry.state == "PENDING":
-        kind = "requeued" if notes.lives else "pending"
-        life = f", life {notes.lives + 1}" if notes.lives else ""
-        return State(kind, f"{kind} ({entry.reason}), job {entry.job}{life}")
+        if not notes.lives:
+            return State("pending", f"pending ({entry.reason}), job {entry.job}")
+        last = notes.left or "ended without a word: it, or its node, was killed"
+        return State(
+            "requeued",
+            f"requeued ({entry.reason}), job {entry.job}; its life {notes.lives} on {notes.node}: "
+            f"{last}",
+        )
     if not _is_held(run):
         doing = "starts" if entry.state == "RUNNING" else entry.state.lower()
         waits = "waits in" if len(place.submission.jobs[place.task]) > 1 else f"{doing} in"

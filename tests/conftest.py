@@ -9,6 +9,16 @@ import torch
 def pytest_addoption(parser):
     text = "write what tests/reliability shows into results/reliability.md and the README"
     parser.addoption("--write-reliability", action="store_true", help=text)
+    text = "start a SLURM on this machine (Debian packages, as root) for the tests that need one"
+    parser.addoption("--slurm", action="store_true", help=text)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without --slurm, skip what needs a cluster, and say why."""
+    if not config.getoption("--slurm"):
+        for item in items:
+            if item.get_closest_marker("slurm"):
+                item.add_marker(pytest.mark.skip(reason="needs a SLURM: make test-slurm"))
 
 
 @pytest.fixture(autouse=True)

@@ -161,7 +161,9 @@ def ended_states(jobs: Collection[str]) -> dict[str, str]:
         for line in text.splitlines():
             name, _, state = line.partition("|")
             found |= dict.fromkeys(_tasks(name), state.split()[0] if state else "UNKNOWN")
-    return {job: found[job] for job in jobs if job in found}
+    # of an array none of which began, sacct may show the bare number
+    states = {job: found.get(job) or found.get(job.partition("_")[0]) for job in jobs}
+    return {job: state for job, state in states.items() if state}
 
 
 def _tasks(name: str) -> list[str]:

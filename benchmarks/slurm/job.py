@@ -83,9 +83,12 @@ class Job:
 
     def run(self) -> int:
         """Do the runs that are left; return the exit code."""
+        before = self.notes.node
         self.notes.job, self.notes.node = job_name() or "", _node()
         self.notes.lives, self.notes.left = self.notes.lives + 1, None
         self._write_notes()
+        if before and self.first:
+            print(f"life {self.notes.lives} on {self.notes.node}, after {before}", flush=True)
         works = [w for w in self.submission.jobs[self.task] if w.name not in self.notes.ended]
         environment = {
             **os.environ,

@@ -12,18 +12,25 @@ from typing import Any
 from benchmarks.errors import UserError, one_line
 from benchmarks.lease import held
 from benchmarks.paths import check_writable, outputs_dir
+from benchmarks.run_state import gone_jobs
 from benchmarks.slurm import commands
-from benchmarks.slurm.job import run_task
+from benchmarks.slurm.job import run_task, write_failure
 from benchmarks.slurm.launcher import Launcher, load_launcher, trainer_overrides
 from benchmarks.slurm.leaving import LOOKED_AFTER
-from benchmarks.slurm.queue import in_queue
+from benchmarks.slurm.queue import in_queue, places
 from benchmarks.slurm.submissions import Submission, Work, submissions_dir
 from benchmarks.tables.estimate import Rates
 from benchmarks.tables.planned import PlannedRun
 from benchmarks.tables.spec import TableSpec
 from datamodules.root import data_root
 
-__all__ = ["Cluster", "sbatch", "submit", "variables"]
+__all__ = ["Cluster", "sbatch", "submit", "submit_array", "variables"]
+
+FOR_GOOD = {  # what SLURM says -> reason of a failure; the same again would end the same way
+    "TIMEOUT": "time limit",
+    "DEADLINE": "time limit",
+    "OUT_OF_MEMORY": "out of memory",
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,17 @@ class Cluster:
         trainer = trainer_overrides(launcher, experiment, overrides)
         launcher.check_cluster()
         return cls(spec.name, launcher, [*trainer, *overrides])
+
+    def prepare(self, runs: Sequence[PlannedRun]) -> None:
+        """Give runs that SLURM ended for time or memory, without a word, a record that says so."""
+        unfinished = [run for run in runs if _is_open(run)]
+        found = {key: p for key, p in places(r.key for r in unfinished).items() if not p.active}
+        gone = gone_jobs(found.values())
+        for key, place in found.items():
+            reason = FOR_GOOD.get(gone.get(place.job or "", ""))
+            work = next(w for w in place.submission.jobs[place.task] if w.key == key)
+            if reason is not None and work.name not in place.notes.ended:
+                write_failure(work, f"{reason}: ended by SLURM in job {place.job}")
 
     def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
         """Return what would be asked of SLURM."""
@@ -87,10 +105,19 @@ def submit(
         most = commands.max_array_size() if jobs else 1
         lines = []
         for i in range(0, len(jobs), most):
-            lines.append(_submit_array(jobs[i : i + most], launcher, table))
+            lines.append(submit_array(jobs[i : i + most], launcher, table))
     if len(planned) > len(new):
         lines.append(f"{len(planned) - len(new)} run(s) are in the queue already")
     return lines
+
+
+def _is_open(run: PlannedRun) -> bool:
+    """Return whether a run has not ended, by its record."""
+    try:
+        record = run.run.record()
+    except ValueError:
+        return False
+    return record is None or record.status == "interrupted"
 
 
 def _forget_failure(run: PlannedRun) -> None:
@@ -116,7 +143,14 @@ def _work(run: PlannedRun, overrides: Sequence[str]) -> Work:
     )
 
 
-def _submit_array(jobs: Sequence[tuple[Work, ...]], launcher: Launcher, table: str) -> str:
+def submit_array(jobs: Sequence[tuple[Work, ...]], launcher: Launcher, table: str) -> str:
+    """Submit one array; say so in a line.
+
+    Args:
+        jobs: The runs of each.
+        launcher: What a job asks for.
+        table: Name of the table.
+    """
     stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in table)
     identifier = f"{stem}-{secrets.token_hex(4)}"
     submission = Submission(

@@ -55,6 +55,7 @@ def run_table(
     folder = outputs_dir() / "tables" / spec.name
     if not dry_run:
         check_writable(folder)
+        workers.prepare(plan.complete(choice.published)[0].all_runs)
     plan, failed = _complete(plan, workers, choice, dry_run)
     if dry_run:
         return 0
@@ -95,6 +96,9 @@ def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence
 class Workers(Protocol):
     """Who does the runs of a table."""
 
+    def prepare(self, runs: Sequence[PlannedRun]) -> None:
+        """Bring records up to date with what became of runs, before it is looked what is done."""
+
     def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
         """Return what a dry run says of this."""
 
@@ -108,6 +112,9 @@ class Here:
 
     overrides: Sequence[str]
     jobs: int
+
+    def prepare(self, runs: Sequence[PlannedRun]) -> None:
+        """A run here keeps its own record."""
 
     def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
         return []

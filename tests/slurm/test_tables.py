@@ -1,0 +1,175 @@
+"""Tables on a real cluster: arrays, packed jobs, failures, what is refused."""
+
+import pytest
+
+from benchmarks.compose import compose
+from benchmarks.records import read_record
+from benchmarks.runs import Run
+from benchmarks.slurm import commands
+from tests.slurm.helpers import dgmbench, table_file, wait_for
+
+pytestmark = pytest.mark.slurm
+
+
+def records(space):
+    """The records there are, by seed."""
+    found = [read_record(p) for p in space.glob("*/*/*/record.json")]
+    return {record.seed: record for record in found}
+
+
+def mine():
+    """The jobs of ours in the queue, active ones."""
+    return [e for e in commands.queue() if e.name.startswith("dgmbench-") and e.active]
+
+
+def test_a_table_is_an_array_and_one_of_its_runs_fails(cluster, space, tmp_path):
+    spec = table_file(tmp_path, "six", 6)
+    third = Run.of(compose(["experiment=untrained_pixelcnn_quick", "seed=3"]))
+    (third.folder / "checkpoints").mkdir(parents=True)
+    (third.folder / "checkpoints" / "0.ckpt").write_text("no checkpoint")
+
+    code, said = dgmbench("table", spec, "--launcher", "slurm", "launcher.time_minutes=5")
+    assert code == 0, said
+    assert "submitted 6 run(s) as " in said
+    code, said = dgmbench("table", spec, "--launcher", "slurm")
+    assert code == 0, said
+    assert "submitted" not in said
+    assert "6 run(s) are in the queue already" in said or len(records(space)) > 0
+    (name,) = {e.name for e in commands.queue() if "six" in e.name}
+    assert len([e for e in commands.queue() if e.name == name]) == 6
+
+    wait_for(lambda: not mine(), "the end of the six")
+    found = records(space)
+    assert sorted(found) == list(range(6))
+    assert [s for s, r in found.items() if r.status != "finished"] == [3]
+    assert "no readable checkpoint" in found[3].reason
+    states = [e.state for e in sorted(commands.queue(), key=lambda e: e.task) if e.name == name]
+    assert states == ["COMPLETED"] * 3 + ["FAILED"] + ["COMPLETED"] * 2
+
+    code, said = dgmbench("table", spec, "--launcher", "slurm")
+    assert code == 1
+    assert "submitted" not in said
+    assert "1 run(s) failed before (untrained digits s3)" in said
+    said = dgmbench("status", spec)[1]
+    assert "5/6, 1 failed" in said
+    assert "    | dgmbench: " in said  # the last lines of its log
+    assert "no readable checkpoint" in dgmbench("logs", third.id)[1]
+
+    (third.folder / "checkpoints" / "0.ckpt").unlink()
+    code, said = dgmbench("table", spec, "--launcher", "slurm", "--retry", "failed")
+    assert code == 0, said
+    assert "submitted 1 run(s)" in said
+    assert "pending" in dgmbench("status", spec)[1] or not mine()
+    wait_for(lambda: not mine(), "the end of the retried one")
+    assert {r.status for r in records(space).values()} == {"finished"}
+    before = {s: r.started for s, r in records(space).items()}
+    code, said = dgmbench("table", spec, "--launcher", "slurm")
+    assert code == 0
+    assert "submitted" not in said
+    assert {s: r.started for s, r in records(space).items()} == before
+
+
+def test_two_runs_share_a_job(cluster, space, tmp_path):
+    spec = table_file(tmp_path, "packed", 3)
+    settings = ("launcher.runs_per_job=2", "launcher.side_by_side=2", "launcher.gpus_per_node=2")
+    said = dgmbench("table", spec, "--launcher", "slurm", "trainer=default", *settings)[1]
+    assert "submitted 3 run(s) in 2 jobs as " in said
+    wait_for(lambda: not mine(), "the end of the packed")
+    assert {s: r.status for s, r in records(space).items()} == dict.fromkeys(range(3), "finished")
+
+
+def test_cancel_ends_what_runs_and_what_waits(cluster, space, tmp_path):
+    spec = table_file(tmp_path, "long", 3, experiment="oord2016_pixelcnn_quick")
+    settings = ("launcher.array_parallelism=1", "checkpoint_every_minutes=1")
+    code, said = dgmbench("table", spec, "--launcher", "slurm", *settings[:1])
+    assert code == 0, said
+    wait_for(lambda: list(space.rglob("*.ckpt")), "a checkpoint")
+    said = dgmbench("status", spec)[1]
+    assert "0/3, 1 running, 2 pending" in said
+    assert "pending (JobArrayTaskLimit)" in said
+    assert "running on dgm" in said
+    said = dgmbench("cancel", spec)[1]
+    assert "cancelled 3 job(s) with 3 run(s)" in said
+    wait_for(lambda: not mine(), "the end of the cancelled")
+    said = dgmbench("status", spec)[1]
+    assert said.count("cancelled at ") == 3
+    (record,) = records(space).values()
+    assert record.status == "interrupted"
+    images = record.counters["images_seen"]
+    assert 0 < images < 100_000
+    assert list(space.rglob(f"{images}.ckpt"))  # it saved before it left
+
+
+def test_a_job_without_its_data_fails_at_once(cluster, space, tmp_path, monkeypatch):
+    here = cluster.folder / "local" / "data"  # the nodes have another file system there
+    here.mkdir(exist_ok=True)
+    (here / "mnist.npz").touch()
+    monkeypatch.setenv("DGMBENCH_DATA", str(here))
+    spec = table_file(
+        tmp_path, "absent", 1, experiment="oord2016_pixelcnn_mnist_quick",
+        dataset="binarized_mnist_static", protocol="nll_test", metric="nll_nats",
+    )  # fmt: skip
+    code, said = dgmbench("table", spec, "--launcher", "slurm")
+    assert code == 0, said
+    assert "submitted 1" in said
+    wait_for(lambda: not mine(), "the failure")
+    (record,) = records(space).values()
+    assert record.status == "failed"
+    assert "is missing" in record.reason
+    assert "prefetch mnist" in record.reason
+    said = commands._ask("sacct", "-X", "-n", "-P", "-o", "JobName,Elapsed,ExitCode")
+    (line,) = [x for x in said.splitlines() if "absent" in x]
+    assert line.split("|")[1] < "00:00:20"
+    assert line.endswith("1:0")
+
+
+def test_the_doctor_looks_at_a_node(cluster, space, monkeypatch):
+    code, said = dgmbench("doctor", "--launcher", "slurm", "launcher.nodes=2")
+    assert "ok  exchange (gloo)" in said
+    assert "2 of 2 processes added up" in said
+    assert "the job reads and writes" in said
+    assert "ok  clock" in said
+    assert code == 0, said
+    code, said = dgmbench("doctor", "--launcher", "slurm", "launcher.gpus_per_node=1")
+    assert code == 1
+    assert "!!  GPUs of the job" in said
+    apart = cluster.folder / "local" / "outputs"
+    code, said = dgmbench("doctor", "--launcher", "slurm", DGMBENCH_OUTPUTS=str(apart))
+    assert code == 1
+    assert "!!  shared outputs" in said
+    assert "must name a folder that all nodes share" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["launcher.partition=nowhere"], "launcher.partition must be of high, low, main, short"),
+        (["launcher.account=nobody"], "Invalid account or account/partition combination"),
+        (["launcher.gpus_per_node=3"], "launcher.gpus_per_node must be <= 2 in partition main"),
+        (
+            ["launcher.partition=short", "launcher.time_minutes=5"],
+            "launcher.time_minutes must be <= 3 in partition short, got 5",
+        ),
+        (["launcher.nodes=3"], "SLURM refused: allocation failure: Requested node configuration"),
+        (["launcher.constraint=mi300"], "SLURM refused: allocation failure: Invalid feature"),
+    ],
+)
+def test_what_the_cluster_refuses_is_one_line(cluster, space, tmp_path, settings, message):
+    spec = table_file(tmp_path, "refused", 1)
+    code, said = dgmbench("table", spec, "--launcher", "slurm", *settings)
+    assert code == 2
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (space / "slurm").exists()
+
+
+def test_a_thousand_runs_are_two_arrays(cluster, space):
+    arguments = ("quick", "--seeds", "84")
+    code, said = dgmbench("table", *arguments, "--launcher", "slurm", "launcher.sbatch.hold=true")
+    assert code == 0, said
+    assert said.count("submitted ") == 2
+    assert len(mine()) == 1009
+    said = dgmbench("status", *arguments)[1]
+    assert said.count("pending (JobHeldUser)") == 1009
+    assert "1009 job(s)" in dgmbench("cancel", *arguments)[1]
+    wait_for(lambda: not mine(), "the end of the held")
