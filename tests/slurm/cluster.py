@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
@@ -86,15 +87,13 @@ class Cluster:
 
     def kill_node(self, node: str) -> None:
         """End a node as a power cut would: its daemon, and all that runs in its jobs."""
-        os.kill(self._pid(f"slurmd-{node}"), signal.SIGKILL)
-        for place in Path("/proc").glob("[0-9]*"):
-            try:
-                mine = f"SLURMD_NODENAME={node}\0".encode() in (place / "environ").read_bytes()
-                name = (place / "cmdline").read_bytes()
-                if mine or (b"slurmstepd" in name and self._is_of(place, node)):
-                    os.kill(int(place.name), signal.SIGKILL)
-            except OSError:
-                continue
+        tasks = [p for p in processes() if f"SLURMD_NODENAME={node}" in environment_of(p)]
+        keepers = {parent_of(p) for p in tasks} - {1, *tasks}  # slurmstepd, one per step
+        keepers = {p for p in keepers if "slurmstepd" in command_of(p)}
+        # those first that would tell how the others ended
+        for process in (self._pid(f"slurmd-{node}"), *keepers, *tasks):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
     def node_is(self, node: str, *states: str) -> bool:
         """Return whether a node is in one of these states."""
@@ -183,11 +182,6 @@ class Cluster:
             time.sleep(0.2)
         if fails:
             raise ClusterError(f"{what} did not come within 60 s; see {self.folder / 'log'}")
-
-    def _is_of(self, place: Path, node: str) -> bool:
-        """Return whether a slurmstepd belongs to a node: its spool is in its open files."""
-        spool = str(self.folder / "spool" / node)
-        return any(spool in str(f.readlink()) for f in (place / "fd").iterdir() if f.is_symlink())
 
     def _start_munge(self) -> None:
         key = self.folder / "munge.key"
@@ -308,6 +302,34 @@ class Cluster:
 
     def _write(self, name: str, lines: list[str]) -> None:
         (self.folder / name).write_text("\n".join(lines) + "\n")
+
+
+def processes() -> list[int]:
+    """Return the numbers of all processes."""
+    return [int(p.name) for p in Path("/proc").glob("[0-9]*")]
+
+
+def _read(process: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{process}/{name}").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def environment_of(process: int) -> list[str]:
+    """Return the variables that a process was started with."""
+    return _read(process, "environ").split("\0")
+
+
+def command_of(process: int) -> str:
+    """Return the command line of a process."""
+    return _read(process, "cmdline")
+
+
+def parent_of(process: int) -> int:
+    """Return the parent of a process; 1 for one that is gone."""
+    fields = _read(process, "stat").rpartition(")")[2].split()
+    return int(fields[1]) if fields else 1
 
 
 def install(packages: list[str]) -> None:

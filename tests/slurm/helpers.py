@@ -6,9 +6,13 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 from benchmarks.compose import compose
 from benchmarks.identity import run_id
+from benchmarks.paths import working_in
 from benchmarks.records import read_record
+from benchmarks.slurm import commands
 from benchmarks.slurm.launcher import load_launcher
 from benchmarks.slurm.submissions import Work
 from benchmarks.slurm.submit import submit_array
@@ -83,22 +87,47 @@ def work_of(overrides):
     )
 
 
-def submit(overrides, *settings):
-    """Submit one training; return its work."""
-    work = work_of(overrides)
+def submit(space, overrides, *settings):
+    """Submit one training into a working space; return its job."""
     launcher = load_launcher("slurm", [f"launcher.{s}" for s in settings])
-    submit_array([(work,)], launcher, "test")
-    return work
+    with working_in(space):
+        submit_array([(work_of(overrides),)], launcher, "test")
+    (job,) = space.glob("slurm/*/job")
+    return job.read_text().strip()
 
 
-def is_done(work):
-    """Return whether a run has finished."""
-    record = read_record(work.run.record_path)
-    assert record is None or record.status != "failed", record.reason
-    return record is not None and record.status == "finished"
+def entry_of(job):
+    """The queue's entry of a job."""
+    (found,) = [e for e in commands.queue() if e.job == job]
+    return found
 
 
-def reached(work):
-    """Return the images seen at the newest checkpoint; 0 before the first."""
-    found = work.run.checkpoints.glob("[0-9]*.ckpt")
-    return max((int(p.stem) for p in found), default=0)
+def log_of(space):
+    """What the job of the only submission said."""
+    (path,) = space.glob("slurm/*/*_0_log.out")
+    return path.read_text()
+
+
+def is_done(space):
+    """Return whether the only run has finished."""
+    for path in space.glob("*/*/*/record.json"):
+        record = read_record(path)
+        assert record.status != "failed", record.reason
+        return record.status == "finished"
+    return False
+
+
+def reached(space):
+    """Return the images seen at the newest checkpoint of the only run; 0 before the first."""
+    return max((int(p.stem) for p in space.rglob("[0-9]*.ckpt")), default=0)
+
+
+def wait_for_progress(space, beyond=0):
+    """Wait until the run has saved more than it had; return what it has now."""
+    return wait_for(lambda: reached(space) if reached(space) > beyond else None, "a checkpoint")
+
+
+def last_state(space):
+    """The newest checkpoint of the only run."""
+    newest = max(space.rglob("[0-9]*.ckpt"), key=lambda p: int(p.stem))
+    return torch.load(newest, weights_only=True)

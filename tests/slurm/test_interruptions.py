@@ -1,129 +1,147 @@
 """Runs that a real cluster interrupts: they go on, and end as if nothing had happened."""
 
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from benchmarks.records import read_record
 from benchmarks.report.wandb_logger import read_offline
-from benchmarks.slurm import commands
 from tests.helpers import assert_same_training
 from tests.reliability.jobs import command
-from tests.slurm.helpers import ROOT, dgmbench, is_done, reached, submit, wait_for, work_of
+from tests.slurm.helpers import (
+    ROOT,
+    dgmbench,
+    entry_of,
+    is_done,
+    last_state,
+    log_of,
+    reached,
+    submit,
+    wait_for,
+    wait_for_progress,
+)
 
 pytestmark = pytest.mark.slurm
 
-STEPS = 12_000
-OVERRIDES = [o for o in command("VAE", steps=STEPS)[5:] if o != "checkpoint_every_images=160"]
+STEPS = 6_000
+OVERRIDES = [o for o in command("VAE", steps=STEPS)[5:] if "checkpoint_every" not in o]
 TRAINING = [*OVERRIDES, f"checkpoint_every_images={8 * 200}"]
 
 
-def last_state(folder):
-    """The newest checkpoint of the only run below a folder."""
-    newest = max(folder.rglob("[0-9]*.ckpt"), key=lambda p: int(p.stem))
-    return torch.load(newest, weights_only=True)
+@pytest.fixture(scope="module")
+def background():
+    """Runs that take their time are waited for side by side."""
+    with ThreadPoolExecutor() as pool:
+        yield pool
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    """The outputs of the training, in one go and without SLURM."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    code, said = dgmbench("train", "--no-bar", *TRAINING, DGMBENCH_OUTPUTS=str(folder))
-    assert code == 0, said
-    return folder
+def uninterrupted(background, tmp_path_factory):
+    """The outputs of the training, in one go and without SLURM; to come."""
+    space = tmp_path_factory.mktemp("uninterrupted")
+
+    def train():
+        code, said = dgmbench("train", "--no-bar", *TRAINING, DGMBENCH_OUTPUTS=str(space))
+        assert code == 0, said
+        return space
+
+    return background.submit(train)
 
 
-def entry_of(work):
-    """The queue's entry of the newest job."""
-    found = [e for e in commands.queue() if e.name.startswith("dgmbench-test-")]
-    return max(found, key=lambda e: int(e.job.partition("_")[0]))
+@pytest.fixture(scope="module")
+def limited(cluster, background, tmp_path_factory):
+    """The outputs of a run that has met its time limit; to come."""
+    space = tmp_path_factory.mktemp("limited")
+    job = submit(space, TRAINING, "signal_seconds=100", "sbatch.nodelist=dgmb")
+
+    def meet_the_limit():
+        wait_for_progress(space)
+        # the signal is due as soon as SLURM looks at its limits, every half minute
+        cluster.ask("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+        wait_for(lambda: "SIGUSR2: queued again\n" in log_of(space), "the signal")
+        stopped_at = reached(space)
+        cluster.ask("scontrol", "update", f"JobId={job}", "TimeLimit=10")
+        wait_for(lambda: is_done(space), "the end")
+        return space, stopped_at
+
+    return background.submit(meet_the_limit)
 
 
-def wait_for_progress(work, beyond):
-    """Wait until a run has saved more than it had; return what it has now."""
-    return wait_for(lambda: reached(work) if reached(work) > beyond else None, "a checkpoint")
-
-
-def log_of(space):
-    (path,) = space.glob("slurm/test-*/*_0_log.out")
-    return path.read_text()
-
-
-def assert_ended_as(space, uninterrupted):
-    assert_same_training(last_state(space), last_state(uninterrupted))
-
-
-def test_requeue_preemption_and_a_dead_node_leave_no_trace(cluster, space, uninterrupted):
+def test_requeue_preemption_and_a_dead_node_leave_no_trace(cluster, space, uninterrupted, limited):
     """One run; three ways to be interrupted, each in mid-training."""
-    work = submit([*TRAINING, "logger=wandb"], "partition=low", "signal_seconds=60")
-    at = wait_for_progress(work, 0)
+    job = submit(space, [*TRAINING, "logger=wandb"], "partition=low", "signal_seconds=60")
+    at = wait_for_progress(space)
 
-    job = entry_of(work).job
     cluster.ask("scontrol", "requeue", job)
-    wait_for(lambda: "queued again by SLURM" in log_of(space), "the first end")
-    wait_for(lambda: entry_of(work).state == "PENDING", "the queue")
-    said = dgmbench("status")[1]
+    wait_for(lambda: "SIGTERM: queued again by SLURM" in log_of(space), "the first end")
+    wait_for(lambda: entry_of(job).state == "PENDING", "the queue")
+    said = dgmbench("status", DGMBENCH_OUTPUTS=str(space))[1]
     assert "requeued (BeginTime)" in said
     assert "its life 1 on dgm" in said
-    at = wait_for_progress(work, max(at, reached(work)))
+    at = wait_for_progress(space, max(at, reached(space)))
 
-    subprocess.run(
-        ["sbatch", "-p", "high", "--exclusive", "-N2", "-o", "/dev/null", "--wrap", "sleep 4"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    node = entry_of(job).node
+    higher = ("-p", "high", "--exclusive", "-w", node, "-o", "/dev/null", "--wrap", "sleep 4")
+    subprocess.run(["sbatch", *higher], check=True, capture_output=True)
     wait_for(lambda: "queued again\n" in log_of(space), "the second end")
-    assert entry_of(work).state in ("PENDING", "RUNNING", "COMPLETING")
-    at = wait_for_progress(work, max(at, reached(work)))
+    at = wait_for_progress(space, max(at, reached(space)))
 
-    node = entry_of(work).node
+    node = entry_of(job).node
     cluster.kill_node(node)
-    assert entry_of(work).node == node
-    wait_for(lambda: entry_of(work).node not in ("", node) or is_done(work), "the other node")
-    assert reached(work) < 8 * STEPS
+    wait_for(lambda: entry_of(job).node not in ("", node), "the other node")
+    assert 0 < at <= reached(space) < 8 * STEPS
     cluster.start_node(node)
-    wait_for(lambda: is_done(work), "the end")
-    said = log_of(space)
-    assert "SIGUSR2: queued again\n" in said  # of the preemption; SIGTERM of the requeue
-    assert "SIGTERM: queued again by SLURM" in said
-    assert said.count("life ") == 3
-    assert_ended_as(space, uninterrupted)
+    wait_for(lambda: is_done(space), "the end")
+    assert log_of(space).count("\nlife ") == 3
+    assert_same_training(last_state(space), last_state(uninterrupted.result()))
     wait_for(lambda: cluster.node_is(node, "idle"), "the node")
 
-    found = read_offline(work.run.logs)
+    (logs,) = space.glob("*/*/*/logs")
+    found = read_offline(logs)
     assert len(found.ids) == 1
     steps = [row["images_seen"] for row in found.rows if "train/loss" in row]
     assert steps == sorted(set(steps))
     assert steps[-1] > at
 
 
-def test_the_time_limit_leaves_no_trace(cluster, space, uninterrupted):
-    work = submit(TRAINING, "time_minutes=10", "signal_seconds=100")
-    wait_for_progress(work, 0)
-    job = entry_of(work).job
-    # the signal is due as soon as SLURM looks at its limits, which it does now and then
-    cluster.ask("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-    wait_for(lambda: "SIGUSR2: queued again\n" in log_of(space), "the signal")
-    cluster.ask("scontrol", "update", f"JobId={job}", "TimeLimit=10")
-    assert reached(work) < 8 * STEPS
-    wait_for(lambda: is_done(work), "the end")
-    assert_ended_as(space, uninterrupted)
-    record = read_record(work.run.record_path)
-    assert record.status == "finished"
+def test_the_time_limit_leaves_no_trace(limited, uninterrupted):
+    space, stopped_at = limited.result()
+    assert 0 < stopped_at < 8 * STEPS
+    assert_same_training(last_state(space), last_state(uninterrupted.result()))
 
 
 def test_a_job_script_of_ones_own_is_queued_again(cluster, space, tmp_path):
     short = [o for o in TRAINING if not o.startswith("images_seen=")]
-    short += [f"images_seen={8 * 3000}"]
-    work, log = work_of(short), tmp_path / "own.log"
-    script = tmp_path / "own.sh"
-    python = f"{ROOT}/.venv/bin/python"
+    script, log = tmp_path / "own.sh", tmp_path / "own.log"
     script.write_text(
         f"#!/bin/bash\n#SBATCH --requeue --output={log} --open-mode=append\ncd {ROOT}\n"
-        f"srun {python} -m benchmarks train --no-bar {' '.join(short)}\n"
+        f"srun {sys.executable} -m benchmarks train --no-bar images_seen={8 * 3000} "
+        f"{' '.join(short)}\n"
     )
     job = cluster.ask("sbatch", "--parsable", str(script)).strip()
-    wait_for_progress(work, 0)
+    wait_for_progress(space)
     cluster.ask("scancel", "--signal=USR1", job)
     wait_for(lambda: "stopped by SIGUSR1; job queued again" in log.read_text(), "the signal")
-    wait_for(lambda: is_done(work), "the end")
+    wait_for(lambda: is_done(space), "the end")
+
+
+def test_two_processes_by_srun_are_one(cluster, tmp_path):
+    """On one node, and across two: 20 updates in float64."""
+    short = [o for o in command("PixelCNN", steps=20)[5:] if "checkpoint_every" not in o]
+    short += ["precision=64-true"]
+    spaces = [tmp_path / name for name in ("one", "same", "across")]
+    two = ["trainer=ddp_cpu"]
+    submit(spaces[0], short)
+    submit(spaces[1], [*short, *two], "processes_per_node=2")
+    submit(spaces[2], [*short, *two, "trainer.devices=1", "trainer.num_nodes=2"], "nodes=2")
+    for space in spaces:
+        wait_for(lambda space=space: is_done(space), f"the end of {space.name}")
+    one, *others = (last_state(space)["state_dict"] for space in spaces)
+    for other in others:
+        for name, value in one.items():
+            torch.testing.assert_close(other[name], value, rtol=1e-9, atol=1e-10)
+    (record,) = spaces[2].glob("*/*/*/record.json")
+    assert read_record(record).cost["processes"] == 2
