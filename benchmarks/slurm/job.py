@@ -167,6 +167,7 @@ class Job:
         else:
             code, self.notes.left = leave(self.notes.job, info)
         print(f"{requested() or 'a signal to a run'}: {self.notes.left}", flush=True)
+        self._write_notes()
         return code
 
     def _write_notes(self) -> None:

@@ -22,7 +22,10 @@ def job_name() -> str | None:
 
 def near_limit(info: JobInfo, signal_seconds: float) -> bool:
     """Return whether a job was told to end for its time limit; SLURM may do so a minute early."""
-    return info.seconds_left is not None and info.seconds_left <= signal_seconds + 75
+    if info.seconds_left is None or info.state not in ("RUNNING", "COMPLETING"):
+        return False
+    early = signal_seconds + 75 if info.state == "RUNNING" else 0
+    return info.seconds_left <= early
 
 
 def leave(job: str, info: JobInfo | None = None) -> tuple[int, str]:

@@ -1,0 +1,52 @@
+"""Commands of SLURM that say what a test wants."""
+
+import pytest
+
+from benchmarks.slurm.submissions import Submission, Work, submissions_dir
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Put a command on the PATH that says something, and keeps what it was asked."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))  # and no real SLURM
+
+    def make(name, says="", code=0, error=""):
+        (folder / f"{name}.says").write_text(says)
+        (folder / f"{name}.error").write_text(error)
+        script = folder / name
+        script.write_text(
+            f'#!/bin/sh\necho "$@" >> {folder}/{name}.asked\n/bin/cat {folder}/{name}.says\n'
+            f"/bin/cat {folder}/{name}.error >&2\nexit {code}\n"
+        )
+        script.chmod(0o755)
+        return folder / f"{name}.asked"
+
+    return make
+
+
+def work(seed=0, command=("--version",), experiment="toy_ns_gan"):
+    """A run of a job."""
+    return Work(
+        f"toy s{seed}", experiment, "gaussian_ring", f"ab-r1-s{seed}", seed, "toy", command
+    )
+
+
+def submission(identifier, *jobs, table="t", side_by_side=1):
+    """A submission, written."""
+    found = Submission(
+        identifier,
+        table,
+        f"2026-01-01T00:00:00.{len(identifier):06}",
+        (submissions_dir() / identifier).resolve(),
+        ".",
+        {},
+        60,
+        120,
+        side_by_side,
+        None,
+        tuple(jobs),
+    )
+    found.write()
+    return found

@@ -1,0 +1,88 @@
+"""Who puts a job into the queue again: this process, SLURM, or nobody."""
+
+import pytest
+
+from benchmarks.slurm import commands, leaving
+from benchmarks.slurm.commands import JobInfo, SlurmError
+from benchmarks.slurm.leaving import leave, leave_own_job, near_limit
+from lit_models.interruption import EXIT_CODE
+
+RUNNING = JobInfo("RUNNING", 0, True, True, 1000.0)
+
+
+@pytest.fixture
+def requeued(monkeypatch):
+    """The jobs that were put into the queue."""
+    found = []
+    monkeypatch.setattr(commands, "requeue", found.append)
+    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("info", "code", "words", "by_us"),
+    [
+        (RUNNING, 0, "queued again", True),
+        (JobInfo("SUSPENDED", 0, True, True, None), 0, "queued again", True),
+        (JobInfo("CANCELLED", 0, True, True, 10.0), EXIT_CODE, "cancelled", False),
+        # SLURM shows a cancelled job as one that completes, and a requeued one with a restart more
+        (JobInfo("COMPLETING", 0, True, True, 10.0), EXIT_CODE, "cancelled", False),
+        (JobInfo("COMPLETING", 1, True, True, 10.0), 0, "queued again by SLURM", False),
+        (JobInfo("COMPLETING", 0, True, True, 0.0), 0, "queued again", True),  # its time is up
+        (JobInfo("PENDING", 1, True, True, 10.0), 0, "queued again by SLURM", False),
+        (JobInfo("PREEMPTED", 0, True, True, 1.0), 0, "queued again by SLURM (PREEMPTED)", False),
+        (JobInfo("RUNNING", 0, False, True, 9.0), EXIT_CODE, "stopped; this job may not", False),
+        (JobInfo("RUNNING", 0, True, False, 9.0), EXIT_CODE, "stopped; this job may not", False),
+    ],
+)
+def test_leave(info, code, words, by_us, requeued):
+    found, said = leave("12_3", info)
+    assert found == code
+    assert said.startswith(words)
+    assert requeued == (["12_3"] if by_us else [])
+
+
+def test_a_job_in_its_second_life_is_not_taken_for_queued(requeued, monkeypatch):
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert leave("12", JobInfo("RUNNING", 1, True, True, 9.0)) == (0, "queued again")
+    assert requeued == ["12"]
+
+
+def test_slurm_that_refuses_leaves_the_code_of_unfinished_work(monkeypatch):
+    def refuse(job):
+        raise SlurmError("SLURM refused: requeue is disabled")
+
+    monkeypatch.setattr(commands, "requeue", refuse)
+    code, said = leave("12", RUNNING)
+    assert code == EXIT_CODE
+    assert "requeue is disabled" in said
+    monkeypatch.setattr(commands, "job_info", refuse)
+    assert leave("12")[0] == EXIT_CODE
+
+
+def test_near_the_limit():
+    assert near_limit(JobInfo("RUNNING", 0, True, True, 170.0), 120)  # a minute early
+    assert near_limit(JobInfo("COMPLETING", 0, True, True, -1.0), 120)
+    assert not near_limit(JobInfo("COMPLETING", 0, True, True, 9.0), 120)  # cancelled
+    assert not near_limit(JobInfo("RUNNING", 0, True, True, 300.0), 120)
+    assert not near_limit(JobInfo("RUNNING", 0, True, True, None), 120)
+
+
+def test_only_the_first_process_of_a_job_of_ones_own_decides(requeued, monkeypatch):
+    for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(commands, "job_info", lambda job: RUNNING)
+    monkeypatch.setattr(leaving.signal, "signal", lambda *_: None)
+    assert leave_own_job() is None
+    monkeypatch.setenv("SLURM_JOB_ID", "15")
+    assert leave_own_job() == (0, "queued again")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    assert leave_own_job() == (0, "queued again")
+    assert requeued == ["15", "12_3"]
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert leave_own_job()[0] == 0
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv(leaving.LOOKED_AFTER, "1")
+    assert leave_own_job() is None
+    assert requeued == ["15", "12_3"]

@@ -1,0 +1,155 @@
+"""The queue joined with what was submitted, and what is said of each run."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.errors import UserError
+from benchmarks.records import Record
+from benchmarks.run_state import gone_jobs, state_of
+from benchmarks.slurm import commands
+from benchmarks.slurm.commands import Entry
+from benchmarks.slurm.queue import in_queue, places
+from benchmarks.slurm.submissions import Notes, Submission, all_submissions, submissions_dir
+from tests.benchmarks.slurm.conftest import submission, work
+
+pytestmark = pytest.mark.usefixtures("outputs")
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    """What the queue shows, and how often it was asked."""
+    shown, asked = [], []
+    monkeypatch.setattr(commands, "queue", lambda: asked.append(1) or list(shown))
+    monkeypatch.setattr("benchmarks.run_state.ended_states", lambda jobs: {})
+    return SimpleNamespace(shown=shown, asked=asked)
+
+
+def entry(made, task, state, reason="None", node=""):
+    return Entry(made.name, f"12_{task}", task, state, reason, node, "10:00")
+
+
+def test_a_submission_is_read_as_it_was_written(outputs):
+    made = submission("quick-1", (work(0), work(1)), (work(2),))
+    assert Submission.read(made.folder) == made
+    assert all_submissions() == [made]
+    assert made.places == {work(0).key: 0, work(1).key: 0, work(2).key: 1}
+    assert made.job(1) is None
+    made.keep_id("12")
+    assert made.job(1) == "12_1"
+    (made.folder / "runs.json").write_text("{")
+    with pytest.raises(UserError, match=r"runs.json cannot be read"):
+        all_submissions()
+
+
+def test_what_waits_or_runs_is_in_the_queue(queue):
+    made = submission("quick-1", (work(0), work(1)), (work(2),), (work(3),))
+    submission("quick", (work(4),))
+    queue.shown += [
+        entry(made, 0, "RUNNING"), entry(made, 1, "PENDING"), entry(made, 2, "FAILED"),
+        Entry("somebody's", "7", 0, "RUNNING", "", "", ""),
+    ]  # fmt: skip
+    Notes("12_0", "n1", 1, {work(0).name: 0}).write(made.notes_path(0))
+    assert in_queue() == {work(1).key, work(2).key}
+
+
+def test_a_run_is_looked_for_in_its_newest_submission(queue):
+    submission("q", (work(0),))
+    newer = submission("quicker", (work(1), work(0)))
+    queue.shown.append(entry(newer, 0, "RUNNING"))
+    found = places([work(0).key, work(9).key])
+    assert list(found) == [work(0).key]
+    assert found[work(0).key].submission == newer
+    assert found[work(0).key].active
+    assert len(queue.asked) == 1
+    assert places([work(9).key]) == {}
+    assert len(queue.asked) == 1  # nothing of ours: nobody is asked
+
+
+def described(queue, made, record=None, gone=None):
+    place = places([work(0).key])[work(0).key]
+    return state_of(work(0).run, record, place, gone or gone_jobs([place]))
+
+
+def test_states_of_a_run_in_the_queue(queue):
+    made = submission("quick-1", (work(0),), (work(1),))
+    made.keep_id("12")
+    queue.shown.append(entry(made, 0, "PENDING", "Priority"))
+    assert described(queue, made).text == "pending (Priority), job 12_0"
+    Notes("12_0", "n1", 1).write(made.notes_path(0))
+    found = described(queue, made)
+    assert found.kind == "requeued"
+    assert "its life 1 on n1: ended without a word: it, or its node, was killed" in found.text
+    Notes("12_0", "n1", 1, {}, "queued again").write(made.notes_path(0))
+    assert described(queue, made).text.endswith("its life 1 on n1: queued again")
+
+    queue.shown[:] = [entry(made, 0, "RUNNING", node="n2")]
+    assert described(queue, made).text == "starts in job 12_0 on n2"
+    work(0).run.folder.mkdir(parents=True)
+    values = {"images_seen": 1, "budget_images": 4, "seconds_left": 3661.0}
+    work(0).run.progress_path.write_text(json.dumps(values))
+    with work(0).run.locked():
+        text = "running on n2 at 25%, 1:01:01 left (job 12_0, 10:00 of its time left)"
+        assert described(queue, made) == state_of(
+            work(0).run, None, places([work(0).key])[work(0).key]
+        )
+        assert described(queue, made).text == text
+
+
+def test_states_of_a_run_whose_job_is_gone(queue):
+    made = submission("quick-1", (work(0),), (work(1),))
+    made.keep_id("12")
+    assert described(queue, made).text == (
+        "ended: gone, and SLURM remembers nothing of it (job 12_0)"
+    )
+    made.log(0).write_text("first\n\nTraceback\nno module\n")
+    found = described(queue, made, gone={"12_0": "NODE_FAIL"})
+    assert (found.kind, found.text) == ("ended", "ended: NODE_FAIL (job 12_0)")
+    assert found.tail == ("first", "Traceback", "no module")
+    queue.shown.append(entry(made, 0, "OUT_OF_MEMORY"))
+    assert described(queue, made).text == "ended: OUT_OF_MEMORY (job 12_0)"
+    queue.shown.clear()
+    Notes("12_0", "n1", 1, {}, "cancelled").write(made.notes_path(0))
+    assert described(queue, made).text == "cancelled at 0% (job 12_0 on n1)"
+    record = Record("e", "d", "r", 0, "failed", "why")
+    (work(0).run.folder).mkdir(parents=True)
+    (work(0).run.folder / "run.log").write_text("x" * 500)
+    found = described(queue, made, record)
+    assert (found.kind, found.text, found.tail) == ("failed", "failed: why", ("x" * 160,))
+    record.status = "finished"
+    assert described(queue, made, record).kind == "finished"
+
+
+def test_status_goes_on_without_the_queue(monkeypatch, capsys):
+    submission("quick-1", (work(0),))
+    Record("toy_ns_gan", "gaussian_ring", "ab-r1-s0", 0, "interrupted", "x").write(
+        work(0).run.record_path
+    )
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert main(["status"]) == 0
+    said = capsys.readouterr()
+    assert "interrupted: x" in said.out
+    assert "the queue could not be read: there is no SLURM on this machine" in said.err
+
+
+def test_logs_by_folder_and_by_id(capsys):
+    made = submission("quick-1", (work(0),))
+    made.keep_id("12")
+    made.log(0).write_text("of the job\n")
+    assert main(["logs", "ab-r1-s0"]) == 0
+    assert "of the job" in capsys.readouterr().out
+    work(0).run.folder.mkdir(parents=True)
+    (work(0).run.folder / "run.log").write_text("".join(f"line {i}\n" for i in range(30)))
+    assert main(["logs", str(work(0).run.folder), "--lines", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "line 27" not in said
+    assert "line 28\nline 29\n==> " in said
+    for arguments, message in (
+        (["ab-r1-s1"], "RUN must be a run's folder or id, got ab-r1-s1; did you mean ab-r1-s0"),
+        (["ab-r1-s0", "--lines", "0"], "lines must be >= 1, got 0"),
+        ([str(submissions_dir())], "has no log"),
+    ):
+        assert main(["logs", *arguments]) == 2
+        assert message in capsys.readouterr().err

@@ -1,0 +1,149 @@
+"""Runs into the queue: as few arrays as possible, and nothing twice."""
+
+import pytest
+
+from benchmarks.errors import UserError
+from benchmarks.records import Record, read_record
+from benchmarks.slurm import commands, submit
+from benchmarks.slurm.commands import Entry
+from benchmarks.slurm.launcher import load_launcher
+from benchmarks.slurm.submissions import all_submissions
+from benchmarks.slurm.submit import Cluster
+from benchmarks.tables.plan import make_plan
+from benchmarks.tables.planned import kinds_of_end
+from benchmarks.tables.spec import load_spec
+
+pytestmark = pytest.mark.usefixtures("outputs")
+
+
+@pytest.fixture
+def plan():
+    return make_plan(load_spec("quick"), 1)
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A queue that keeps what it is given, in arrays of at most 8."""
+    shown = []
+
+    def sbatch(function, tasks, folder, name, launcher):
+        shown.extend(Entry(name, f"7_{t}", t, "PENDING", "", "", "") for t in range(len(tasks)))
+        return "7"
+
+    monkeypatch.setattr(submit, "sbatch", sbatch)
+    monkeypatch.setattr(commands, "queue", lambda: list(shown))
+    monkeypatch.setattr(commands, "max_array_size", lambda: 8)
+    monkeypatch.setattr("benchmarks.run_state.ended_states", lambda jobs: {})
+    return shown
+
+
+def test_no_run_is_submitted_twice(plan, cluster):
+    workers = Cluster("quick", load_launcher("slurm", []), [])
+    assert len(plan.all_runs) == 13
+    first = submit.submit(plan.all_runs[:5], [], workers.launcher, "quick")
+    assert first[0].startswith("submitted 5 run(s) as 7 (dgmbench-quick-")
+    rest = submit.submit(plan.all_runs, [], workers.launcher, "quick")
+    assert [line.split(" as ")[0] for line in rest] == [
+        "submitted 8 run(s)",
+        "5 run(s) are in the queue already",
+    ]
+    assert submit.submit(plan.all_runs, [], workers.launcher, "quick") == [
+        "13 run(s) are in the queue already"
+    ]
+    keys = [w.key for s in all_submissions() for works in s.jobs for w in works]
+    assert sorted(keys) == sorted(run.key for run in plan.all_runs)
+
+
+def test_many_runs_are_few_arrays(plan, cluster):
+    launcher = load_launcher("slurm", ["launcher.runs_per_job=2"])
+    assert len(submit.submit(plan.all_runs, [], launcher, "quick")) == 1
+    (made,) = all_submissions()
+    assert [len(works) for works in made.jobs] == [2] * 6 + [1]
+
+
+def test_paths_travel_whole(plan, cluster, outputs, monkeypatch):
+    monkeypatch.setenv("DGMBENCH_OUTPUTS", "outputs")
+    monkeypatch.setenv("DGMBENCH_TRUST", "mine")
+    submit.submit(plan.all_runs, ["threads=2"], load_launcher("slurm", []), "quick")
+    (made, _) = all_submissions()
+    assert made.variables["DGMBENCH_OUTPUTS"] == str(outputs.resolve())
+    assert made.variables["DGMBENCH_TRUST"] == "mine"
+    assert made.jobs[0][0].command[0] == "train"
+    assert made.jobs[0][0].command[-1] == "threads=2"
+
+
+def test_what_failed_and_is_submitted_again_is_open(plan, cluster):
+    run = plan.all_runs[0]
+    record = Record(run.experiment, run.dataset, run.run_id, 0, "failed", "time limit: x")
+    assert kinds_of_end(record) == {"failed", "timeout"}
+    record.write(run.run.record_path)
+    submit.submit([run], [], load_launcher("slurm", []), "quick")
+    assert read_record(run.run.record_path).status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("state", "kinds"),
+    [("TIMEOUT", {"failed", "timeout"}), ("OUT_OF_MEMORY", {"failed", "oom"}), ("FAILED", None)],
+)
+def test_what_slurm_ended_for_good_gets_a_record(plan, cluster, state, kinds):
+    run = plan.all_runs[0]
+    workers = Cluster("quick", load_launcher("slurm", []), [])
+    submit.submit([run], [], workers.launcher, "quick")
+    cluster[0] = Entry(cluster[0].name, "7", 0, state, "", "", "")
+    workers.prepare([run])
+    record = read_record(run.run.record_path)
+    if kinds is None:  # the next call submits it again
+        assert record is None
+        return
+    assert kinds_of_end(record) == kinds
+    assert not any(run.is_done(record, retry=[kind]) for kind in kinds)
+    assert run.is_done(record, retry=["diverged"])
+    assert run.is_done(
+        record, retry=[{"timeout": "oom", "oom": "timeout"}[max(kinds - {"failed"})]]
+    )
+
+
+def test_reasons_of_memory():
+    for reason in (
+        "OutOfMemoryError: CUDA out of memory",
+        "MemoryError: ",
+        "out of memory: killed by SIGKILL",
+        "RuntimeError: DefaultCPUAllocator: can't allocate memory",
+    ):
+        assert kinds_of_end(Record("e", "d", "r", 0, "failed", reason)) == {"failed", "oom"}
+    assert kinds_of_end(Record("e", "d", "r", 0, "diverged", "loss is nan")) == {"diverged"}
+    assert kinds_of_end(Record("e", "d", "r", 0, "finished")) == set()
+
+
+def test_slurm_is_quoted(plan, monkeypatch, fake):
+    fake("squeue")
+    fake("srun")
+    fake("scontrol", "MaxArraySize = 1001\n")
+    fake("sbatch", code=1, error="sbatch: error: QOSMaxSubmitJobPerUserLimit\n")
+    with pytest.raises(UserError, match="QOSMaxSubmitJobPerUserLimit"):
+        submit.submit(plan.all_runs, [], load_launcher("slurm", []), "quick")
+
+
+def test_what_sbatch_is_given(plan, fake, tmp_path, monkeypatch):
+    fake("squeue")
+    fake("srun")
+    fake("scontrol", "MaxArraySize = 1001\n")
+    fake("sbatch", "Submitted batch job 17\n")
+    monkeypatch.setenv("SLURM_JOB_ID", "3")  # from within another job
+    settings = ["partition=gpu", "environment={A: b c}", "setup=[module load x]",
+                "python=apptainer exec i.sif python", "array_parallelism=4"]  # fmt: skip
+    launcher = load_launcher("slurm", [f"launcher.{s}" for s in settings])
+    submit.submit(plan.all_runs, [], launcher, "quick")
+    (made,) = all_submissions()
+    script = next(made.folder.glob("*submission*.sh"))
+    text = script.read_text()
+    for line in (
+        "#SBATCH --partition=gpu", "#SBATCH --array=0-12%4", "#SBATCH --requeue",
+        "#SBATCH --signal=USR2@120", "#SBATCH --open-mode=append", "#SBATCH --time=60",
+        f"#SBATCH --job-name={made.name}", "module load x", "export A='b c'",
+        "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK",
+    ):  # fmt: skip
+        assert f"\n{line}\n" in text
+    assert "apptainer exec i.sif python -u -m submitit" in text
+    assert made.job(2) == "17_2"
+    assert "wckey" not in text
