@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)))")
+TESTERS ?= $(shell echo $$(( $(JOBS) < 8 ? $(JOBS) : 8 )))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup table test reliability test-slow speed lint format clean
+.PHONY: help setup table test test-slurm reliability test-slow speed lint format clean
 
 help:
-	@echo "make table | test | reliability | test-slow | speed | lint | format"
+	@echo "make table | test | test-slurm | reliability | test-slow | speed | lint | format"
 
 setup: $(READY)
 
@@ -25,7 +26,11 @@ table: $(READY)
 	@$(BIN)/dgmbench table quick --seeds 1 --jobs $(JOBS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow and not gpu and not slurm and not data"
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile -rs -m "not slow and not gpu and not data"
+
+# as root, and with Debian packages: a SLURM of two nodes on this machine, ended afterwards
+test-slurm: $(READY)
+	$(BIN)/python -m pytest tests/slurm --slurm --durations=5
 
 reliability: $(READY)
 	$(BIN)/python -m pytest tests/reliability --write-reliability

@@ -28,6 +28,7 @@ STOPPABLE = (
     "table",
     "gate",
     "reproduce",
+    "doctor",
 )  # these look for signals
 LISTS = ("methods", "losses", "datasets", "searches", "experiments", "tables", "protocols")
 

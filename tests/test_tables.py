@@ -532,7 +532,7 @@ def test_rows_and_columns_choose_runs(mini, capsys):
     assert main(["table", "mini", "--dry-run", "--rows", "BB"]) == 2
     assert "rows must be of table mini, got 'BB'" in capsys.readouterr().err
     assert main(["table", "mini", "--retry", "lost"]) == 2
-    assert "retry must be of failed, diverged, got 'lost'" in capsys.readouterr().err
+    assert "retry must be of failed, diverged, timeout, oom, got 'lost'" in capsys.readouterr().err
 
 
 def test_failed_runs_are_done_again_only_when_asked(mini, capsys):

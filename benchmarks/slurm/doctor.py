@@ -61,7 +61,11 @@ def doctor_as_job(name: str, overrides: Sequence[str], wait_minutes: float) -> i
     job_name = f"{PREFIX}{folder.name}"
     job = sbatch(examine, [task], folder, job_name, launcher)
     print(f"job {job} was submitted", flush=True)
-    state = _wait(folder, job, job_name, wait_minutes)
+    try:
+        state = _wait(folder, job, job_name, wait_minutes)
+    except BaseException:  # Ctrl-C as well
+        commands.cancel([job])
+        raise
     return print_findings(_read_report(folder, job, state, launcher))
 
 
@@ -83,7 +87,6 @@ def _wait(folder: Path, job: str, name: str, minutes: float) -> str:
             if time.monotonic() > gone_at + LATE_SECONDS / 3:
                 return entry.state if entry is not None else "gone"
         time.sleep(POLL_SECONDS)
-    commands.cancel([job])
     raise UserError(f"job {job} did not end within {minutes:g} minutes ({told}); it was cancelled")
 
 

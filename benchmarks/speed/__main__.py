@@ -9,6 +9,7 @@ from itertools import chain
 import torch
 from tqdm import tqdm
 
+from benchmarks.speed.cluster import cluster
 from benchmarks.speed.libraries import batches, extractor, frechet
 from benchmarks.speed.likelihoods import likelihoods
 from benchmarks.speed.panel import growth, panel, panel_memory
@@ -42,7 +43,7 @@ def main() -> None:
         rates = f"{a:,.4g} against {b:,.4g} {case.unit}"
         print(f"{case.label}: {rates}, ratio {ratio:.2f} ({case.goal}; {case.rounds} rounds)")
     print(panel_memory())
-    for line in chain(tables(), survival(), likelihoods(), panel(), growth()):
+    for line in chain(tables(), cluster(), survival(), likelihoods(), panel(), growth()):
         print(line, flush=True)
 
 
