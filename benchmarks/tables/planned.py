@@ -127,15 +127,11 @@ class PlannedRun:
 
     def lacks(self) -> str | None:
         """Return what this run needs and this machine has not, with what mends it; or None."""
-        data = compose_group("datamodule", self.dataset)
-        if "made_from" in data:
-            data = compose_group("datamodule", data.made_from)
+        data = _source_of(self.dataset)
         if "source" in data and not _is_here(data):
             return f"data set {data.name} is missing: dgmbench prefetch {data.name}"
-        for name in (*self.protocols, *self.snapshot_protocols):
-            extractor = compose_group("protocol", name).get("extractor")
-            weights = None if extractor is None else extractor.get("weights")
-            if weights is not None and not (data_root() / weights).exists():
+        for weights in self._weights():
+            if not (data_root() / weights).exists():
                 own = compose_group("extractor", INCEPTION).weights
                 mend = f"dgmbench prefetch {INCEPTION}" if weights == own else "see DGMBENCH_DATA"
                 return f"weights {weights} are missing: {mend}"
@@ -143,14 +139,12 @@ class PlannedRun:
 
     def files(self) -> list[str]:
         """Return what this run reads most of in the data folder; some may not exist."""
-        data = compose_group("datamodule", self.dataset)
-        name = data.get("made_from") or data.name
-        found = [f"{name}.npz", name]
-        for name in (*self.protocols, *self.snapshot_protocols):
-            extractor = compose_group("protocol", name).get("extractor")
-            weights = None if extractor is None else extractor.get("weights")
-            found += [] if weights is None else [weights]
-        return list(dict.fromkeys(found))
+        name = str(_source_of(self.dataset).name)
+        return list(dict.fromkeys([f"{name}.npz", name, *self._weights()]))
+
+    def _weights(self) -> list[str]:
+        found = map(_weights_of, (*self.protocols, *self.snapshot_protocols))
+        return [weights for weights in found if weights is not None]
 
     @property
     def snapshot_protocols(self) -> tuple[str, ...]:
@@ -216,6 +210,20 @@ def kinds_of_end(record: Record) -> set[str]:
     if record.status == "failed" and any(words in reason for words in OUT_OF_MEMORY):
         kinds.add("oom")
     return kinds
+
+
+@lru_cache(maxsize=256)
+def _source_of(dataset: str) -> DictConfig:
+    """Return the config of the data that a data set is read from."""
+    data = compose_group("datamodule", dataset)
+    return compose_group("datamodule", data.made_from) if "made_from" in data else data
+
+
+@lru_cache(maxsize=256)
+def _weights_of(protocol: str) -> str | None:
+    """Return the file of weights that a protocol's extractor reads from the data folder."""
+    extractor = compose_group("protocol", protocol).get("extractor")
+    return None if extractor is None else extractor.get("weights")
 
 
 def _is_here(data: DictConfig) -> bool:
