@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.records import Record
+from benchmarks.slurm.submissions import all_submissions
 from benchmarks.tables.plan import Plan, make_plan
 from benchmarks.tables.planned import PlannedRun
 from benchmarks.tables.spec import load_spec
@@ -21,7 +22,8 @@ def prune(
 
     Of a search that has ended, the checkpoints of every drawn configuration but the best go, too;
     the experiment's own values stay, since other tables show them.
-    Records, logs and pictures stay, and so does all of a run that is not done or in use.
+    Records, logs and pictures stay, and so does all of a run that is not done or in use. What jobs
+    of SLURM left goes once all their runs are done.
 
     Args:
         table: Its name.
@@ -31,7 +33,7 @@ def prune(
     """
     plan = make_plan(load_spec(table), seeds, configurations)
     plan = plan.with_best(plan.records(published=False))
-    files = list(prunable(plan))
+    files = [*prunable(plan), *_of_submissions(plan)]
     size = sum(path.stat().st_size for path in files)
     for path in files:
         if dry_run:
@@ -63,6 +65,17 @@ def prunable(plan: Plan) -> Iterator[Path]:
         if run.snapshots:
             needed = _shown_snapshots(plan, run, record)
             yield from (p for p in snapshots if p.stem.split("-")[1] not in needed)
+
+
+def _of_submissions(plan: Plan) -> Iterator[Path]:
+    """Yield what jobs of SLURM left whose runs have all finished."""
+    records = plan.records(published=False)
+    done = {
+        run.key for run in plan.all_runs if run.key in records and run.is_done(records[run.key])
+    }
+    for submission in all_submissions():
+        if submission.places.keys() <= done:
+            yield from sorted(submission.folder.iterdir())
 
 
 def _search_has_ended(plan: Plan, run: PlannedRun) -> bool:

@@ -11,7 +11,7 @@ from benchmarks.runs import Run
 from benchmarks.slurm.commands import ended_states
 from benchmarks.slurm.queue import Place
 
-__all__ = ["KINDS", "State", "gone_jobs", "record_or_fault", "state_of", "tail"]
+__all__ = ["KINDS", "State", "gone_jobs", "is_held", "record_or_fault", "state_of", "tail"]
 
 KINDS = (  # of what is not finished, in the order of a count
     *("running", "pending", "requeued", "interrupted", "unscored", "failed", "diverged"),
@@ -63,7 +63,7 @@ def state_of(
         return _in_queue(run, place)
     if found is not None and found.status == "finished":
         return State("finished", f"finished, {len(found.evaluations)} evaluation(s)")
-    if found is not None and found.status == "interrupted" and _is_held(run):
+    if found is not None and found.status == "interrupted" and is_held(run):
         done, left = _progress(run)
         return State("running", f"running at {done:.0%}{left} ({run.owner()})")
     if found is not None and found.status in ("failed", "diverged"):
@@ -111,7 +111,7 @@ def _in_queue(run: Run, place: Place) -> State:
             f"requeued ({entry.reason}), job {entry.job}; its life {notes.lives} on {notes.node}: "
             f"{last}",
         )
-    if not _is_held(run):
+    if not is_held(run):
         doing = "starts" if entry.state == "RUNNING" else entry.state.lower()
         waits = "waits in" if len(place.submission.jobs[place.task]) > 1 else f"{doing} in"
         return State("running", f"{waits} job {entry.job} on {entry.node}")
@@ -136,7 +136,7 @@ def _after_queue(run: Run, found: Record | None, place: Place, gone: dict[str, s
     return State("ended", f"ended: {how}{name}", next(filter(None, map(tail, logs)), ()))
 
 
-def _is_held(run: Run) -> bool:
+def is_held(run: Run) -> bool:
     """Return whether a process works on it, as far as can be seen from here."""
     owner = run.owner()
     return owner is not None and not owner.is_dead_here()

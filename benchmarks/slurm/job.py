@@ -19,6 +19,7 @@ from typing import IO
 from benchmarks.errors import UserError
 from benchmarks.records import Record
 from benchmarks.redaction import redacted
+from benchmarks.run_state import is_held
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import SlurmError
 from benchmarks.slurm.leaving import LOOKED_AFTER, job_name, leave, near_limit
@@ -29,6 +30,7 @@ from lit_models.interruption import EXIT_CODE, SIGNALS, requested, signals_noted
 __all__ = ["run_task"]
 
 POLL_SECONDS = 0.2
+RETRY_SECONDS, MOST_TRIES = 5.0, 60  # while another process has a run
 
 
 def run_task(folder: str, task: int) -> None:
@@ -77,7 +79,7 @@ class Job:
         self.first = os.environ.get("SLURM_PROCID", "0") == "0"
         self.notes_path = self.submission.notes_path(task)
         self.notes = Notes.read(self.notes_path)
-        self.stops, self.ended = False, 0  # in this life
+        self.stops, self.ended, self.tries = False, 0, 0  # in this life
         os.chdir(self.submission.cwd)
         os.environ.update(self.submission.variables)
 
@@ -112,7 +114,9 @@ class Job:
                 running.append(self._start(waiting.pop(0), min(free), environment))
             for each in [p for p in running if p.process.poll() is not None]:
                 running.remove(each)
-                if not self._ended(each):
+                if self._must_wait(each):
+                    waiting.append(each.work)
+                elif not self._ended(each):
                     stopped.append(each)
             self.stops = bool(stopped) or requested() is not None
             time.sleep(POLL_SECONDS)
@@ -134,6 +138,19 @@ class Job:
             env={**environment, **_gpu_of(slot, self.submission.side_by_side)},
         )
         return Process(work, process, log, slot, began)
+
+    def _must_wait(self, each: Process) -> bool:
+        """Return whether a run could not begin, since a process of an earlier life is still at it.
+
+        A node that the controller takes for dead may live; it ends its jobs when it hears of it.
+        """
+        alone = os.environ.get("SLURM_NTASKS", "1") == "1"
+        if each.process.returncode != 2 or not alone or not is_held(each.work.run):
+            return False
+        each.log.close()
+        self.tries += 1
+        time.sleep(RETRY_SECONDS)
+        return self.tries <= MOST_TRIES
 
     def _ended(self, each: Process) -> bool:
         """Note how a run ended; return False if it was stopped and is to go on."""

@@ -69,8 +69,11 @@ class Cluster:
 
     def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
         """Return what would be asked of SLURM."""
-        jobs = -(-len(missing) // self.launcher.runs_per_job)
-        return [f"{jobs} job(s), each: sbatch {shlex.join(self.launcher.flags())}"]
+        there = in_queue()
+        new = sum(run.key not in there for run in missing)
+        jobs = -(-new // self.launcher.runs_per_job)
+        queued = [f"{len(missing) - new} of these are in the queue"] if new < len(missing) else []
+        return [*queued, f"{jobs} job(s), each: sbatch {shlex.join(self.launcher.flags())}"]
 
     def __call__(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
         """Submit what is not in the queue."""

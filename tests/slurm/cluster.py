@@ -84,9 +84,14 @@ class Cluster:
             self._launch(f"slurmd-{node}", command)
         else:
             self._launch(f"slurmd-{node}", ["unshare", "-m", "sh", "-c", private])
+        self.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
     def kill_node(self, node: str) -> None:
-        """End a node as a power cut would: its daemon, and all that runs in its jobs."""
+        """End a node as a power cut would: its daemon, and all that runs in its jobs.
+
+        That it is down is told to the controller, which would find out in some minutes: pings of a
+        dead node make the others late, and a shorter time-out takes those for dead, too.
+        """
         tasks = [p for p in processes() if f"SLURMD_NODENAME={node}" in environment_of(p)]
         keepers = {parent_of(p) for p in tasks} - {1, *tasks}  # slurmstepd, one per step
         keepers = {p for p in keepers if "slurmstepd" in command_of(p)}
@@ -94,6 +99,7 @@ class Cluster:
         for process in (self._pid(f"slurmd-{node}"), *keepers, *tasks):
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        self.ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=power")
 
     def node_is(self, node: str, *states: str) -> bool:
         """Return whether a node is in one of these states."""
@@ -254,7 +260,7 @@ class Cluster:
             f"SlurmctldLogFile={self.folder}/log/slurmctld.log",
             f"SlurmdLogFile={self.folder}/log/slurmd-%n.log",
             "SlurmdParameters=config_overrides",  # more CPUs than there are
-            *("ReturnToService=2", "SlurmdTimeout=10", "KillWait=15", "MinJobAge=600"),
+            *("ReturnToService=2", "KillWait=15", "MinJobAge=600"),
             *("JobRequeue=1", "SelectType=select/cons_tres", "SelectTypeParameters=CR_CPU"),
             "SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=1",
             *("PreemptType=preempt/partition_prio", "PreemptMode=REQUEUE"),

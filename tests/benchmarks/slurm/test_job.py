@@ -129,6 +129,21 @@ def test_other_processes_of_a_job_leave_notes_to_the_first(monkeypatch):
     assert (work(0).run.folder / "run.1.log").exists()
 
 
+def test_a_run_that_an_earlier_life_still_holds_is_waited_for(monkeypatch):
+    monkeypatch.setattr(job, "RETRY_SECONDS", 0.0)
+    made = submission("a", (work(0),))
+    ends_with(monkeypatch, [2, 2, 0])
+    held = [True, True]
+    monkeypatch.setattr(job, "is_held", lambda run: bool(held) and held.pop())
+    assert Job(made.folder, 0).run() == 0
+    assert made.notes(0).ended == {work(0).name: 0}
+    monkeypatch.setattr(job, "MOST_TRIES", 2)
+    monkeypatch.setattr(job, "is_held", lambda run: True)
+    made = submission("b", (work(1),))
+    ends_with(monkeypatch, [2, 2, 2])
+    assert Job(made.folder, 0).run() == 1
+
+
 def test_why(monkeypatch):
     work(0).run.folder.mkdir(parents=True)
     log = work(0).run.folder / "run.log"
