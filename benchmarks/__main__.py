@@ -419,7 +419,7 @@ def _leave(signal: str) -> tuple[int, str]:
     if "SLURM_JOB_ID" in os.environ and signal != "SIGINT":
         from benchmarks.slurm.leaving import leave_own_job
 
-        left = leave_own_job()
+        left = leave_own_job(signal)
         if left is not None:
             return left[0], f"job {left[1]}"
     return EXIT_CODE, "the same command continues"

@@ -41,7 +41,7 @@ def find_run(run: str) -> Path:
     """
     folder = Path(run)
     if folder.is_dir():
-        return folder
+        return folder.absolute()
     known = {p.parent for p in outputs_dir().glob("*/*/*/record.json")}
     known |= {p.parent for p in outputs_dir().glob("*/*/*/run.log")}
     known |= {outputs_dir() / "/".join(key) for s in all_submissions() for key in s.places}

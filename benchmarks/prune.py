@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.records import Record
-from benchmarks.slurm.submissions import all_submissions
+from benchmarks.slurm.submissions import all_submissions, submissions_dir
 from benchmarks.tables.plan import Plan, make_plan
 from benchmarks.tables.planned import PlannedRun
 from benchmarks.tables.spec import load_spec
@@ -40,6 +40,8 @@ def prune(
             print(f"  {path}")
         else:
             path.unlink()
+            if path.parent.parent == submissions_dir() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
     what = "would be removed" if dry_run else "removed"
     print(f"{len(files)} file(s), {size / 1e9:.3f} GB {what}")
     return 0
@@ -70,11 +72,10 @@ def prunable(plan: Plan) -> Iterator[Path]:
 def _of_submissions(plan: Plan) -> Iterator[Path]:
     """Yield what jobs of SLURM left whose runs have all finished."""
     records = plan.records(published=False)
-    done = {
-        run.key for run in plan.all_runs if run.key in records and run.is_done(records[run.key])
-    }
+    done = {key for key, record in records.items() if record.status == "finished"}
     for submission in all_submissions():
-        if submission.places.keys() <= done:
+        left = {submission.notes(task).left for task in range(len(submission.jobs))}
+        if submission.places.keys() <= done and left == {"done"}:
             yield from sorted(submission.folder.iterdir())
 
 

@@ -1,13 +1,13 @@
 """What a run is doing: its record, its signs of life and the queue, in one word and a line."""
 
-import json
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.errors import one_line
 from benchmarks.records import Record, read_record
-from benchmarks.runs import Run
+from benchmarks.runs import Run, clock
 from benchmarks.slurm.commands import ended_states
 from benchmarks.slurm.queue import Place
 
@@ -17,6 +17,7 @@ KINDS = (  # of what is not finished, in the order of a count
     *("running", "pending", "requeued", "interrupted", "unscored", "failed", "diverged"),
     *("ended", "damaged"),
 )
+SILENT_SECONDS = 120.0  # of a process that beats every ten
 TAIL_LINES, LONGEST_LINE, BYTES_PER_LINE = 3, 160, 4096
 
 
@@ -81,7 +82,8 @@ def state_of(
 def gone_jobs(places: Collection[Place]) -> dict[str, str]:
     """Return the last states of jobs that are in the queue no more; of those SLURM remembers."""
     shown = {p.entry.job: p.entry.state for p in places if p.entry is not None}
-    asked = [p.job for p in places if p.entry is None and p.notes.left is None]
+    told = ("done", "cancelled")
+    asked = [p.job for p in places if p.entry is None and p.notes.left not in told]
     return {**ended_states([job for job in asked if job is not None]), **shown}
 
 
@@ -137,22 +139,21 @@ def _after_queue(run: Run, found: Record | None, place: Place, gone: dict[str, s
 
 
 def is_held(run: Run) -> bool:
-    """Return whether a process works on it, as far as can be seen from here."""
+    """Return whether a process works on it, as far as can be seen from here.
+
+    One on another machine is seen by its beats; clocks may differ a little.
+    """
     owner = run.owner()
-    return owner is not None and not owner.is_dead_here()
+    dead = owner is None or owner.is_dead_here()
+    if dead is not None:
+        return not dead
+    try:
+        return time.time() - run.lock_path.stat().st_mtime < SILENT_SECONDS
+    except OSError:
+        return False
 
 
 def _progress(run: Run) -> tuple[float, str]:
     """Return the fraction done, and the time left in words."""
-    try:
-        values = json.loads(run.progress_path.read_text())
-        done = values["images_seen"] / max(values["budget_images"], 1)
-        left = values.get("seconds_left")
-    except (OSError, ValueError, KeyError):
-        return 0.0, ""
-    return done, f", {_clock(left)} left" if left is not None else ""
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    done, left = run.progress()
+    return done, f", {clock(left)} left" if left is not None else ""

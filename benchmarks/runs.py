@@ -1,5 +1,6 @@
 """The folder of a run: outputs/<experiment>/<dataset>/<run id>/."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from benchmarks.lease import HeldError, Owner, held, owner_of
 from benchmarks.paths import outputs_dir
 from benchmarks.records import Record, read_record
 
-__all__ = ["Run"]
+__all__ = ["Run", "clock"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Run:
     @property
     def key(self) -> tuple[str, str, str]:
         """Experiment, data set, run id: what joins it with plans, records and jobs."""
-        experiment, dataset, run_id = self.folder.parts[-3:]
+        experiment, dataset, run_id = self.folder.absolute().parts[-3:]
         return (experiment, dataset, run_id)
 
     @property
@@ -63,6 +64,11 @@ class Run:
         return self.folder / "logs"
 
     @property
+    def lock_path(self) -> Path:
+        """The lease of who works on it."""
+        return self.folder / ".lock"
+
+    @property
     def progress_path(self) -> Path:
         """What a running run writes for others."""
         return self.folder / "progress.json"
@@ -76,7 +82,7 @@ class Run:
         """
         with ExitStack() as stack:
             try:
-                stack.enter_context(held(self.folder / ".lock"))
+                stack.enter_context(held(self.lock_path))
             except HeldError as owner:
                 raise UserError(f"run {self.folder} is in use by {owner}") from None
             except OSError as error:
@@ -85,10 +91,25 @@ class Run:
                 left.unlink()  # by a process that was killed while it wrote
             yield
 
+    def progress(self) -> tuple[float, float | None]:
+        """Return (fraction done, seconds left) as the run itself reports; 0 and None before."""
+        try:
+            values = json.loads(self.progress_path.read_text())
+            return values["images_seen"] / max(values["budget_images"], 1), values["seconds_left"]
+        except (OSError, ValueError, KeyError):
+            return 0.0, None
+
     def owner(self) -> Owner | None:
         """Return the process that holds the run, or None."""
-        return owner_of(self.folder / ".lock")
+        return owner_of(self.lock_path)
 
     def record(self) -> Record | None:
         """Return the record, or None."""
         return read_record(self.record_path)
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as [hours:]minutes:seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -32,9 +32,10 @@ def print_status(
             print(f"no runs in {outputs_dir()}; start one with: dgmbench table quick")
         runs = [Run(folder) for folder in folders]
         found = _places(run.key for run in runs)
+        gone = gone_jobs(found.values())
         for run in runs:
             record = record_or_fault(run.record_path)
-            _print("/".join(run.key), record, state_of(run, record, found.get(run.key)))
+            _print("/".join(run.key), record, state_of(run, record, found.get(run.key), gone))
         return 0
     plan = make_plan(load_spec(table), seeds, configurations)
     records = _readable(plan.all_runs)

@@ -6,6 +6,7 @@ import sys
 from benchmarks.errors import UserError
 from benchmarks.paths import outputs_dir
 from benchmarks.report.wandb_logger import has_key, offline_folders
+from benchmarks.run_state import is_held
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.spec import load_spec
 
@@ -37,7 +38,7 @@ def sync(
         UserError: if no key is set.
     """
     plan, _ = make_plan(load_spec(table), seeds, configurations).complete(published=False)
-    at_work = [run for run in plan.all_runs if run.run.owner() is not None]
+    at_work = [run for run in plan.all_runs if is_held(run.run)]
     places = [run.run.logs for run in plan.all_runs if run not in at_work]
     places.append(outputs_dir() / "tables" / plan.spec.name / "logs")
     folders = [str(folder) for place in places for folder in offline_folders(place)]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from benchmarks.slurm import commands
 from benchmarks.slurm.queue import places
+from benchmarks.slurm.submissions import all_submissions
 from benchmarks.tables.choice import Choice
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.spec import load_spec
@@ -24,13 +25,15 @@ def cancel_table(name: str, choice: Choice) -> int:
     spec = load_spec(name)
     choice.check(spec)
     plan, _ = make_plan(spec, choice.seeds, choice.configurations).complete(published=False)
-    wanted = [run.key for run in plan.all_runs if choice.holds(run, spec)]
+    wanted = {run.key for run in plan.all_runs if choice.holds(run, spec)}
+    if not choice.rows and not choice.columns:  # also what other numbers of seeds have submitted
+        wanted |= {key for s in all_submissions() if s.table == spec.name for key in s.places}
     held = {key: place for key, place in places(wanted).items() if place.active}
     jobs = sorted({p.entry.job for p in held.values() if p.entry is not None})
     commands.cancel(jobs)
     for place in held.values():
         if place.entry is not None and place.entry.state == "PENDING":  # nobody else would
-            notes = replace(place.notes, left="cancelled")
+            notes = replace(place.submission.notes(place.task), left="cancelled")
             notes.write(place.submission.notes_path(place.task))
     print(f"cancelled {len(jobs)} job(s) with {len(held)} run(s) of {spec.name}")
     shared = {(p.submission.id, p.task): p for p in held.values()}.values()

@@ -1,6 +1,5 @@
 """The commands of SLURM: questions and answers, each in one place."""
 
-import getpass
 import os
 import re
 import shutil
@@ -30,6 +29,7 @@ __all__ = [
 
 PATIENCE_SECONDS = 60.0
 IDS_PER_CALL = 500  # on a command line
+FILTERS = ("SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_")  # variables that change what is answered
 ENDED = (  # states in which a job does not run again by itself
     "BOOT_FAIL",
     "CANCELLED",
@@ -86,6 +86,7 @@ class JobInfo:
         batch: Whether it has a script that can be run again.
         restarts: How often it was started again, or will be.
         seconds_left: Until its limit; None without one.
+        preempted: Whether it was told to make room.
     """
 
     state: str
@@ -93,6 +94,7 @@ class JobInfo:
     requeue: bool
     batch: bool
     seconds_left: float | None
+    preempted: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,14 +123,17 @@ def has_slurm() -> bool:
     return shutil.which("sbatch") is not None
 
 
-def queue() -> list[Entry]:
-    """Return this user's jobs, those that have just ended too; one call.
+def queue(users: Collection[int] = ()) -> list[Entry]:
+    """Return the jobs of users, those that have just ended too; one call.
+
+    Args:
+        users: Their numbers (names may be those of another system); none for this process's.
 
     Raises:
         SlurmError: if SLURM does not answer.
     """
     layout = "%j|%F|%K|%T|%N|%L|%r"
-    who = f"--user={getpass.getuser()}"
+    who = f"--user={','.join(map(str, sorted(users or [os.getuid()])))}"
     text = _ask("squeue", "-h", "-a", "-r", "-t", "all", who, "-o", layout)
     return [_entry(line) for line in text.splitlines() if line.count("|") >= 6]
 
@@ -199,6 +204,7 @@ def job_info(job: str) -> JobInfo:
         fields.get("Requeue") == "1",
         fields.get("BatchFlag") not in (None, "0"),
         None if limit is None or ran is None else limit - ran,
+        fields.get("PreemptTime", "None") not in ("None", "Unknown"),
     )
 
 
@@ -209,7 +215,7 @@ def requeue(job: str) -> None:
 
 def partitions() -> list[Partition]:
     """Return the partitions, one entry for each kind of node; one call."""
-    text = _ask("sinfo", "-h", "-o", "%P|%G|%c|%D|%l")
+    text = _ask("sinfo", "-a", "-h", "-o", "%P|%G|%c|%D|%l")
     found = []
     for line in text.splitlines():
         name, gres, cpus, nodes, limit = line.split("|")
@@ -241,14 +247,14 @@ def check_options(options: Sequence[str]) -> None:
 def max_array_size() -> int:
     """Return the largest number of tasks of an array (MaxArraySize - 1 is the highest index)."""
     found = re.search(r"MaxArraySize\s*=\s*(\d+)", _ask("scontrol", "show", "config"))
-    return int(found[1]) if found else 1001
+    return max(int(found[1]), 1) if found else 1001
 
 
 @contextmanager
 def outside_of_jobs() -> Iterator[None]:
-    """Hide the variables of a job that this process may be in: sbatch would take them for options.
+    """Hide variables that sbatch takes for options: those of a job that this process may be in.
 
-    Which cluster it is stays.
+    SBATCH_*, too, which would win over a script's own lines. Which cluster it is stays.
     """
     kept = ("SLURM_CONF", "SLURM_CLUSTERS")
     hidden = {k: v for k, v in os.environ.items() if _is_of_job(k) and k not in kept}
@@ -261,7 +267,7 @@ def outside_of_jobs() -> Iterator[None]:
 
 
 def _is_of_job(name: str) -> bool:
-    return name.startswith(("SLURM_", "SUBMITIT_", "SRUN_"))
+    return name.startswith(("SLURM_", "SUBMITIT_", "SRUN_", "SBATCH_"))
 
 
 def _parts(items: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -285,6 +291,7 @@ def _ask(*command: str) -> str:
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
+            env={k: v for k, v in os.environ.items() if not k.startswith(FILTERS)},
             stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError:

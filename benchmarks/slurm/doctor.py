@@ -9,6 +9,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -19,17 +20,20 @@ from benchmarks.paths import check_writable
 from benchmarks.records import write_atomically
 from benchmarks.run_state import tail
 from benchmarks.slurm import commands
+from benchmarks.slurm.commands import SlurmError
 from benchmarks.slurm.launcher import Launcher, load_launcher
+from benchmarks.slurm.leaving import job_name
 from benchmarks.slurm.submissions import PREFIX, submissions_dir
 from lit_models.interruption import stop_if_asked
 
 __all__ = ["doctor_as_job", "examine"]
 
-POLL_SECONDS = 1.0
-LATE_SECONDS = 30.0  # until a file of another node shows
+POLL_SECONDS = 3.0
+LATE_SECONDS = 60.0  # until a file of another node shows, on a file system that remembers absences
 CLOCK_SECONDS = 120.0  # that clocks may differ
 EXCHANGE_SECONDS = 60.0
 REPORT = "report.json"
+SHARED = "DGMBENCH_OUTPUTS must name a folder that all nodes share"
 
 
 def doctor_as_job(name: str, overrides: Sequence[str], wait_minutes: float) -> int:
@@ -62,29 +66,35 @@ def doctor_as_job(name: str, overrides: Sequence[str], wait_minutes: float) -> i
     job = sbatch(examine, [task], folder, job_name, launcher)
     print(f"job {job} was submitted", flush=True)
     try:
-        state = _wait(folder, job, job_name, wait_minutes)
+        state = _wait(folder, job, job_name, wait_minutes, LATE_SECONDS)
     except BaseException:  # Ctrl-C as well
         commands.cancel([job])
         raise
     return print_findings(_read_report(folder, job, state, launcher))
 
 
-def _wait(folder: Path, job: str, name: str, minutes: float) -> str:
-    """Wait for the report or the end of the job; return its last state."""
+def _wait(folder: Path, job: str, name: str, minutes: float, late: float) -> str:
+    """Wait for the report, or some seconds longer than the job; return its last state."""
     end, told = time.monotonic() + 60 * minutes, ""
     gone_at: float | None = None
     while time.monotonic() < end:
         stop_if_asked()
+        list(folder.iterdir())  # has some network file systems look again
         if (folder / REPORT).exists():
             return "COMPLETED"
-        entry = next((e for e in commands.queue() if e.name == name), None)
+        try:
+            entry = next((e for e in commands.queue() if e.name == name), None)
+        except SlurmError as error:  # the controller may be busy for a moment
+            print(error, flush=True)
+            time.sleep(POLL_SECONDS)
+            continue
         text = f"{entry.state} {entry.reason} {entry.node}" if entry is not None else "gone"
         if text != told:
             print(f"job {job}: {text}", flush=True)
             told = text
         if entry is None or not entry.active:
             gone_at = gone_at or time.monotonic()
-            if time.monotonic() > gone_at + LATE_SECONDS / 3:
+            if time.monotonic() > gone_at + late:
                 return entry.state if entry is not None else "gone"
         time.sleep(POLL_SECONDS)
     raise UserError(f"job {job} did not end within {minutes:g} minutes ({told}); it was cancelled")
@@ -101,7 +111,7 @@ def _read_report(folder: Path, job: str, state: str, launcher: Launcher) -> list
             Finding(
                 "shared outputs",
                 f"job {job} ended ({state}) and left nothing in {folder}",
-                "DGMBENCH_OUTPUTS must name a folder that all nodes share",
+                SHARED,
             )
         ]
     values = json.loads((folder / REPORT).read_text())
@@ -115,7 +125,7 @@ def _read_report(folder: Path, job: str, state: str, launcher: Launcher) -> list
 
 
 def examine(folder: str, cwd: str, variables: dict[str, str], gpus: int) -> None:
-    """Look around on a node; the first process writes the report.
+    """Look around on a node; each process writes what it found, the first one the report.
 
     Args:
         folder: Where the report goes.
@@ -123,14 +133,55 @@ def examine(folder: str, cwd: str, variables: dict[str, str], gpus: int) -> None
         variables: DGMBENCH_* there.
         gpus: Asked for on each node.
     """
-    os.chdir(cwd)
+    with suppress(OSError):
+        os.chdir(cwd)
     os.environ.update(variables)
-    findings = [*_job(), *_gpus(gpus), *_exchange(gpus)]
-    if os.environ.get("SLURM_PROCID", "0") != "0":
-        return
-    findings += [Finding("shared outputs", f"the job reads and writes {folder}"), *run_checks()]
+    rank, count = (
+        int(os.environ.get(f"SLURM_{key}", n)) for key, n in (("PROCID", 0), ("NTASKS", 1))
+    )
+    findings = [*_job(), *_gpus(gpus), *_scontrol()]
+    if os.environ.get("SLURM_LOCALID", "0") == "0":  # once per node
+        findings += run_checks()
+    if rank != 0:
+        _write(Path(folder), f"{rank}.json", findings)
+    shared = list(_of_others(Path(folder), count)) if rank == 0 else []
+    exchange = list(_exchange(gpus, count))
+    if rank == 0:
+        _write(Path(folder), REPORT, [*shared, *exchange, *findings])
+
+
+def _write(folder: Path, name: str, findings: Sequence[Finding]) -> None:
     values = {"findings": [asdict(finding) for finding in findings], "time": time.time()}
-    write_atomically(Path(folder) / REPORT, json.dumps(values))
+    write_atomically(folder / name, json.dumps(values))
+
+
+def _of_others(folder: Path, count: int) -> Iterator[Finding]:
+    """Yield what the other processes found wrong, and which of them cannot be read from here."""
+    end = time.monotonic() + LATE_SECONDS
+    for rank in range(1, count):
+        path = folder / f"{rank}.json"
+        while not path.exists() and time.monotonic() < end:
+            list(folder.iterdir())
+            time.sleep(1.0)
+        if not path.exists():
+            found = f"process {rank} left nothing in {folder} that can be seen from the first"
+            yield Finding("shared outputs", found, SHARED)
+            continue
+        for values in json.loads(path.read_text())["findings"]:
+            if values["mend"]:
+                yield Finding(**{**values, "what": f"process {rank}: {values['what']}"})
+    yield Finding("shared outputs", f"the job reads and writes {folder}")
+
+
+def _scontrol() -> Iterator[Finding]:
+    """A job asks for its own state, and queues itself again."""
+    job = job_name()
+    if job is None:
+        return
+    try:
+        yield Finding("scontrol", f"answers on the node: {commands.job_info(job).state}")
+    except SlurmError as error:
+        yield Finding("scontrol", str(error), "SLURM's commands on the node, in the container too")
 
 
 def _job() -> Iterator[Finding]:
@@ -148,13 +199,12 @@ def _gpus(wanted: int) -> Iterator[Finding]:
         yield Finding("GPUs of the job", f"{found} of {wanted} that were asked for", mend)
 
 
-def _exchange(gpus: int) -> Iterator[Finding]:
+def _exchange(gpus: int, count: int) -> Iterator[Finding]:
     """Let all processes of the job add up, over NCCL with GPUs, else over gloo."""
     import torch
     import torch.distributed as dist
     from lightning.pytorch.plugins.environments import SLURMEnvironment
 
-    count = int(os.environ.get("SLURM_NTASKS", "1"))
     if count == 1:
         return
     place = SLURMEnvironment(auto_requeue=False)

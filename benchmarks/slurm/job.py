@@ -1,9 +1,11 @@
 """What a job does: its runs, each in a process of its own, and how they ended.
 
-Every process of a job does this; the first one takes notes, writes what a run that died could not
-say itself, and decides at the end (`leaving`).
+Every process of a job does this. The first one takes notes, writes what a run that died could not
+say itself, and decides at the end (`leaving`). Processes of one run tell each other when theirs
+has failed, by a file: the others would wait for it in an exchange.
 """
 
+import json
 import os
 import signal
 import socket
@@ -16,21 +18,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from benchmarks.errors import UserError
-from benchmarks.records import Record
-from benchmarks.redaction import redacted
-from benchmarks.run_state import is_held
+from benchmarks.records import write_atomically
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import SlurmError
 from benchmarks.slurm.leaving import LOOKED_AFTER, job_name, leave, near_limit
+from benchmarks.slurm.outcome import log_of, reached, reopen, why, write_failure
 from benchmarks.slurm.staging import stage
-from benchmarks.slurm.submissions import Notes, Submission, Work
+from benchmarks.slurm.submissions import Submission, Work
 from lit_models.interruption import EXIT_CODE, SIGNALS, requested, signals_noted
 
-__all__ = ["run_task"]
+__all__ = ["Job", "run_task"]
 
 POLL_SECONDS = 0.2
-RETRY_SECONDS, MOST_TRIES = 5.0, 60  # while another process has a run
+RETRY_SECONDS, MOST_TRIES = 5.0, 60  # while a process of an earlier life still has a run
+PEER_SECONDS = 15.0  # for another process to say that it failed, and for one to end
+IDLE_LIVES, IDLE_LIVES_AT_LIMIT = 5, 2  # without progress, after which a run has failed
+IN_USE, LOST = " is in use by ", "has not answered"  # in what runs say
 
 
 def run_task(folder: str, task: int) -> None:
@@ -57,13 +60,23 @@ def run_task(folder: str, task: int) -> None:
 
 @dataclass
 class Process:
-    """A run at work."""
+    """A run at work.
+
+    Attributes:
+        work: The run.
+        process: Its process.
+        log: Where that writes.
+        slot: Its number among those side by side.
+        began_at: How far the run was.
+        peer: What another process of the job said when it failed.
+    """
 
     work: Work
     process: subprocess.Popen[bytes]
     log: IO[bytes]
     slot: int
-    reached: tuple[int, int]  # when it began
+    began_at: tuple[int, int]
+    peer: str | None = None
 
 
 class Job:
@@ -76,125 +89,215 @@ class Job:
 
     def __init__(self, folder: Path, task: int) -> None:
         self.submission, self.task = Submission.read(folder), task
-        self.first = os.environ.get("SLURM_PROCID", "0") == "0"
-        self.notes_path = self.submission.notes_path(task)
-        self.notes = Notes.read(self.notes_path)
-        self.stops, self.ended, self.tries = False, 0, 0  # in this life
-        os.chdir(self.submission.cwd)
+        self.rank = int(os.environ.get("SLURM_PROCID", "0"))
+        self.first = self.rank == 0
+        self.alone = int(os.environ.get("SLURM_NTASKS", "1")) == 1
+        self.notes = self.submission.notes(task)
+        self.waiting, self.running, self.stopped = list[Work](), list[Process](), list[Process]()
+        self.tries: dict[str, int] = {}
+        self.not_before: dict[str, float] = {}
+        self.progressed = False
+        with suppress(OSError):  # not every node has the folder it was submitted from
+            os.chdir(self.submission.cwd)
         os.environ.update(self.submission.variables)
 
     def run(self) -> int:
         """Do the runs that are left; return the exit code."""
-        before = self.notes.node
-        self.notes.job, self.notes.node = job_name() or "", _node()
-        self.notes.lives, self.notes.left = self.notes.lives + 1, None
+        self._begin()
+        works = [w for w in self.submission.jobs[self.task] if w.name not in self.notes.ended]
+        # only a training is the work of several processes
+        self.waiting = [w for w in works if self.first or w.command[0] == "train"]
+        files = [f for w in works for f in w.files]
+        environment = {**os.environ, **stage(self.submission.stage_to, files)}
+        environment |= {"PYTHONUNBUFFERED": "1", LOOKED_AFTER: "1"}
+        environment.setdefault("WANDB_MODE", "offline")  # nodes may have no internet
+        self._work_through(environment)
+        if not self.first:
+            return 0  # the step's code is that of the first
+        if self.stopped or self.waiting:
+            return self._leave()
+        self.notes.left = "done"
+        self._write_notes()
+        return 1 if any(self.notes.ended.values()) else 0
+
+    def _begin(self) -> None:
+        before, self.notes.node = self.notes.node, _node()
+        self.notes.job = job_name() or ""
+        self.notes.lives, self.notes.left, self.notes.began = self.notes.lives + 1, None, {}
         self._write_notes()
         if before and self.first:
             print(f"life {self.notes.lives} on {self.notes.node}, after {before}", flush=True)
-        works = [w for w in self.submission.jobs[self.task] if w.name not in self.notes.ended]
-        environment = {
-            **os.environ,
-            "PYTHONUNBUFFERED": "1",
-            LOOKED_AFTER: "1",
-            **stage(self.submission.stage_to, [f for w in works for f in w.files]),
-        }
-        stopped = self._work_through(works, environment)
-        if not self.stops:
-            self.notes.left = "done"
-            self._write_notes()
-            return 1 if any(self.notes.ended.values()) else 0
-        return self._leave(stopped)
 
-    def _work_through(self, works: list[Work], environment: dict[str, str]) -> list[Process]:
-        """Run all, so many at once; return those that were stopped before their end."""
-        waiting, running, stopped = list(works), list[Process](), list[Process]()
-        while (waiting or running) and not self.stops:
-            while waiting and len(running) < self.submission.side_by_side:
-                free = set(range(self.submission.side_by_side)) - {p.slot for p in running}
-                running.append(self._start(waiting.pop(0), min(free), environment))
-            for each in [p for p in running if p.process.poll() is not None]:
-                running.remove(each)
-                if self._must_wait(each):
-                    waiting.append(each.work)
-                elif not self._ended(each):
-                    stopped.append(each)
-            self.stops = bool(stopped) or requested() is not None
+    def _work_through(self, environment: dict[str, str]) -> None:
+        """Run all, so many at once, until one was stopped or all have ended."""
+        while (self.waiting or self.running) and not self.stopped and requested() is None:
+            self._start_what_can(environment)
+            for each in list(self.running):
+                if each.process.poll() is not None:
+                    self.running.remove(each)
+                    self._judge(each)
+                elif (peer := self._said_by_peer(each.work)) is not None:
+                    each.peer = peer
+                    self._end(each)
             time.sleep(POLL_SECONDS)
-        for each in running:
+        for each in self.running:
             each.process.send_signal(signal.SIGTERM)
-        for each in running:
+        for each in self.running:
             each.process.wait()
-        return [*stopped, *(each for each in running if not self._ended(each))]
+            self._judge(each)
+        self.running.clear()
+
+    def _start_what_can(self, environment: dict[str, str]) -> None:
+        now, most = time.monotonic(), self.submission.side_by_side
+        for work in [w for w in self.waiting if self.not_before.get(w.name, 0) <= now]:
+            if len(self.running) == most:
+                return
+            self.waiting.remove(work)
+            slot = min(set(range(most)) - {p.slot for p in self.running})
+            self.running.append(self._start(work, slot, {**environment, **_gpu_of(slot, most)}))
 
     def _start(self, work: Work, slot: int, environment: dict[str, str]) -> Process:
         work.run.folder.mkdir(parents=True, exist_ok=True)
-        began = reached(work)
-        log = _log(work).open("ab")
+        began_at = reached(work)
+        self.notes.began[work.name] = list(began_at)
+        self._write_notes()
+        log = log_of(work).open("ab")
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks", *work.command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**environment, **_gpu_of(slot, self.submission.side_by_side)},
+            env=environment,
         )
-        return Process(work, process, log, slot, began)
+        return Process(work, process, log, slot, began_at)
 
-    def _must_wait(self, each: Process) -> bool:
-        """Return whether a run could not begin, since a process of an earlier life is still at it.
+    def _end(self, each: Process) -> None:
+        """End a process that may hang in an exchange with one that has failed."""
+        each.process.terminate()
+        try:
+            each.process.wait(PEER_SECONDS)
+        except subprocess.TimeoutExpired:
+            each.process.kill()
+            each.process.wait()
+
+    # -- how a run ended ---------------------------------------------------------------------
+
+    def _judge(self, each: Process) -> None:
+        """Note how a run ended, or that it is to go on."""
+        each.log.close()
+        code, name = each.process.returncode, each.work.name
+        if each.peer is None and _was_stopped(code):
+            self.stopped.append(each)
+            return
+        reason = each.peer or (why(each.work, code) if code else None)
+        if reason is not None and self.alone and IN_USE in reason and self._may_try_again(name):
+            self.waiting.append(each.work)
+            return
+        if reason is not None and not self.alone:
+            reason = self._agree(each, reason)
+            if reason is None:
+                self.stopped.append(each)
+                return
+        print(f"{each.work.label}: ended with code {code}", flush=True)
+        if self.first and reason is not None:
+            write_failure(each.work, reason)
+        self.progressed = True
+        self.notes.ended[name] = code if each.peer is None else 1
+        self._write_notes()
+
+    def _may_try_again(self, name: str) -> bool:
+        """Return whether to wait for who has a run.
 
         A node that the controller takes for dead may live; it ends its jobs when it hears of it.
         """
-        alone = os.environ.get("SLURM_NTASKS", "1") == "1"
-        if each.process.returncode != 2 or not alone or not is_held(each.work.run):
-            return False
-        each.log.close()
-        self.tries += 1
-        time.sleep(RETRY_SECONDS)
-        return self.tries <= MOST_TRIES
+        self.tries[name] = self.tries.get(name, 0) + 1
+        self.not_before[name] = time.monotonic() + RETRY_SECONDS
+        return self.tries[name] <= MOST_TRIES
 
-    def _ended(self, each: Process) -> bool:
-        """Note how a run ended; return False if it was stopped and is to go on."""
-        each.log.close()
-        code = each.process.returncode
-        if code == EXIT_CODE or (requested() is not None and -code in SIGNALS):
-            return False
-        print(f"{each.work.label}: ended with code {code}", flush=True)
-        if self.first and code != 0:
-            write_failure(each.work, why(each.work, code))
-        self.ended += 1
-        self.notes.ended[each.work.name] = code
-        self._write_notes()
-        return True
+    def _agree(self, each: Process, reason: str) -> str | None:
+        """Return why a run of several processes failed; None if one of them was lost.
 
-    def _leave(self, stopped: list[Process]) -> int:
-        """Decide what becomes of a job that was told to end; only its first process does."""
-        if not self.first:
-            return 0
+        A process whose run failed says so to the others. If one is silent and none has said
+        anything, its node is gone, and the run goes on in the next life.
+        """
+        if LOST not in f"{reason} {_reason_of(each.work)}":
+            self._tell_peers(each.work, reason)
+            return reason
+        end = time.monotonic() + PEER_SECONDS
+        while time.monotonic() < end:
+            said = self._said_by_peer(each.work)
+            if said is not None:
+                reopen(each.work, said)  # "rank 1 has not answered" is not why
+                return said
+            time.sleep(POLL_SECONDS)
+        if self.first:
+            reopen(each.work, "a process of its job was lost")
+        return None
+
+    def _tell_peers(self, work: Work, reason: str) -> None:
+        if not self._peers_path(work).exists():
+            said = reason if self.first else f"process {self.rank}: {reason}"
+            values = {"rank": self.rank, "reason": said}
+            write_atomically(self._peers_path(work), json.dumps(values))
+
+    def _said_by_peer(self, work: Work) -> str | None:
+        """Return what another process of this life said of its failure."""
+        if self.alone:
+            return None
+        try:
+            values = json.loads(self._peers_path(work).read_text())
+        except (OSError, ValueError):
+            return None
+        return None if values["rank"] == self.rank else str(values["reason"])
+
+    def _peers_path(self, work: Work) -> Path:
+        life = os.environ.get("SLURM_RESTART_COUNT", "0")
+        number = self.submission.jobs[self.task].index(work)
+        return self.submission.folder / f"{self.task}.{life}.{number}.failed"
+
+    # -- the end of this life ----------------------------------------------------------------
+
+    def _leave(self) -> int:
+        """Decide what becomes of a job that was told to end."""
         info = None
         with suppress(SlurmError):
             info = commands.job_info(self.notes.job)
         at_limit = info is not None and near_limit(info, self.submission.signal_seconds)
-        stuck = not self.ended and all(p.reached == reached(p.work) for p in stopped)
-        if at_limit and stopped and stuck:
-            reason = f"time limit: no progress in a job of {self.submission.time_minutes} minutes"
-            for each in stopped:
-                write_failure(each.work, reason)
-                self.notes.ended[each.work.name] = 1
-            code, self.notes.left = 1, reason
+        moved = self.progressed or any(p.began_at != reached(p.work) for p in self.stopped)
+        self.notes.idle = 0 if moved else self.notes.idle + 1
+        if self.notes.idle >= (IDLE_LIVES_AT_LIMIT if at_limit else IDLE_LIVES):
+            code, self.notes.left = 1, self._give_up(at_limit)
         else:
             code, self.notes.left = leave(self.notes.job, info)
-        print(f"{requested() or 'a signal to a run'}: {self.notes.left}", flush=True)
+        print(f"{requested() or 'stopped'}: {self.notes.left}", flush=True)
         self._write_notes()
         return code
 
+    def _give_up(self, at_limit: bool) -> str:
+        """Fail the runs that get nowhere, life after life; return why."""
+        reason = f"no progress in {self.notes.idle} lives of a job"
+        if at_limit:
+            reason = f"time limit: {reason} of {self.submission.time_minutes} minutes"
+        for each in self.stopped:
+            write_failure(each.work, reason)
+            self.notes.ended[each.work.name] = 1
+        return reason
+
     def _write_notes(self) -> None:
         if self.first:
-            self.notes.write(self.notes_path)
+            self.notes.write(self.submission.notes_path(self.task))
 
 
-def _log(work: Work) -> Path:
-    rank = os.environ.get("SLURM_PROCID", "0")
-    return work.run.folder / ("run.log" if rank == "0" else f"run.{rank}.log")
+def _was_stopped(code: int) -> bool:
+    """Return whether a run ended since it, or the job, was told to; it goes on some time."""
+    return code == EXIT_CODE or (requested() is not None and -code in SIGNALS)
+
+
+def _reason_of(work: Work) -> str:
+    with suppress(ValueError):
+        record = work.run.record()
+        return (record.reason or "") if record is not None else ""
+    return ""
 
 
 def _gpu_of(slot: int, side_by_side: int) -> dict[str, str]:
@@ -207,52 +310,3 @@ def _gpu_of(slot: int, side_by_side: int) -> dict[str, str]:
 
 def _node() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-
-
-# -- runs that could not say how they ended ------------------------------------------------------
-
-
-def why(work: Work, code: int) -> str:
-    """Return why a run ended with this code, as far as it can be known."""
-    if code == -signal.SIGKILL:
-        seen = "" if _ran_out_of_memory() else ", it seems"
-        return f"out of memory{seen}: killed by SIGKILL"
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    lines = _log(work).read_text(errors="replace").strip().splitlines()
-    return redacted(lines[-1].removeprefix("dgmbench: ")) if lines else f"ended with code {code}"
-
-
-def _ran_out_of_memory() -> bool:
-    """Return whether the system has killed a process of this job for its memory (cgroup v2)."""
-    with suppress(OSError, ValueError, IndexError):
-        place = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]
-        events = Path(f"/sys/fs/cgroup{place}/memory.events").read_text().split()
-        return int(events[events.index("oom_kill") + 1]) > 0
-    return False
-
-
-def write_failure(work: Work, reason: str) -> None:
-    """Give a run that ended without a word a record that says why.
-
-    What it said itself stays, and a run that another process works on is left alone.
-    """
-    work.run.folder.mkdir(parents=True, exist_ok=True)
-    with suppress(UserError, ValueError), work.run.locked():
-        record = work.run.record() or Record(
-            work.experiment, work.dataset, work.run_id, work.seed, "interrupted"
-        )
-        if record.status != "interrupted":
-            return
-        record.status, record.reason = "failed", reason
-        record.method = record.method or work.method
-        record.write(work.run.record_path)
-
-
-def reached(work: Work) -> tuple[int, int]:
-    """Return how far a run got: images seen at its newest checkpoint, and its evaluations."""
-    checkpoints = [int(p.stem) for p in work.run.checkpoints.glob("[0-9]*.ckpt")]
-    record = None
-    with suppress(ValueError):
-        record = work.run.record()
-    return max(checkpoints, default=-1), 0 if record is None else len(record.evaluations)

@@ -250,12 +250,9 @@ def trainer_overrides(
         return []
     if any(override.split("=")[0].split(".")[0] == "trainer" for override in given):
         trainer = compose([f"experiment={experiment}", *given]).cfg.trainer
-        for key, wanted in (
-            ("devices", launcher.processes_per_node),
-            ("num_nodes", launcher.nodes),
-        ):
+        for key, name in (("devices", "processes_per_node"), ("num_nodes", "nodes")):
+            wanted = getattr(launcher, name)
             if trainer[key] != wanted:
-                name = {"devices": "processes_per_node", "num_nodes": "nodes"}[key]
                 raise UserError(
                     f"trainer.{key} must be launcher.{name}, {wanted}, got {trainer[key]}"
                 )

@@ -2,13 +2,18 @@
 
 import os
 import signal
+import time
+from contextlib import suppress
 
+from benchmarks.environment import is_first_process
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import JobInfo, SlurmError
 from lit_models.interruption import EXIT_CODE
 
 __all__ = ["LOOKED_AFTER", "job_name", "leave", "leave_own_job", "near_limit"]
 
+TRIES, TRY_SECONDS = 3, 5.0
+LONGEST_NOTICE_SECONDS = 300.0  # of a time limit, in scripts of users
 LOOKED_AFTER = "DGMBENCH_IN_JOB"  # set for processes whose parent leaves the job
 ENDED_FOR_GOOD = ("CANCELLED", "DEADLINE", "COMPLETED", "FAILED", "REVOKED", "OUT_OF_MEMORY")
 RUNS_AGAIN = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "PREEMPTED", "NODE_FAIL", "SPECIAL_EXIT")
@@ -40,19 +45,27 @@ def leave(job: str, info: JobInfo | None = None) -> tuple[int, str]:
     Returns:
         The exit code, 0 for a job that runs again; and in words what was done.
     """
-    try:
-        info = info or commands.job_info(job)
-        if info.restarts > int(os.environ.get("SLURM_RESTART_COUNT") or 0):
-            return 0, "queued again by SLURM"
-        if info.state in RUNS_AGAIN:
-            return 0, f"queued again by SLURM ({info.state})"
-        if info.state in ENDED_FOR_GOOD or _is_being_ended(info):
-            return EXIT_CODE, "cancelled"
-        if not info.batch or not info.requeue:
-            return EXIT_CODE, "stopped; this job may not be queued again"
-        commands.requeue(job)
-    except SlurmError as error:
-        return EXIT_CODE, f"stopped; {error}"
+    said = ""
+    for attempt in range(TRIES):  # the controller may be busy for a moment
+        if attempt:
+            time.sleep(TRY_SECONDS)
+        try:
+            return _decide(job, info if info and not attempt else commands.job_info(job))
+        except SlurmError as error:
+            said = str(error)
+    return EXIT_CODE, f"stopped; {said}"
+
+
+def _decide(job: str, info: JobInfo) -> tuple[int, str]:
+    if info.restarts > int(os.environ.get("SLURM_RESTART_COUNT") or 0):
+        return 0, "queued again by SLURM"
+    if info.state in RUNS_AGAIN:
+        return 0, f"queued again by SLURM ({info.state})"
+    if info.state in ENDED_FOR_GOOD or _is_being_ended(info):
+        return EXIT_CODE, "cancelled"
+    if not info.batch or not info.requeue:
+        return EXIT_CODE, "stopped; this job may not be queued again"
+    commands.requeue(job)
     return 0, "queued again"
 
 
@@ -65,18 +78,33 @@ def _is_being_ended(info: JobInfo) -> bool:
     return info.state == "COMPLETING" and not late
 
 
-def leave_own_job() -> tuple[int, str] | None:
+def leave_own_job(reason: str) -> tuple[int, str] | None:
     """Do the same in a job that this process is the only one of ours to look after.
 
-    Such is a job script of the user's own.
+    Such is a job script of the user's own. A SIGTERM that does not come from SLURM ends this
+    process alone.
+
+    Args:
+        reason: The signal.
 
     Returns:
-        As `leave`; None outside of a job, and in a run whose parent does so.
+        As `leave`; None outside of a job, where the parent does so, and where the job goes on.
     """
     job = job_name()
     if job is None or LOOKED_AFTER in os.environ:
         return None
-    if os.environ.get("SLURM_PROCID", "0") != "0":
+    if not is_first_process():
         return 0, "the first process decides"
+    info = None
+    with suppress(SlurmError):
+        info = commands.job_info(job)
+    if reason == "SIGTERM" and info is not None and _goes_on(info):
+        return None
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # loggers still close
-    return leave(job)
+    return leave(job, info)
+
+
+def _goes_on(info: JobInfo) -> bool:
+    """Return whether SLURM does not mean to end a job."""
+    told = info.preempted or near_limit(info, LONGEST_NOTICE_SECONDS)
+    return info.state == "RUNNING" and not told

@@ -1,6 +1,6 @@
 """Where runs are: the queue, joined with what was submitted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.slurm import commands
@@ -17,12 +17,14 @@ class Place:
     """Where a run is that was submitted.
 
     Attributes:
+        key: Of the run.
         submission: Its newest.
         task: Of the array.
         entry: What the queue shows; None where the job is gone.
         notes: What the job wrote of itself.
     """
 
+    key: Key
     submission: Submission
     task: int
     entry: Entry | None
@@ -30,12 +32,13 @@ class Place:
 
     @property
     def active(self) -> bool:
-        """Whether its job waits or runs."""
-        return self.entry is not None and self.entry.active
+        """Whether it waits or runs in a job that does; not one that has ended there."""
+        ended = "/".join(self.key) in self.notes.ended
+        return self.entry is not None and self.entry.active and not ended
 
     @property
     def job(self) -> str | None:
-        """Its id."""
+        """The id of its job."""
         return self.submission.job(self.task)
 
 
@@ -46,13 +49,10 @@ def in_queue() -> set[Key]:
         SlurmError: if SLURM does not answer.
     """
     found = set()
-    by_name = {s.name: s for s in all_submissions()}
-    for entry in commands.queue():
-        submission = by_name.get(entry.name)
-        if submission is None or not entry.active:
-            continue
-        ended = submission.notes(entry.task).ended
-        found |= {w.key for w in submission.jobs[entry.task] if w.name not in ended}
+    for submission, entries in _queue_of(all_submissions()):
+        for entry in filter(_is_active, entries.values()):
+            ended = submission.notes(entry.task).ended
+            found |= {w.key for w in submission.jobs[entry.task] if w.name not in ended}
     return found
 
 
@@ -62,14 +62,30 @@ def places(wanted: Iterable[Key]) -> dict[Key, Place]:
     Raises:
         SlurmError: if SLURM does not answer.
     """
-    newest = {key: s for s in all_submissions() for key in s.places}
-    mine = {key: newest[key] for key in wanted if key in newest}
-    if not mine:
-        return {}
-    entries = {(e.name, e.task): e for e in commands.queue()}
+    keys = set(wanted)
+    mine = [s for s in all_submissions() if not keys.isdisjoint(s.places)]
     found = {}
-    for key, submission in mine.items():
-        task = submission.places[key]
-        entry = entries.get((submission.name, task))
-        found[key] = Place(submission, task, entry, submission.notes(task))
+    for submission, entries in _queue_of(mine):  # a newer one takes the place of an older
+        if not entries and not submission.reached_slurm:
+            continue
+        for key in keys & submission.places.keys():
+            task = submission.places[key]
+            notes = submission.notes(task)
+            found[key] = Place(key, submission, task, entries.get(task), notes)
     return found
+
+
+def _queue_of(
+    submissions: Sequence[Submission],
+) -> list[tuple[Submission, dict[int, Entry]]]:
+    """Return what the queue shows of each submission, by task."""
+    if not submissions:
+        return []
+    shown: dict[str, dict[int, Entry]] = {}
+    for entry in commands.queue({s.user for s in submissions}):
+        shown.setdefault(entry.name, {})[entry.task] = entry
+    return [(s, shown.get(s.name, {})) for s in submissions]
+
+
+def _is_active(entry: Entry) -> bool:
+    return entry.active

@@ -64,6 +64,7 @@ class Submission:
         id: Drawn for it; in the name of its jobs, by which the queue is joined with it.
         table: Name of the table.
         submitted: ISO time, UTC.
+        user: Number of who submitted it.
         folder: Where it is kept.
         cwd: Where it was submitted.
         variables: DGMBENCH_* of the runs.
@@ -77,6 +78,7 @@ class Submission:
     id: str
     table: str
     submitted: str
+    user: int
     folder: Path
     cwd: str
     variables: dict[str, str]
@@ -120,6 +122,11 @@ class Submission:
         """Write the id that SLURM gave."""
         write_atomically(self.folder / "job", f"{job}\n")
 
+    @property
+    def reached_slurm(self) -> bool:
+        """Whether SLURM took it, as far as is known here."""
+        return (self.folder / "job").exists() or any(self.folder.glob("[0-9]*.json"))
+
     def job(self, task: int) -> str | None:
         """Return the id of a task's job, "12" or "12_3"; None if it never reached SLURM."""
         try:
@@ -146,6 +153,9 @@ class Notes:
         job: "12" or "12_3".
         node: Where it ran last.
         lives: How often it was started.
+        began: How far each run was, images seen and evaluations, that began in this life, by its
+            name.
+        idle: Lives in a row in which no run got further.
         ended: The exit code of each run that needs no more work in this job, by its name.
         left: How it left, in words; None while it runs, or if it was killed.
     """
@@ -153,6 +163,8 @@ class Notes:
     job: str = ""
     node: str = ""
     lives: int = 0
+    idle: int = 0
+    began: dict[str, list[int]] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
     left: str | None = None
 

@@ -3,7 +3,8 @@
 import os
 import secrets
 import shlex
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,10 @@ from benchmarks.lease import held
 from benchmarks.paths import check_writable, outputs_dir
 from benchmarks.run_state import gone_jobs
 from benchmarks.slurm import commands
-from benchmarks.slurm.job import run_task, write_failure
+from benchmarks.slurm.job import run_task
 from benchmarks.slurm.launcher import Launcher, load_launcher, trainer_overrides
 from benchmarks.slurm.leaving import LOOKED_AFTER
+from benchmarks.slurm.outcome import reached, write_failure
 from benchmarks.slurm.queue import in_queue, places
 from benchmarks.slurm.submissions import Submission, Work, submissions_dir
 from benchmarks.tables.estimate import Rates
@@ -40,10 +42,16 @@ class Cluster:
     table: str
     launcher: Launcher
     overrides: Sequence[str]
+    retry: Collection[str] = ()
 
     @classmethod
     def of(
-        cls, spec: TableSpec, name: str, settings: Sequence[str], overrides: Sequence[str]
+        cls,
+        spec: TableSpec,
+        name: str,
+        settings: Sequence[str],
+        overrides: Sequence[str],
+        retry: Collection[str],
     ) -> "Cluster":
         """Read a launcher, and compare it with what the cluster has.
 
@@ -54,18 +62,23 @@ class Cluster:
         experiment = next((row.experiment for row in spec.rows if row.experiment), None)
         trainer = trainer_overrides(launcher, experiment, overrides)
         launcher.check_cluster()
-        return cls(spec.name, launcher, [*trainer, *overrides])
+        return cls(spec.name, launcher, [*trainer, *overrides], retry)
 
     def prepare(self, runs: Sequence[PlannedRun]) -> None:
-        """Give runs that SLURM ended for time or memory, without a word, a record that says so."""
+        """Give runs that SLURM ended for time or memory, without a word, a record that says so.
+
+        Those that got further in the job, or never began in it, are left to be submitted again.
+        """
         unfinished = [run for run in runs if _is_open(run)]
         found = {key: p for key, p in places(r.key for r in unfinished).items() if not p.active}
         gone = gone_jobs(found.values())
         for key, place in found.items():
             reason = FOR_GOOD.get(gone.get(place.job or "", ""))
             work = next(w for w in place.submission.jobs[place.task] if w.key == key)
-            if reason is not None and work.name not in place.notes.ended:
-                write_failure(work, f"{reason}: ended by SLURM in job {place.job}")
+            began_at = place.notes.began.get(work.name)
+            idle = not place.notes.lives or began_at == list(reached(work))
+            if reason is not None and idle and work.name not in place.notes.ended:
+                write_failure(work, f"{reason}: ended by SLURM in job {place.job}", gone=True)
 
     def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
         """Return what would be asked of SLURM."""
@@ -77,41 +90,50 @@ class Cluster:
 
     def __call__(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
         """Submit what is not in the queue."""
-        for line in submit(ready, self.overrides, self.launcher, self.table):
-            print(line)
+        for line in submit(ready, self.overrides, self.launcher, self.table, self.retry):
+            print(line, flush=True)
         return []
 
 
 def submit(
-    planned: Sequence[PlannedRun], overrides: Sequence[str], launcher: Launcher, table: str
-) -> list[str]:
-    """Submit runs that are not in the queue; return a line for each array, and one on the rest.
+    planned: Sequence[PlannedRun],
+    overrides: Sequence[str],
+    launcher: Launcher,
+    table: str,
+    retry: Collection[str] = (),
+) -> Iterator[str]:
+    """Submit runs that are not in the queue; yield a line for each array, and one on the rest.
 
     Args:
-        planned: The runs, none of them done.
+        planned: The runs; what another process has done meanwhile is left out.
         overrides: Passed on to every run.
         launcher: What a job asks for, and how runs share it.
         table: Name of the table.
+        retry: Kinds of end that are done again.
 
     Raises:
         UserError: in SLURM's words, if it refuses.
     """
+    if "%" in str(submissions_dir().absolute()):
+        raise UserError(
+            "outputs (DGMBENCH_OUTPUTS) must have no % in their path, to which SLURM gives a "
+            f"meaning, got {outputs_dir().absolute()}"
+        )
     check_writable(submissions_dir())
     with held(submissions_dir() / ".lock", wait=True):  # another may be submitting just now
         there = in_queue()
-        new = [run for run in planned if run.key not in there]
+        new = [run for run in planned if run.key not in there and _is_to_do(run, retry)]
         for run in new:
             _forget_failure(run)
         works = [_work(run, overrides) for run in new]
         size = launcher.runs_per_job
         jobs = [tuple(works[i : i + size]) for i in range(0, len(works), size)]
         most = commands.max_array_size() if jobs else 1
-        lines = []
         for i in range(0, len(jobs), most):
-            lines.append(submit_array(jobs[i : i + most], launcher, table))
-    if len(planned) > len(new):
-        lines.append(f"{len(planned) - len(new)} run(s) are in the queue already")
-    return lines
+            yield submit_array(jobs[i : i + most], launcher, table)
+    queued = sum(run.key in there for run in planned)
+    if queued:
+        yield f"{queued} run(s) are in the queue already"
 
 
 def _is_open(run: PlannedRun) -> bool:
@@ -121,6 +143,14 @@ def _is_open(run: PlannedRun) -> bool:
     except ValueError:
         return False
     return record is None or record.status == "interrupted"
+
+
+def _is_to_do(run: PlannedRun, retry: Collection[str]) -> bool:
+    """Return whether a run is not done, looked at once more."""
+    try:
+        return not run.is_done(run.run.record(), retry)
+    except ValueError:
+        return True
 
 
 def _forget_failure(run: PlannedRun) -> None:
@@ -160,7 +190,8 @@ def submit_array(jobs: Sequence[tuple[Work, ...]], launcher: Launcher, table: st
         identifier,
         table,
         datetime.now(UTC).isoformat(),
-        (submissions_dir() / identifier).resolve(),
+        os.getuid(),
+        (submissions_dir() / identifier).absolute(),
         str(Path.cwd()),
         variables(),
         launcher.time_minutes,
@@ -172,7 +203,11 @@ def submit_array(jobs: Sequence[tuple[Work, ...]], launcher: Launcher, table: st
     submission.write()
     folder = str(submission.folder)
     tasks = [(folder, task) for task in range(len(jobs))]
-    job = sbatch(run_task, tasks, submission.folder, submission.name, launcher)
+    try:
+        job = sbatch(run_task, tasks, submission.folder, submission.name, launcher)
+    except UserError:
+        shutil.rmtree(submission.folder)
+        raise
     submission.keep_id(job)
     runs = sum(map(len, jobs))
     shared = "" if runs == len(jobs) else f" in {len(jobs)} jobs"
@@ -212,7 +247,7 @@ def sbatch(
         array_parallelism=launcher.array_parallelism or len(tasks),
         stderr_to_stdout=True,
         wckey=None,
-        setup=[*launcher.setup, *_exports(launcher)],
+        setup=[*_exports(launcher), *launcher.setup],
         additional_parameters={"requeue": True, **options},
     )
     with commands.outside_of_jobs():
@@ -234,6 +269,6 @@ def variables() -> dict[str, str]:
     found = {
         k: v for k, v in os.environ.items() if k.startswith("DGMBENCH_") and k != LOOKED_AFTER
     }
-    found["DGMBENCH_OUTPUTS"] = str(outputs_dir().resolve())
-    found["DGMBENCH_DATA"] = str(data_root().resolve())
+    found["DGMBENCH_OUTPUTS"] = str(outputs_dir().absolute())
+    found["DGMBENCH_DATA"] = str(data_root().absolute())
     return found

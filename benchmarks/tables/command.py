@@ -48,7 +48,7 @@ def run_table(
         0, or 1 where a run left no result.
     """
     spec = load_spec(name)
-    workers, overrides = _workers(spec, overrides, jobs, launcher)
+    workers, overrides = _workers(spec, overrides, jobs, launcher, choice)
     choice.check(spec)
     check_metrics(spec)
     plan = make_plan(spec, choice.seeds, choice.configurations)
@@ -128,6 +128,7 @@ def _workers(
     overrides: Sequence[str],
     jobs: int | None,
     launcher: str | None,
+    choice: Choice,
 ) -> tuple[Workers, Sequence[str]]:
     """Return who does the runs, and the overrides without those of the launcher."""
     of_launcher = [o for o in overrides if o.startswith("launcher.")]
@@ -145,7 +146,7 @@ def _workers(
         raise UserError(
             "jobs are for runs on this machine; with --launcher: launcher.array_parallelism"
         )
-    return Cluster.of(spec, launcher, of_launcher, passed_on), passed_on
+    return Cluster.of(spec, launcher, of_launcher, passed_on, choice.retry), passed_on
 
 
 def _complete(

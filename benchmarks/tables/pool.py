@@ -1,6 +1,5 @@
 """Runs side by side, one process each, with progress and time left."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from benchmarks.records import Record, bound_sign
+from benchmarks.runs import clock
 from benchmarks.slurm.leaving import LOOKED_AFTER
 from benchmarks.tables.estimate import Rates
 from benchmarks.tables.planned import PlannedRun
@@ -35,15 +35,6 @@ class Job:
     def seconds(self) -> float:
         """Since its start."""
         return time.monotonic() - self.began
-
-    def progress(self) -> tuple[float, float | None]:
-        """Return (fraction done, seconds left) as the run itself reports."""
-        try:
-            values = json.loads(self.planned.run.progress_path.read_text())
-            done = values["images_seen"] / max(values["budget_images"], 1)
-        except (OSError, ValueError, KeyError):
-            return 0.0, None
-        return done, values["seconds_left"]
 
 
 def run_all(
@@ -162,8 +153,8 @@ class Display:
         self._last = now
         parts = []
         for job in running:
-            done, left = job.progress()
-            parts.append(f"{job.planned.label} {done:.0%}" + (f" {_clock(left)}" if left else ""))
+            done, left = job.planned.run.progress()
+            parts.append(f"{job.planned.label} {done:.0%}" + (f" {clock(left)}" if left else ""))
         total = _time_left(running, waiting, rates, jobs)
         failed = f", {self.failed} failed" if self.failed else ""
         text = f"[{self.done}/{self.total}{failed}] {' | '.join(parts)} | {total}"
@@ -186,7 +177,7 @@ def _time_left(
 
     A kind that was never measured is taken to cost the mean per image of the others.
     """
-    lefts = [(job, job.progress()[1]) for job in running]
+    lefts = [(job, job.planned.run.progress()[1]) for job in running]
     known = [left for _, left in lefts if left is not None]
     now = {
         _kind(job.planned): (job.seconds + left) / job.planned.images_seen
@@ -202,14 +193,8 @@ def _time_left(
         STARTUP_SECONDS + by_kind.get(_kind(run), mean) * run.images_seen
         for run in (*waiting, *unknown)
     ]
-    return f"about {_clock(max(sum(known + ahead) / jobs, max(known, default=0.0)))} left"
+    return f"about {clock(max(sum(known + ahead) / jobs, max(known, default=0.0)))} left"
 
 
 def _kind(planned: PlannedRun) -> tuple[str, str]:
     return (planned.experiment, planned.dataset)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -174,7 +174,7 @@ def test_status_names_stale_and_running_runs(outputs, capsys, monkeypatch):
     record = Book.open(composed, one).record
     record.reason = "started and not ended"
     record.write(one.record_path)
-    one.progress_path.write_text('{"images_seen": 5, "budget_images": 10}')
+    one.progress_path.write_text('{"images_seen": 5, "budget_images": 10, "seconds_left": null}')
     assert main(["status"]) == 0
     assert "interrupted at 50%" in capsys.readouterr().out
     with one.locked():

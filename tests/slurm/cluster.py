@@ -78,13 +78,18 @@ class Cluster:
     def start_node(self, node: str) -> None:
         """Start a node, with a file system of its own at local/ where that can be mounted."""
         command = ["slurmd", "-D", "-N", node]
-        local = self.folder / "local"
+        local = self.folder / "local"  # as it is, where `private` does not hold
         private = f"mount -t tmpfs none {local}; exec {' '.join(command)}"
-        if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
-            self._launch(f"slurmd-{node}", command)
-        else:
-            self._launch(f"slurmd-{node}", ["unshare", "-m", "sh", "-c", private])
+        own = ["unshare", "-m", "sh", "-c", private]
+        self._launch(f"slurmd-{node}", own if self.private else command)
         self.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
+
+    @property
+    def private(self) -> bool:
+        """Whether nodes have a file system of their own here."""
+        return self._works(
+            "unshare", "-m", "mount", "-t", "tmpfs", "none", str(self.folder / "local")
+        )
 
     def kill_node(self, node: str) -> None:
         """End a node as a power cut would: its daemon, and all that runs in its jobs.

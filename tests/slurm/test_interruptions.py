@@ -90,7 +90,11 @@ def test_requeue_preemption_and_a_dead_node_leave_no_trace(cluster, space, unint
     at = wait_for_progress(space, max(at, reached(space)))
 
     node = entry_of(job).node
+    if node == "dgmb":
+        limited.result()  # it is there
     cluster.kill_node(node)
+    said = dgmbench("status", DGMBENCH_OUTPUTS=str(space))[1]
+    assert f"on {node}: ended without a word: it, or its node, was killed" in said
     wait_for(lambda: entry_of(job).node not in ("", node), "the other node")
     assert 0 < at <= reached(space) < 8 * STEPS
     cluster.start_node(node)
@@ -140,8 +144,23 @@ def test_two_processes_by_srun_are_one(cluster, tmp_path):
     for space in spaces:
         wait_for(lambda space=space: is_done(space), f"the end of {space.name}")
     one, *others = (last_state(space)["state_dict"] for space in spaces)
-    for other in others:
+    for space, other in zip(spaces[1:], others, strict=True):
         for name, value in one.items():
             torch.testing.assert_close(other[name], value, rtol=1e-9, atol=1e-10)
-    (record,) = spaces[2].glob("*/*/*/record.json")
-    assert read_record(record).cost["processes"] == 2
+        (record,) = space.glob("*/*/*/record.json")
+        assert read_record(record).cost["processes"] == 2
+
+
+def test_two_processes_are_queued_again_as_one(cluster, space):
+    longer = [o for o in command("VAE", steps=1500)[5:] if "checkpoint_every" not in o]
+    settings = ("processes_per_node=2", "signal_seconds=60")
+    job = submit(space, [*longer, "trainer=ddp_cpu", "checkpoint_every_images=800"], *settings)
+    wait_for_progress(space)
+    cluster.ask("scancel", "--signal=USR2", job)
+    wait_for(lambda: "queued again\n" in log_of(space), "the signal")
+    stopped_at = reached(space)
+    assert 0 < stopped_at < 8 * 1500
+    wait_for(lambda: is_done(space), "the end")
+    assert reached(space) == 8 * 1500
+    assert log_of(space).count("\nlife 2 ") == 1
+    wait_for(lambda: entry_of(job).state == "COMPLETED", "the end of the job")

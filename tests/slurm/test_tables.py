@@ -34,7 +34,7 @@ def test_a_table_is_an_array_and_one_of_its_runs_fails(cluster, space, tmp_path)
     code, said = dgmbench("table", spec, "--launcher", "slurm")
     assert code == 0, said
     assert "submitted" not in said
-    assert "6 run(s) are in the queue already" in said or len(records(space)) > 0
+    assert len(list(space.glob("slurm/*/runs.json"))) == 1
     (name,) = {e.name for e in commands.queue() if "six" in e.name}
     assert len([e for e in commands.queue() if e.name == name]) == 6
 
@@ -74,14 +74,15 @@ def test_two_runs_share_a_job(cluster, space, tmp_path):
     settings = ("launcher.runs_per_job=2", "launcher.side_by_side=2", "launcher.gpus_per_node=2")
     said = dgmbench("table", spec, "--launcher", "slurm", "trainer=default", *settings)[1]
     assert "submitted 3 run(s) in 2 jobs as " in said
+    wait_for(lambda: len(list(space.rglob("run.log"))) == 3, "all of them at once")
+    assert not any(r.status == "finished" for r in records(space).values())
     wait_for(lambda: not mine(), "the end of the packed")
     assert {s: r.status for s, r in records(space).items()} == dict.fromkeys(range(3), "finished")
 
 
 def test_cancel_ends_what_runs_and_what_waits(cluster, space, tmp_path):
     spec = table_file(tmp_path, "long", 3, experiment="oord2016_pixelcnn_quick")
-    settings = ("launcher.array_parallelism=1", "checkpoint_every_minutes=1")
-    code, said = dgmbench("table", spec, "--launcher", "slurm", *settings[:1])
+    code, said = dgmbench("table", spec, "--launcher", "slurm", "launcher.array_parallelism=1")
     assert code == 0, said
     wait_for(lambda: list(space.rglob("*.ckpt")), "a checkpoint")
     said = dgmbench("status", spec)[1]
@@ -101,6 +102,8 @@ def test_cancel_ends_what_runs_and_what_waits(cluster, space, tmp_path):
 
 
 def test_a_job_without_its_data_fails_at_once(cluster, space, tmp_path, monkeypatch):
+    if not cluster.private:
+        pytest.skip("no file systems of their own for nodes here (unshare, mount)")
     here = cluster.folder / "local" / "data"  # the nodes have another file system there
     here.mkdir(exist_ok=True)
     (here / "mnist.npz").touch()
@@ -119,9 +122,9 @@ def test_a_job_without_its_data_fails_at_once(cluster, space, tmp_path, monkeypa
     assert "prefetch mnist" in record.reason
     (entry,) = [e for e in commands.queue() if "-absent-" in e.name]
     assert entry.state == "FAILED"
-    told = cluster.ask("squeue", "-h", "-t", "all", "-j", entry.job, "-o", "%M")
-    assert len(told.strip()) <= len("0:30")
-    assert told.strip() < "0:30"
+    told = cluster.ask("squeue", "-h", "-t", "all", "-j", entry.job, "-o", "%M").strip()
+    minutes, seconds = map(int, told.split(":"))
+    assert 60 * minutes + seconds < 60  # most of them to import PyTorch
 
 
 def test_the_doctor_looks_at_a_node(cluster, space, monkeypatch):
@@ -134,6 +137,8 @@ def test_the_doctor_looks_at_a_node(cluster, space, monkeypatch):
     code, said = dgmbench("doctor", "--launcher", "slurm", "launcher.gpus_per_node=1")
     assert code == 1
     assert "!!  GPUs of the job" in said
+    if not cluster.private:
+        pytest.skip("no file systems of their own for nodes here (unshare, mount)")
     apart = cluster.folder / "local" / "outputs"
     code, said = dgmbench("doctor", "--launcher", "slurm", DGMBENCH_OUTPUTS=str(apart))
     assert code == 1

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 
@@ -47,7 +48,8 @@ def test_a_job_that_dies_without_a_word_is_told_and_done_again(
     (entry,) = active("lost")
     for process in processes():  # the whole step at once, so that nobody can write why
         if f"SLURM_JOB_ID={entry.job}" in environment_of(process):
-            os.kill(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
     wait_for(lambda: not active("lost"), "the end")
     said = dgmbench("status", spec)[1]
     assert "0/1, 1 ended" in said

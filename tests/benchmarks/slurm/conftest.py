@@ -39,6 +39,7 @@ def submission(identifier, *jobs, table="t", side_by_side=1):
         identifier,
         table,
         f"2026-01-01T00:00:00.{len(identifier):06}",
+        0,
         (submissions_dir() / identifier).resolve(),
         ".",
         {},

@@ -19,7 +19,8 @@ def test_queue_reads_arrays_and_single_jobs(fake):
         Entry("dgmbench-t-2", "14", 0, "PENDING", "ReqNodeNotAvail, UnavailableNodes:node[1-2]",
               "", "10:00"),
     ]  # fmt: skip
-    assert len(asked.read_text().splitlines()) == 1
+    (line,) = asked.read_text().splitlines()
+    assert f"--user={os.getuid()} " in line
 
 
 @pytest.mark.parametrize(
@@ -53,10 +54,15 @@ def test_job_info(fake):
     fake(
         "scontrol",
         "JobId=24 ArrayJobId=23 JobState=RUNNING Reason=None Requeue=1 Restarts=2 BatchFlag=1 "
-        "RunTime=00:01:04 TimeLimit=1-00:10:00\nJobId=23 JobState=PENDING\n",
+        "RunTime=00:01:04 TimeLimit=1-00:10:00 PreemptTime=2026-11-21T20:00:00\n"
+        "JobId=23 JobState=PENDING\n",
     )
-    assert commands.job_info("23_0") == JobInfo("RUNNING", 2, True, True, 86400 + 600 - 64)
-    fake("scontrol", "JobId=24 JobState=RUNNING Requeue=0 RunTime=00:01:04 TimeLimit=UNLIMITED\n")
+    assert commands.job_info("23_0") == JobInfo("RUNNING", 2, True, True, 86400 + 600 - 64, True)
+    fake(
+        "scontrol",
+        "JobId=24 JobState=RUNNING Requeue=0 RunTime=00:01:04 TimeLimit=UNLIMITED "
+        "PreemptTime=None\n",
+    )
     assert commands.job_info("24") == JobInfo("RUNNING", 0, False, False, None)
 
 

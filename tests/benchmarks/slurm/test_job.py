@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from benchmarks.records import Record, read_record
-from benchmarks.slurm import commands, job
+from benchmarks.slurm import commands, job, outcome
 from benchmarks.slurm.commands import JobInfo
-from benchmarks.slurm.job import Job, reached, why, write_failure
+from benchmarks.slurm.job import Job
+from benchmarks.slurm.outcome import reached, why, write_failure
 from benchmarks.slurm.submissions import Notes
 from lit_models.interruption import EXIT_CODE, signals_noted
 from tests.benchmarks.slurm.conftest import submission, work
@@ -50,7 +51,7 @@ def test_runs_one_after_the_other(monkeypatch):
 
 def test_a_second_life_does_what_is_left(monkeypatch):
     made = submission("a", (work(0), work(1)))
-    Notes("12", "n1", 1, {work(0).name: 0}).write(made.notes_path(0))
+    Notes("12", "n1", 1, ended={work(0).name: 0}).write(made.notes_path(0))
     ends_with(monkeypatch, [0])
     assert Job(made.folder, 0).run() == 0
     assert made.notes(0).lives == 2
@@ -95,13 +96,26 @@ def test_a_signal_reaches_runs_that_are_side_by_side(monkeypatch):
     assert asked == ["12"]
 
 
-def test_no_progress_before_the_limit_is_a_failure(monkeypatch):
-    monkeypatch.setattr(commands, "job_info", lambda name: JobInfo("RUNNING", 3, True, True, 90))
-    made = submission("a", (work(0),))
-    ends_with(monkeypatch, [EXIT_CODE])
+@pytest.mark.parametrize(
+    ("left", "lives", "reason"),
+    [
+        (90, 2, "time limit: no progress in 2 lives of a job of 60 minutes"),
+        (9999, 5, "no progress in 5 lives of a job"),
+    ],
+)
+def test_no_progress_life_after_life_is_a_failure(monkeypatch, left, lives, reason):
+    info = JobInfo("RUNNING", 0, True, True, left)
+    monkeypatch.setattr(commands, "job_info", lambda name: info)
+    monkeypatch.setattr(commands, "requeue", lambda name: None)
+    made = submission("a", (work(0), work(1)))
+    ends_with(monkeypatch, [EXIT_CODE] * lives)
+    for _ in range(lives - 1):
+        assert Job(made.folder, 0).run() == 0
+        assert not work(0).run.record_path.exists()
     assert Job(made.folder, 0).run() == 1
-    found = read_record(work(0).run.record_path)
-    assert found.reason == "time limit: no progress in a job of 60 minutes"
+    assert read_record(work(0).run.record_path).reason == reason
+    assert not work(1).run.record_path.exists()  # it had no turn
+    assert made.notes(0).ended == {work(0).name: 1}
 
 
 def test_progress_before_the_limit_is_queued_again(monkeypatch):
@@ -121,7 +135,7 @@ def test_progress_before_the_limit_is_queued_again(monkeypatch):
 
 def test_other_processes_of_a_job_leave_notes_to_the_first(monkeypatch):
     monkeypatch.setenv("SLURM_PROCID", "1")
-    made = submission("a", (work(0), work(1)))
+    made = submission("a", (work(0, ("train",)), work(1, ("train",))))
     ends_with(monkeypatch, [1, EXIT_CODE])
     assert Job(made.folder, 0).run() == 0
     assert not made.notes_path(0).exists()
@@ -131,17 +145,99 @@ def test_other_processes_of_a_job_leave_notes_to_the_first(monkeypatch):
 
 def test_a_run_that_an_earlier_life_still_holds_is_waited_for(monkeypatch):
     monkeypatch.setattr(job, "RETRY_SECONDS", 0.0)
-    made = submission("a", (work(0),))
-    ends_with(monkeypatch, [2, 2, 0])
-    held = [True, True]
-    monkeypatch.setattr(job, "is_held", lambda run: bool(held) and held.pop())
+    made = submission("a", (work(0), work(1)))
+    script = "print('dgmbench: run x is in use by process 7'); raise SystemExit({})"
+    ends_with(monkeypatch, [2, 2, 0, 0], script)
     assert Job(made.folder, 0).run() == 0
-    assert made.notes(0).ended == {work(0).name: 0}
+    assert made.notes(0).ended == {work(0).name: 0, work(1).name: 0}
     monkeypatch.setattr(job, "MOST_TRIES", 2)
-    monkeypatch.setattr(job, "is_held", lambda run: True)
     made = submission("b", (work(1),))
-    ends_with(monkeypatch, [2, 2, 2])
+    ends_with(monkeypatch, [2, 2, 2], script)
     assert Job(made.folder, 0).run() == 1
+
+
+def test_a_signal_with_nothing_left_is_no_reason_to_run_again(monkeypatch):
+    monkeypatch.setattr(commands, "requeue", None)  # not called
+    made = submission("a", (work(0),))
+    ends_with(monkeypatch, [0])
+    real = Job._judge
+
+    def judge(self, each):
+        signal.raise_signal(signal.SIGUSR2)
+        real(self, each)
+
+    monkeypatch.setattr(Job, "_judge", judge)
+    with signals_noted():
+        assert Job(made.folder, 0).run() == 0
+    assert made.notes(0).left == "done"
+
+
+# -- several processes ---------------------------------------------------------------------------
+
+
+def as_rank(monkeypatch, rank):
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setenv("SLURM_PROCID", str(rank))
+
+
+def test_a_process_that_fails_ends_the_others(monkeypatch):
+    """Rank 1 ends at once, rank 0 waits for it in an exchange, for ever."""
+    made = submission("a", (work(0, ("train",)),))
+    ends_with(monkeypatch, [2], "print('no module'); raise SystemExit({})")
+    as_rank(monkeypatch, 1)
+    assert Job(made.folder, 0).run() == 0
+    as_rank(monkeypatch, 0)
+    monkeypatch.setattr(job, "PEER_SECONDS", 0.5)
+    ends_with(monkeypatch, [100], "import signal, time; signal.signal(15, lambda *_: 0); "
+              "time.sleep({}); time.sleep(100)")  # fmt: skip
+    assert Job(made.folder, 0).run() == 1
+    assert read_record(work(0).run.record_path).reason == "process 1: no module"
+
+
+def lost(monkeypatch):
+    """A run that says, and records, that the other process is gone."""
+    ends_with(monkeypatch, [1], "raise SystemExit({})")
+    record = Record("toy_ns_gan", "gaussian_ring", "ab-r1-s0", 0, "failed")
+    record.reason = "rank 1 has not answered for 60 s"
+    record.write(work(0).run.record_path)
+    monkeypatch.setattr(job, "PEER_SECONDS", 0.1)
+
+
+def test_a_process_that_is_lost_is_no_failure_of_the_run(monkeypatch):
+    monkeypatch.setattr(commands, "job_info", lambda name: JobInfo("RUNNING", 0, True, True, 9999))
+    monkeypatch.setattr(commands, "requeue", lambda name: None)
+    made = submission("a", (work(0, ("train",)),))
+    as_rank(monkeypatch, 0)
+    lost(monkeypatch)
+    assert Job(made.folder, 0).run() == 0
+    assert made.notes(0).ended == {}
+    found = read_record(work(0).run.record_path)
+    assert (found.status, found.reason) == ("interrupted", "a process of its job was lost")
+
+
+def test_a_process_that_failed_is_the_reason(monkeypatch):
+    made = submission("a", (work(0, ("train",)),))
+    as_rank(monkeypatch, 1)
+    ends_with(monkeypatch, [-9], "import os; os.kill(os.getpid(), -({}))")
+    assert Job(made.folder, 0).run() == 0
+    as_rank(monkeypatch, 0)
+    lost(monkeypatch)
+    assert Job(made.folder, 0).run() == 1
+    found = read_record(work(0).run.record_path)
+    assert (found.status, found.reason) == (
+        "failed",
+        "process 1: out of memory, it seems: killed by SIGKILL",
+    )
+
+
+def test_images_are_the_work_of_the_first_process(monkeypatch):
+    made = submission("a", (work(0, ("evaluate", "images=train")),))
+    ends_with(monkeypatch, [0])
+    as_rank(monkeypatch, 1)
+    assert Job(made.folder, 0).run() == 0
+    as_rank(monkeypatch, 0)
+    assert Job(made.folder, 0).run() == 0
+    assert made.notes(0).left == "done"
 
 
 def test_why(monkeypatch):
@@ -151,7 +247,7 @@ def test_why(monkeypatch):
     assert why(work(0), 2) == "data set x is missing"
     assert why(work(0), -9) == "out of memory, it seems: killed by SIGKILL"
     assert why(work(0), -11) == "killed by SIGSEGV"
-    monkeypatch.setattr(job, "_ran_out_of_memory", lambda: True)
+    monkeypatch.setattr(outcome, "_ran_out_of_memory", lambda: True)
     assert why(work(0), -9) == "out of memory: killed by SIGKILL"
 
 

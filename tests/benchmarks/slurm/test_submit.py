@@ -1,5 +1,7 @@
 """Runs into the queue: as few arrays as possible, and nothing twice."""
 
+import os
+
 import pytest
 
 from benchmarks.errors import UserError
@@ -7,13 +9,18 @@ from benchmarks.records import Record, read_record
 from benchmarks.slurm import commands, submit
 from benchmarks.slurm.commands import Entry
 from benchmarks.slurm.launcher import load_launcher
-from benchmarks.slurm.submissions import all_submissions
+from benchmarks.slurm.submissions import Notes, all_submissions
 from benchmarks.slurm.submit import Cluster
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.planned import kinds_of_end
 from benchmarks.tables.spec import load_spec
 
 pytestmark = pytest.mark.usefixtures("outputs")
+
+
+def submitted(*arguments, **settings):
+    """Submit; return the lines."""
+    return list(submit.submit(*arguments, **settings))
 
 
 @pytest.fixture
@@ -31,7 +38,7 @@ def cluster(monkeypatch):
         return "7"
 
     monkeypatch.setattr(submit, "sbatch", sbatch)
-    monkeypatch.setattr(commands, "queue", lambda: list(shown))
+    monkeypatch.setattr(commands, "queue", lambda users: list(shown))
     monkeypatch.setattr(commands, "max_array_size", lambda: 8)
     monkeypatch.setattr("benchmarks.run_state.ended_states", lambda jobs: {})
     return shown
@@ -40,14 +47,14 @@ def cluster(monkeypatch):
 def test_no_run_is_submitted_twice(plan, cluster):
     workers = Cluster("quick", load_launcher("slurm", []), [])
     assert len(plan.all_runs) == 13
-    first = submit.submit(plan.all_runs[:5], [], workers.launcher, "quick")
+    first = submitted(plan.all_runs[:5], [], workers.launcher, "quick")
     assert first[0].startswith("submitted 5 run(s) as 7 (dgmbench-quick-")
-    rest = submit.submit(plan.all_runs, [], workers.launcher, "quick")
+    rest = submitted(plan.all_runs, [], workers.launcher, "quick")
     assert [line.split(" as ")[0] for line in rest] == [
         "submitted 8 run(s)",
         "5 run(s) are in the queue already",
     ]
-    assert submit.submit(plan.all_runs, [], workers.launcher, "quick") == [
+    assert submitted(plan.all_runs, [], workers.launcher, "quick") == [
         "13 run(s) are in the queue already"
     ]
     keys = [w.key for s in all_submissions() for works in s.jobs for w in works]
@@ -56,7 +63,7 @@ def test_no_run_is_submitted_twice(plan, cluster):
 
 def test_many_runs_are_few_arrays(plan, cluster):
     launcher = load_launcher("slurm", ["launcher.runs_per_job=2"])
-    assert len(submit.submit(plan.all_runs, [], launcher, "quick")) == 1
+    assert len(submitted(plan.all_runs, [], launcher, "quick")) == 1
     (made,) = all_submissions()
     assert [len(works) for works in made.jobs] == [2] * 6 + [1]
 
@@ -64,7 +71,7 @@ def test_many_runs_are_few_arrays(plan, cluster):
 def test_paths_travel_whole(plan, cluster, outputs, monkeypatch):
     monkeypatch.setenv("DGMBENCH_OUTPUTS", "outputs")
     monkeypatch.setenv("DGMBENCH_TRUST", "mine")
-    submit.submit(plan.all_runs, ["threads=2"], load_launcher("slurm", []), "quick")
+    submitted(plan.all_runs, ["threads=2"], load_launcher("slurm", []), "quick")
     (made, _) = all_submissions()
     assert made.variables["DGMBENCH_OUTPUTS"] == str(outputs.resolve())
     assert made.variables["DGMBENCH_TRUST"] == "mine"
@@ -77,7 +84,8 @@ def test_what_failed_and_is_submitted_again_is_open(plan, cluster):
     record = Record(run.experiment, run.dataset, run.run_id, 0, "failed", "time limit: x")
     assert kinds_of_end(record) == {"failed", "timeout"}
     record.write(run.run.record_path)
-    submit.submit([run], [], load_launcher("slurm", []), "quick")
+    assert submitted([run], [], load_launcher("slurm", []), "quick") == []  # it failed meanwhile
+    submitted([run], [], load_launcher("slurm", []), "quick", retry=["timeout"])
     assert read_record(run.run.record_path).status == "interrupted"
 
 
@@ -88,7 +96,7 @@ def test_what_failed_and_is_submitted_again_is_open(plan, cluster):
 def test_what_slurm_ended_for_good_gets_a_record(plan, cluster, state, kinds):
     run = plan.all_runs[0]
     workers = Cluster("quick", load_launcher("slurm", []), [])
-    submit.submit([run], [], workers.launcher, "quick")
+    submitted([run], [], workers.launcher, "quick")
     cluster[0] = Entry(cluster[0].name, "7", 0, state, "", "", "")
     workers.prepare([run])
     record = read_record(run.run.record_path)
@@ -121,7 +129,7 @@ def test_slurm_is_quoted(plan, monkeypatch, fake):
     fake("scontrol", "MaxArraySize = 1001\n")
     fake("sbatch", code=1, error="sbatch: error: QOSMaxSubmitJobPerUserLimit\n")
     with pytest.raises(UserError, match="QOSMaxSubmitJobPerUserLimit"):
-        submit.submit(plan.all_runs, [], load_launcher("slurm", []), "quick")
+        submitted(plan.all_runs, [], load_launcher("slurm", []), "quick")
 
 
 def test_what_sbatch_is_given(plan, fake, tmp_path, monkeypatch):
@@ -133,7 +141,7 @@ def test_what_sbatch_is_given(plan, fake, tmp_path, monkeypatch):
     settings = ["partition=gpu", "environment={A: b c}", "setup=[module load x]",
                 "python=apptainer exec i.sif python", "array_parallelism=4"]  # fmt: skip
     launcher = load_launcher("slurm", [f"launcher.{s}" for s in settings])
-    submit.submit(plan.all_runs, [], launcher, "quick")
+    submitted(plan.all_runs, [], launcher, "quick")
     (made,) = all_submissions()
     script = next(made.folder.glob("*submission*.sh"))
     text = script.read_text()
@@ -147,3 +155,37 @@ def test_what_sbatch_is_given(plan, fake, tmp_path, monkeypatch):
     assert "apptainer exec i.sif python -u -m submitit" in text
     assert made.job(2) == "17_2"
     assert "wckey" not in text
+
+
+def test_what_is_refused_leaves_nothing(plan, monkeypatch, fake):
+    fake("squeue")
+    fake("srun")
+    fake("scontrol", "MaxArraySize = 0\n")
+    fake("sbatch", code=1, error="sbatch: error: no\n")
+    with pytest.raises(UserError, match="SLURM refused"):
+        submitted(plan.all_runs, [], load_launcher("slurm", []), "quick")
+    assert all_submissions() == []
+    monkeypatch.setenv("DGMBENCH_OUTPUTS", "50%users")
+    with pytest.raises(UserError, match="must have no % in their path"):
+        submitted(plan.all_runs, [], load_launcher("slurm", []), "quick")
+
+
+def test_variables_of_sbatch_do_not_win_over_a_launcher(monkeypatch):
+    monkeypatch.setenv("SBATCH_JOB_NAME", "mine")
+    with commands.outside_of_jobs():
+        assert "SBATCH_JOB_NAME" not in os.environ
+
+
+def test_runs_that_moved_or_never_began_are_not_failed(plan, cluster):
+    runs = plan.all_runs[:3]
+    launcher = load_launcher("slurm", ["launcher.runs_per_job=3"])
+    submitted(runs, [], launcher, "quick")
+    (made,) = all_submissions()
+    began = {w.name: [-1, 0] for w in made.jobs[0][:2]}
+    Notes("7", "n", 1, began=began).write(made.notes_path(0))
+    runs[1].run.checkpoints.mkdir(parents=True)
+    (runs[1].run.checkpoints / "64.ckpt").touch()
+    cluster[0] = Entry(cluster[0].name, "7", 0, "TIMEOUT", "", "", "")
+    Cluster("quick", launcher, []).prepare(runs)
+    records = [read_record(run.run.record_path) for run in runs]
+    assert [r and r.status for r in records] == ["failed", None, None]
