@@ -201,12 +201,15 @@ def report(arguments: argparse.Namespace) -> int:
 
 def offline(arguments: argparse.Namespace) -> int:
     """Read what W&B wrote offline of a run, and print it."""
+    from benchmarks.logs import find_run
+
+    folder = find_run(arguments.run)
+    folder = folder / "logs" if (folder / "logs").is_dir() else folder
+    if not any(folder.glob("wandb/offline-run-*")):
+        raise UserError(f"{folder} must hold the offline files of W&B, got none")
     from benchmarks.report.wandb_logger import read_offline
 
-    folder = Path(arguments.run)
-    found = read_offline(folder / "logs" if (folder / "logs").is_dir() else folder)
-    if not found.ids:
-        raise UserError(f"{folder} must hold the offline files of W&B, got none")
+    found = read_offline(folder)
     names = [("id", found.ids), ("group", found.groups), ("tag", found.tags)]
     for name, values in (*names, ("artifact", found.artifacts)):
         for value in sorted(values):
@@ -314,7 +317,9 @@ def parser() -> argparse.ArgumentParser:
     verb = add("table", table)
     verb.add_argument("table", help="name of a table, or a file of your own (.yaml)")
     verb.add_argument(
-        "overrides", nargs="*", help="passed on to every run: trainer=... logger=..."
+        "overrides",
+        nargs="*",
+        help="passed on to every run: trainer=... logger=...; or launcher.KEY=VALUE",
     )
     verb.add_argument("--jobs", type=int, default=None, help="runs side by side (default: cores)")
     verb.add_argument(
@@ -358,7 +363,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("tables", nargs="*", help="names of tables (default: all with a record)")
     verb.add_argument("--output", default=None, help="file to write (default: report.html)")
     verb = add("offline", offline)
-    verb.add_argument("run", metavar="RUN", help="a run's folder, or a folder of logs")
+    verb.add_argument("run", metavar="RUN", help="a run's folder or id, or a folder of logs")
     verb = add("compare", compare)
     verb.add_argument("first", metavar="A", help="a record, a run's folder, a table, a folder")
     verb.add_argument("second", metavar="B", help="the same")

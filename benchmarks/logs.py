@@ -24,7 +24,7 @@ def print_logs(run: str, lines: int) -> int:
     if lines < 1:
         raise UserError(f"lines must be >= 1, got {lines}")
     folder = find_run(run)
-    found = [p for p in _logs(folder) if p.exists()]
+    found = [p for p in _logs(folder) if p.exists() and p.stat().st_size]
     if not found:
         raise UserError(f"run {folder} has no log: it was not run by a table")
     for path in found:
@@ -39,9 +39,9 @@ def find_run(run: str) -> Path:
     Raises:
         UserError: if there is none, or several.
     """
-    folder = Path(run)
-    if folder.is_dir():
-        return folder.absolute()
+    for folder in (Path(run), outputs_dir() / run):
+        if folder.is_dir():
+            return folder.absolute()
     known = {p.parent for p in outputs_dir().glob("*/*/*/record.json")}
     known |= {p.parent for p in outputs_dir().glob("*/*/*/run.log")}
     known |= {outputs_dir() / "/".join(key) for s in all_submissions() for key in s.places}

@@ -75,7 +75,7 @@ def _of_submissions(plan: Plan) -> Iterator[Path]:
     done = {key for key, record in records.items() if record.status == "finished"}
     for submission in all_submissions():
         left = {submission.notes(task).left for task in range(len(submission.jobs))}
-        if submission.places.keys() <= done and left == {"done"}:
+        if submission.places.keys() <= done and left <= {"done", "cancelled"}:
             yield from sorted(submission.folder.iterdir())
 
 

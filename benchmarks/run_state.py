@@ -69,6 +69,7 @@ def state_of(
         return State("running", f"running at {done:.0%}{left} ({run.owner()})")
     if found is not None and found.status in ("failed", "diverged"):
         lines = tail(run.folder / "run.log") if found.status == "failed" else ()
+        lines = tuple(x for x in lines if str(found.reason)[:80] not in x)  # told already
         return State(found.status, f"{found.status}: {found.reason}", lines)
     if place is not None:
         return _after_queue(run, found, place, gone or {})
@@ -114,9 +115,10 @@ def _in_queue(run: Run, place: Place) -> State:
             f"{last}",
         )
     if not is_held(run):
-        doing = "starts" if entry.state == "RUNNING" else entry.state.lower()
-        waits = "waits in" if len(place.submission.jobs[place.task]) > 1 else f"{doing} in"
-        return State("running", f"{waits} job {entry.job} on {entry.node}")
+        several = len(place.submission.jobs[place.task]) > 1
+        waits = several and "/".join(place.key) not in notes.began
+        doing = ("waits" if waits else "starts") if entry.state == "RUNNING" else "ends"
+        return State("running", f"{doing} in job {entry.job} on {entry.node}")
     done, left = _progress(run)
     life = f", life {notes.lives}" if notes.lives > 1 else ""
     return State(
@@ -133,7 +135,9 @@ def _after_queue(run: Run, found: Record | None, place: Place, gone: dict[str, s
     where = f" on {place.notes.node}" if place.notes.node else ""
     name = f" (job {job}{where})" if job else ""
     if "CANCELLED" in (gone.get(job), how.upper()):
-        return State("interrupted", f"cancelled at {_progress(run)[0]:.0%}{name}")
+        begun = place.notes.lives or found is not None
+        at = f"at {_progress(run)[0]:.0%}" if begun else "before it began"
+        return State("interrupted", f"cancelled {at}{name}")
     logs = (run.folder / "run.log", place.submission.log(place.task))
     return State("ended", f"ended: {how}{name}", next(filter(None, map(tail, logs)), ()))
 

@@ -46,7 +46,11 @@ def print_status(
     print("\n".join(_matrix(plan, states)))
     for planned in plan.all_runs:
         if states[planned.key].kind not in ("finished", "missing"):
-            _print(planned.label, records.get(planned.key), states[planned.key])
+            _print(
+                f"{planned.label} [{planned.run_id}]",
+                records.get(planned.key),
+                states[planned.key],
+            )
     return 0
 
 

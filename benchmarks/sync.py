@@ -5,7 +5,6 @@ import sys
 
 from benchmarks.errors import UserError
 from benchmarks.paths import outputs_dir
-from benchmarks.report.wandb_logger import has_key, offline_folders
 from benchmarks.run_state import is_held
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.spec import load_spec
@@ -37,7 +36,10 @@ def sync(
     Raises:
         UserError: if no key is set.
     """
-    plan, _ = make_plan(load_spec(table), seeds, configurations).complete(published=False)
+    spec = load_spec(table)
+    from benchmarks.report.wandb_logger import has_key, offline_folders  # takes seconds
+
+    plan, _ = make_plan(spec, seeds, configurations).complete(published=False)
     at_work = [run for run in plan.all_runs if is_held(run.run)]
     places = [run.run.logs for run in plan.all_runs if run not in at_work]
     places.append(outputs_dir() / "tables" / plan.spec.name / "logs")

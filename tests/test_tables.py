@@ -552,7 +552,7 @@ def test_status_is_a_matrix_and_names_what_is_not_finished(mini, capsys):
     shown = capsys.readouterr().out
     assert re.search(r"^A +1/2 *$", shown, re.M)
     assert re.search(r"^B +0/2, 1 failed, 1 diverged *$", shown, re.M)
-    assert re.search(r"^B digits s1 +failed: why$", shown, re.M)
+    assert re.search(r"^B digits s1 \[\S+\] +failed: why$", shown, re.M)
 
 
 def test_prune_keeps_what_is_needed(mini, capsys):

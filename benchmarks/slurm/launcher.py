@@ -87,8 +87,15 @@ class Launcher:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value.strip()):
                 raise ValueError(f"{name} must be a text or null, got {value!r}")
+        if (self.stage_to or "/")[0] not in "/$~":
+            raise ValueError(f"stage_to must begin with / or $, got {self.stage_to}")
         if isinstance(self.setup, str) or not all(isinstance(x, str) for x in self.setup):
             raise ValueError(f"setup must be a list of lines, got {self.setup!r}")
+        self._check_maps()
+
+    def _check_maps(self) -> None:
+        for name in FREE:
+            _check_map(name, getattr(self, name))
         for name in map(str, self.environment):
             if not VARIABLE.fullmatch(name):
                 raise ValueError(f"environment must map names of variables, got {name!r}")
@@ -216,10 +223,14 @@ def load_launcher(name: str, overrides: Sequence[str]) -> Launcher:
 
 
 def _file(path: Path) -> dict[Any, Any]:
+    if not path.exists():
+        raise UserError(f"launcher file {path} does not exist")
     with user_errors(OSError, ValueError, YAMLError):
         values = OmegaConf.to_container(OmegaConf.load(path))
     if not isinstance(values, dict):
         raise UserError(f"launcher {path} must map settings to values")
+    if "defaults" in values:
+        raise UserError(f"launcher {path} needs no defaults: it differs from {BASE} anyway")
     return values
 
 
@@ -265,6 +276,12 @@ def trainer_overrides(
         f"trainer.devices={launcher.processes_per_node}",
         f"trainer.num_nodes={launcher.nodes}",
     ]
+
+
+def _check_map(name: str, value: Any) -> None:
+    kinds = (str, int, float)  # bool is one of int
+    if not isinstance(value, Mapping) or not all(isinstance(v, kinds) for v in value.values()):
+        raise ValueError(f"{name} must map names to texts or numbers, got {value}")
 
 
 def _check_count(name: str, value: Any, least: int) -> None:

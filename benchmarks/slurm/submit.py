@@ -5,7 +5,7 @@ import secrets
 import shlex
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Cluster:
     launcher: Launcher
     overrides: Sequence[str]
     retry: Collection[str] = ()
+    lines: list[str] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -92,7 +93,16 @@ class Cluster:
         """Submit what is not in the queue."""
         for line in submit(ready, self.overrides, self.launcher, self.table, self.retry):
             print(line, flush=True)
+            self.lines.append(line)
         return []
+
+    def at_work(self) -> Collection[tuple[str, str, str]]:
+        """Return the runs that are in the queue."""
+        return in_queue()
+
+    def closing(self) -> Sequence[str]:
+        """Return what was submitted: the table that was printed since is long."""
+        return self.lines
 
 
 def submit(

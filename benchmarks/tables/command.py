@@ -1,7 +1,7 @@
 """`dgmbench table T`: plan, run what is missing in processes of their own, render."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -59,13 +59,17 @@ def run_table(
     plan, failed = _complete(plan, workers, choice, dry_run)
     if dry_run:
         return 0
-    table = join(plan, plan.records(choice.published))
+    at_work = set(workers.at_work())
+    records = {k: r for k, r in plan.records(choice.published).items() if k not in at_work}
+    table = join(plan, records)
     figure = write_table(table, folder)
     samples_figure([(run.row.label, grid) for run, grid in sample_grids(plan)], figure)
     print(to_terminal(rendered(table)))
     if "logger=wandb" in overrides:
         _log_to_wandb(table, folder, figure, overrides)
     print(f"\n{folder / 'table.md'}, table.csv, table.tex, table.json, {figure.name}")
+    for line in workers.closing():
+        print(line)
     for line in failed:
         print(f"dgmbench: {line}", file=sys.stderr)
     return 1 if failed else 0
@@ -102,6 +106,12 @@ class Workers(Protocol):
     def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
         """Return what a dry run says of this."""
 
+    def at_work(self) -> Collection[Key]:
+        """Return the runs that go on after this command, which tables need not explain."""
+
+    def closing(self) -> Sequence[str]:
+        """Return what is said last."""
+
     def __call__(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
         """Do runs, or see to it that they are done; return a line for each without result."""
 
@@ -118,6 +128,12 @@ class Here:
 
     def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
         return []
+
+    def at_work(self) -> Collection[Key]:
+        return ()
+
+    def closing(self) -> Sequence[str]:
+        return ()
 
     def __call__(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
         return run_all(ready, self.overrides, self.jobs, rates)

@@ -42,6 +42,10 @@ def test_flags_are_those_of_sbatch():
         ("qos=''", "qos must be a text or null"),
         ("side_by_side=2", "side_by_side must be <= runs_per_job, 1, got 2"),
         ("setup=module load x", "setup must be a list of lines"),
+        ("environment=3", "environment must map names to texts or numbers, got 3"),
+        ("environment={A: null}", "environment must map names to texts or numbers"),
+        ("sbatch=[a]", "sbatch must map names to texts or numbers"),
+        ("stage_to=here", "stage_to must begin with / or $, got here"),
         ("environment={A-B: 1}", "environment must map names of variables, got 'A-B'"),
         ("sbatch={time: 5}", "sbatch must map long options that no setting stands for"),
         ("sbatch={Upper: 5}", "sbatch must map long options that no setting stands for"),
@@ -74,13 +78,14 @@ def test_a_file_of_ones_own_holds_differences(tmp_path):
     assert launcher.time_minutes == load_launcher("slurm", []).time_minutes
     for text, message in (
         ("time: 5\n", r"mine.yaml: time is no setting of a launcher; did you mean time_minutes"),
+        ("defaults: [slurm]\n", "needs no defaults"),
         ("- a\n", "must map settings to values"),
         ("a: [\n", "mine.yaml"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=message):
             load_launcher(str(path), [])
-    with pytest.raises(UserError, match="absent.yaml"):
+    with pytest.raises(UserError, match="absent.yaml does not exist"):
         load_launcher(str(tmp_path / "absent.yaml"), [])
     with pytest.raises(UserError, match="launcher 'slrum' does not exist; did you mean slurm"):
         load_launcher("slrum", [])

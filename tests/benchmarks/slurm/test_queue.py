@@ -183,8 +183,9 @@ def test_logs_by_folder_and_by_id(capsys):
     made.keep_id("12")
     made.log(0).write_text("of the job\n")
     assert main(["logs", "ab-r1-s0"]) == 0
+    (submissions_dir().parent / work(0).name).mkdir(parents=True)
+    assert main(["logs", work(0).name]) == 0  # as a dry run prints it
     assert "of the job" in capsys.readouterr().out
-    work(0).run.folder.mkdir(parents=True)
     (work(0).run.folder / "run.log").write_text("".join(f"line {i}\n" for i in range(30)))
     assert main(["logs", str(work(0).run.folder), "--lines", "2"]) == 0
     said = capsys.readouterr().out

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.errors import UserError
 from benchmarks.records import Record, read_record
 from benchmarks.slurm import commands, submit
@@ -59,6 +60,19 @@ def test_no_run_is_submitted_twice(plan, cluster):
     ]
     keys = [w.key for s in all_submissions() for works in s.jobs for w in works]
     assert sorted(keys) == sorted(run.key for run in plan.all_runs)
+
+
+def test_a_table_does_not_explain_what_is_in_the_queue(plan, cluster, monkeypatch, capsys):
+    run = plan.all_runs[0]
+    record = Record(run.experiment, run.dataset, run.run_id, 0, "interrupted", "started")
+    record.write(run.run.record_path)
+    monkeypatch.setattr("benchmarks.slurm.launcher.Launcher.check_cluster", lambda self: None)
+    arguments = ["table", "quick", "--seeds", "1", "--rows", run.row.label]
+    assert main([*arguments, "--launcher", "slurm"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("submitted 1 run(s)") == 2
+    assert said.rstrip().splitlines()[-1].startswith("submitted 1 run(s)")
+    assert "interrupted: started" not in said
 
 
 def test_many_runs_are_few_arrays(plan, cluster):
