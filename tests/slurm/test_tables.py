@@ -94,7 +94,10 @@ def test_cancel_ends_what_runs_and_what_waits(cluster, space, tmp_path):
     assert "cancelled 3 job(s) with 3 run(s)" in said
     wait_for(lambda: not mine(), "the end of the cancelled")
     said = dgmbench("status", spec)[1]
-    assert said.count("cancelled at ") == 3
+    assert said.count("cancelled at ") == 1
+    assert said.count("cancelled before it began") == 2
+    (log,) = space.glob("slurm/*/*_0_0_log.out")
+    assert "SIGTERM: cancelled" in log.read_text()
     (record,) = records(space).values()
     assert record.status == "interrupted"
     images = record.counters["images_seen"]
