@@ -118,6 +118,20 @@ def test_no_progress_life_after_life_is_a_failure(monkeypatch, left, lives, reas
     assert made.notes(0).ended == {work(0).name: 1}
 
 
+def test_a_life_with_progress_forgives_those_before(monkeypatch):
+    monkeypatch.setattr(commands, "job_info", lambda name: JobInfo("RUNNING", 0, True, True, 90))
+    monkeypatch.setattr(commands, "requeue", lambda name: None)
+    made = submission("a", (work(0),))
+    folder = work(0).run.checkpoints
+    folder.mkdir(parents=True)
+    for life in range(3):  # idle, with progress, idle
+        path = folder / "64.ckpt" if life == 1 else folder / "x"
+        script = f"open({str(path)!r}, 'w'); raise SystemExit({{}})"
+        ends_with(monkeypatch, [EXIT_CODE], script)
+        assert Job(made.folder, 0).run() == 0
+    assert made.notes(0).idle == 1
+
+
 def test_progress_before_the_limit_is_queued_again(monkeypatch):
     monkeypatch.setattr(commands, "job_info", lambda name: JobInfo("RUNNING", 0, True, True, 90))
     monkeypatch.setattr(commands, "requeue", lambda name: None)
@@ -180,16 +194,26 @@ def as_rank(monkeypatch, rank):
     monkeypatch.setenv("SLURM_PROCID", str(rank))
 
 
-def test_a_process_that_fails_ends_the_others(monkeypatch):
-    """Rank 1 ends at once, rank 0 waits for it in an exchange, for ever."""
+@pytest.mark.parametrize("on_sigterm", [f"raise SystemExit({EXIT_CODE})", "pass"])
+def test_a_process_that_fails_ends_the_others(monkeypatch, on_sigterm):
+    """Rank 1 ends at once; rank 0 would wait for it, and leaves at a signal or hangs for ever."""
     made = submission("a", (work(0, ("train",)),))
     ends_with(monkeypatch, [2], "print('no module'); raise SystemExit({})")
     as_rank(monkeypatch, 1)
     assert Job(made.folder, 0).run() == 0
     as_rank(monkeypatch, 0)
-    monkeypatch.setattr(job, "PEER_SECONDS", 0.5)
-    ends_with(monkeypatch, [100], "import signal, time; signal.signal(15, lambda *_: 0); "
-              "time.sleep({}); time.sleep(100)")  # fmt: skip
+    monkeypatch.setattr(job, "PEER_SECONDS", 1.0)
+    script = f"import signal, time\ndef end(*_):\n {on_sigterm}\nsignal.signal(15, end)\n"
+    ends_with(monkeypatch, [100], script + "time.sleep({})\ntime.sleep(100)")
+    # the child must have its handler before it is told to end
+    monkeypatch.setattr(job, "POLL_SECONDS", 0.5)
+    real = Job._said_by_peer
+    asked = []
+    monkeypatch.setattr(
+        Job,
+        "_said_by_peer",
+        lambda self, of: asked.append(of) or (real(self, of) if len(asked) > 1 else None),
+    )
     assert Job(made.folder, 0).run() == 1
     assert read_record(work(0).run.record_path).reason == "process 1: no module"
 
