@@ -116,7 +116,7 @@ def _in_queue(run: Run, place: Place) -> State:
         )
     if not is_held(run):
         several = len(place.submission.jobs[place.task]) > 1
-        waits = several and "/".join(place.key) not in notes.began
+        waits = several and place.work.name not in notes.began
         doing = ("waits" if waits else "starts") if entry.state == "RUNNING" else "ends"
         return State("running", f"{doing} in job {entry.job} on {entry.node}")
     done, left = _progress(run)

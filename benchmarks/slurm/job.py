@@ -22,7 +22,7 @@ from benchmarks.records import write_atomically
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import SlurmError
 from benchmarks.slurm.leaving import LOOKED_AFTER, job_name, leave, near_limit
-from benchmarks.slurm.outcome import log_of, reached, reopen, why, write_failure
+from benchmarks.slurm.outcome import log_of, reached, record_of, reopen, why, write_failure
 from benchmarks.slurm.staging import stage
 from benchmarks.slurm.submissions import Submission, Work
 from lit_models.interruption import EXIT_CODE, SIGNALS, requested, signals_noted
@@ -220,7 +220,8 @@ class Job:
         A process whose run failed says so to the others. If one is silent and none has said
         anything, its node is gone, and the run goes on in the next life.
         """
-        if LOST not in f"{reason} {_reason_of(each.work)}":
+        record = record_of(each.work)
+        if LOST not in f"{reason} {record.reason if record is not None else ''}":
             self._tell_peers(each.work, reason)
             return reason
         end = time.monotonic() + PEER_SECONDS
@@ -291,13 +292,6 @@ class Job:
 def _was_stopped(code: int) -> bool:
     """Return whether a run ended since it, or the job, was told to; it goes on some time."""
     return code == EXIT_CODE or (requested() is not None and -code in SIGNALS)
-
-
-def _reason_of(work: Work) -> str:
-    with suppress(ValueError):
-        record = work.run.record()
-        return (record.reason or "") if record is not None else ""
-    return ""
 
 
 def _gpu_of(slot: int, side_by_side: int) -> dict[str, str]:

@@ -10,7 +10,7 @@ from benchmarks.records import Record
 from benchmarks.redaction import redacted
 from benchmarks.slurm.submissions import Work
 
-__all__ = ["log_of", "reached", "reopen", "why", "write_failure"]
+__all__ = ["log_of", "reached", "record_of", "reopen", "why", "write_failure"]
 
 
 def log_of(work: Work) -> Path:
@@ -19,12 +19,17 @@ def log_of(work: Work) -> Path:
     return work.run.folder / ("run.log" if rank == "0" else f"run.{rank}.log")
 
 
+def record_of(work: Work) -> Record | None:
+    """Return the record of a run; None where there is none that can be read."""
+    with suppress(ValueError):
+        return work.run.record()
+    return None
+
+
 def reached(work: Work) -> tuple[int, int]:
     """Return how far a run got: images seen at its newest checkpoint, and its evaluations."""
     checkpoints = [int(p.stem) for p in work.run.checkpoints.glob("[0-9]*.ckpt")]
-    record = None
-    with suppress(ValueError):
-        record = work.run.record()
+    record = record_of(work)
     return max(checkpoints, default=-1), 0 if record is None else len(record.evaluations)
 
 

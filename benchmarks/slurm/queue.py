@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import Entry
-from benchmarks.slurm.submissions import Notes, Submission, all_submissions
+from benchmarks.slurm.submissions import Notes, Submission, Work, all_submissions
 
 __all__ = ["Place", "in_queue", "places"]
 
@@ -17,14 +17,14 @@ class Place:
     """Where a run is that was submitted.
 
     Attributes:
-        key: Of the run.
+        work: The run.
         submission: Its newest.
         task: Of the array.
         entry: What the queue shows; None where the job is gone.
         notes: What the job wrote of itself.
     """
 
-    key: Key
+    work: Work
     submission: Submission
     task: int
     entry: Entry | None
@@ -33,7 +33,7 @@ class Place:
     @property
     def active(self) -> bool:
         """Whether it waits or runs in a job that does; not one that has ended there."""
-        ended = "/".join(self.key) in self.notes.ended
+        ended = self.work.name in self.notes.ended
         return self.entry is not None and self.entry.active and not ended
 
     @property
@@ -50,7 +50,9 @@ def in_queue() -> set[Key]:
     """
     found = set()
     for submission, entries in _queue_of(all_submissions()):
-        for entry in filter(_is_active, entries.values()):
+        for entry in entries.values():
+            if not entry.active:
+                continue
             ended = submission.notes(entry.task).ended
             found |= {w.key for w in submission.jobs[entry.task] if w.name not in ended}
     return found
@@ -70,8 +72,9 @@ def places(wanted: Iterable[Key]) -> dict[Key, Place]:
             continue
         for key in keys & submission.places.keys():
             task = submission.places[key]
+            work = next(w for w in submission.jobs[task] if w.key == key)
             notes = submission.notes(task)
-            found[key] = Place(key, submission, task, entries.get(task), notes)
+            found[key] = Place(work, submission, task, entries.get(task), notes)
     return found
 
 
@@ -85,7 +88,3 @@ def _queue_of(
     for entry in commands.queue({s.user for s in submissions}):
         shown.setdefault(entry.name, {})[entry.task] = entry
     return [(s, shown.get(s.name, {})) for s in submissions]
-
-
-def _is_active(entry: Entry) -> bool:
-    return entry.active

@@ -22,6 +22,7 @@ from benchmarks.slurm.outcome import reached, write_failure
 from benchmarks.slurm.queue import in_queue, places
 from benchmarks.slurm.submissions import Submission, Work, submissions_dir
 from benchmarks.tables.estimate import Rates
+from benchmarks.tables.plan import Plan
 from benchmarks.tables.planned import PlannedRun
 from benchmarks.tables.spec import TableSpec
 from datamodules.root import data_root
@@ -60,22 +61,21 @@ class Cluster:
             UserError: naming the setting, or in SLURM's words.
         """
         launcher = load_launcher(name, settings)
-        experiment = next((row.experiment for row in spec.rows if row.experiment), None)
-        trainer = trainer_overrides(launcher, experiment, overrides)
+        trainer = trainer_overrides(launcher, spec.first_experiment, overrides)
         launcher.check_cluster()
         return cls(spec.name, launcher, [*trainer, *overrides], retry)
 
-    def prepare(self, runs: Sequence[PlannedRun]) -> None:
+    def prepare(self, plan: Plan, published: bool) -> None:
         """Give runs that SLURM ended for time or memory, without a word, a record that says so.
 
         Those that got further in the job, or never began in it, are left to be submitted again.
         """
+        runs = plan.complete(published)[0].all_runs
         unfinished = [run for run in runs if _is_open(run)]
         found = {key: p for key, p in places(r.key for r in unfinished).items() if not p.active}
         gone = gone_jobs(found.values())
-        for key, place in found.items():
-            reason = FOR_GOOD.get(gone.get(place.job or "", ""))
-            work = next(w for w in place.submission.jobs[place.task] if w.key == key)
+        for place in found.values():
+            reason, work = FOR_GOOD.get(gone.get(place.job or "", "")), place.work
             began_at = place.notes.began.get(work.name)
             idle = not place.notes.lives or began_at == list(reached(work))
             if reason is not None and idle and work.name not in place.notes.ended:

@@ -55,7 +55,7 @@ def run_table(
     folder = outputs_dir() / "tables" / spec.name
     if not dry_run:
         check_writable(folder)
-        workers.prepare(plan.complete(choice.published)[0].all_runs)
+        workers.prepare(plan, choice.published)
     plan, failed = _complete(plan, workers, choice, dry_run)
     if dry_run:
         return 0
@@ -83,7 +83,7 @@ def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence
     write_atomically(folder / "report.html", page_of([table]))
     files = [folder / "report.html", *sorted((folder / "figures").glob("*"))]
     files += [samples] if samples.exists() else []
-    experiment = next((row.experiment for row in table.plan.spec.rows if row.experiment), None)
+    experiment = table.plan.spec.first_experiment
     if experiment is None:  # nothing of ours to log
         return
     logger = compose([f"experiment={experiment}", *overrides]).cfg.logger
@@ -100,7 +100,7 @@ def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence
 class Workers(Protocol):
     """Who does the runs of a table."""
 
-    def prepare(self, runs: Sequence[PlannedRun]) -> None:
+    def prepare(self, plan: Plan, published: bool) -> None:
         """Bring records up to date with what became of runs, before it is looked what is done."""
 
     def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
@@ -123,7 +123,7 @@ class Here:
     overrides: Sequence[str]
     jobs: int
 
-    def prepare(self, runs: Sequence[PlannedRun]) -> None:
+    def prepare(self, plan: Plan, published: bool) -> None:
         """A run here keeps its own record."""
 
     def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:

@@ -182,19 +182,16 @@ def check_passed_on(spec: TableSpec, overrides: Sequence[str]) -> None:
             raise UserError(
                 f"a table passes on overrides of {', '.join(PASSED_ON)} only, got {override!r}"
             )
-    for row in spec.rows:
-        if row.experiment is not None:
-            compose([f"experiment={row.experiment}", *overrides])
-            return
+    if spec.first_experiment is not None:
+        compose([f"experiment={spec.first_experiment}", *overrides])
 
 
 def default_jobs(spec: TableSpec, overrides: Sequence[str]) -> int:
     """Return how many runs go side by side: one per core, or one where each takes the GPUs."""
     cores = len(os.sched_getaffinity(0))
-    experiment = next((row.experiment for row in spec.rows if row.experiment), None)
-    if experiment is None:
+    if spec.first_experiment is None:
         return cores
-    cfg = compose([f"experiment={experiment}", *overrides]).cfg
+    cfg = compose([f"experiment={spec.first_experiment}", *overrides]).cfg
     return 1 if cfg.trainer.accelerator in ("gpu", "cuda") else cores
 
 

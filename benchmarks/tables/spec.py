@@ -177,6 +177,11 @@ class TableSpec:
         if (self.selection == "validation") != (self.selected_by is not None):
             raise ValueError("selected_by must be given for selection validation, and only then")
 
+    @property
+    def first_experiment(self) -> str | None:
+        """The experiment of its first row that has one: what overrides are tried on."""
+        return next((row.experiment for row in self.rows if row.experiment), None)
+
     def _check_rows_and_columns(self) -> None:
         for kind, labels in (
             ("row", [r.label for r in self.rows]),

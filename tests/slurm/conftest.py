@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,33 +12,32 @@ from tests.slurm.cluster import Cluster
 FOLDER = Path("/tmp/dgmbench-slurm")
 
 
-def started(accounting, monkeypatch):
-    """Start a cluster; its commands find it by the environment."""
+@contextmanager
+def started(accounting):
+    """Start a cluster and end it; its commands find it by the environment."""
     cluster = Cluster(FOLDER, accounting)
     cluster.stop()  # one that an earlier session left
     shutil.rmtree(FOLDER, ignore_errors=True)
     cluster.start()
-    for name, value in cluster.environment.items():
-        monkeypatch.setenv(name, value)
-    return cluster
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.environment.items():
+            patch.setenv(name, value)
+        yield cluster
+        cluster.stop()
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes, with accounting, for the tests of a file."""
-    with pytest.MonkeyPatch.context() as patch:
-        found = started(True, patch)
+    with started(accounting=True) as found:
         yield found
-        found.stop()
 
 
 @pytest.fixture(scope="module")
 def cluster_without_accounting():
     """Two nodes; sacct does not answer."""
-    with pytest.MonkeyPatch.context() as patch:
-        found = started(False, patch)
+    with started(accounting=False) as found:
         yield found
-        found.stop()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import pytest
 
+from benchmarks.slurm import commands, submit
+from benchmarks.slurm.commands import Entry
 from benchmarks.slurm.submissions import Submission, Work, submissions_dir
 
 
@@ -24,6 +26,33 @@ def fake(tmp_path, monkeypatch):
         return folder / f"{name}.asked"
 
     return make
+
+
+@pytest.fixture
+def answering(fake):
+    """A SLURM that answers: an empty queue, and to sbatch as a test wants."""
+
+    def make(largest_array=1001, **sbatch):
+        fake("squeue")
+        fake("srun")
+        fake("scontrol", f"MaxArraySize = {largest_array}\n")
+        fake("sbatch", **sbatch)
+
+    return make
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """What the queue shows: all that was handed to sbatch, waiting."""
+    shown = []
+
+    def sbatch(function, tasks, folder, name, launcher):
+        shown.extend(Entry(name, f"7_{t}", t, "PENDING", "", "", "") for t in range(len(tasks)))
+        return "7"
+
+    monkeypatch.setattr(submit, "sbatch", sbatch)
+    monkeypatch.setattr(commands, "queue", lambda users: list(shown))
+    return shown
 
 
 def work(seed=0, command=("--version",), experiment="toy_ns_gan"):

@@ -4,7 +4,6 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.slurm import commands, submit
-from benchmarks.slurm.commands import Entry
 from benchmarks.slurm.launcher import load_launcher
 from benchmarks.slurm.submissions import Notes, all_submissions
 from benchmarks.tables.plan import make_plan
@@ -12,22 +11,15 @@ from benchmarks.tables.spec import load_spec
 
 
 @pytest.fixture
-def cancelled(outputs, monkeypatch):
+def cancelled(outputs, taken, monkeypatch):
     """Two seeds of the quick table in the queue, two runs to a job; what is cancelled of it."""
-    shown, found = [], []
-
-    def sbatch(function, tasks, folder, name, launcher):
-        shown.extend(Entry(name, f"7_{t}", t, "PENDING", "", "", "") for t in range(len(tasks)))
-        return "7"
-
-    monkeypatch.setattr(submit, "sbatch", sbatch)
-    monkeypatch.setattr(commands, "queue", lambda users: list(shown))
+    found = []
     monkeypatch.setattr(commands, "max_array_size", lambda: 100)
     monkeypatch.setattr(commands, "cancel", found.extend)
     launcher = load_launcher("slurm", ["launcher.runs_per_job=2"])
     runs = make_plan(load_spec("quick"), 2).all_runs
     assert len(list(submit.submit(runs, [], launcher, "quick"))) == 1
-    assert len(shown) == 13
+    assert len(taken) == 13
     return found
 
 

@@ -1,6 +1,7 @@
 """Runs into the queue: as few arrays as possible, and nothing twice."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -30,19 +31,11 @@ def plan():
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def cluster(taken, monkeypatch):
     """A queue that keeps what it is given, in arrays of at most 8."""
-    shown = []
-
-    def sbatch(function, tasks, folder, name, launcher):
-        shown.extend(Entry(name, f"7_{t}", t, "PENDING", "", "", "") for t in range(len(tasks)))
-        return "7"
-
-    monkeypatch.setattr(submit, "sbatch", sbatch)
-    monkeypatch.setattr(commands, "queue", lambda users: list(shown))
     monkeypatch.setattr(commands, "max_array_size", lambda: 8)
     monkeypatch.setattr("benchmarks.run_state.ended_states", lambda jobs: {})
-    return shown
+    return taken
 
 
 def test_no_run_is_submitted_twice(plan, cluster):
@@ -112,7 +105,7 @@ def test_what_slurm_ended_for_good_gets_a_record(plan, cluster, state, kinds):
     workers = Cluster("quick", load_launcher("slurm", []), [])
     submitted([run], [], workers.launcher, "quick")
     cluster[0] = Entry(cluster[0].name, "7", 0, state, "", "", "")
-    workers.prepare([run])
+    workers.prepare(replace(plan, runs=(run,)), published=False)
     record = read_record(run.run.record_path)
     if kinds is None:  # the next call submits it again
         assert record is None
@@ -137,20 +130,14 @@ def test_reasons_of_memory():
     assert kinds_of_end(Record("e", "d", "r", 0, "finished")) == set()
 
 
-def test_slurm_is_quoted(plan, monkeypatch, fake):
-    fake("squeue")
-    fake("srun")
-    fake("scontrol", "MaxArraySize = 1001\n")
-    fake("sbatch", code=1, error="sbatch: error: QOSMaxSubmitJobPerUserLimit\n")
+def test_slurm_is_quoted(plan, answering):
+    answering(code=1, error="sbatch: error: QOSMaxSubmitJobPerUserLimit\n")
     with pytest.raises(UserError, match="QOSMaxSubmitJobPerUserLimit"):
         submitted(plan.all_runs, [], load_launcher("slurm", []), "quick")
 
 
-def test_what_sbatch_is_given(plan, fake, tmp_path, monkeypatch):
-    fake("squeue")
-    fake("srun")
-    fake("scontrol", "MaxArraySize = 1001\n")
-    fake("sbatch", "Submitted batch job 17\n")
+def test_what_sbatch_is_given(plan, answering, monkeypatch):
+    answering(says="Submitted batch job 17\n")
     monkeypatch.setenv("SLURM_JOB_ID", "3")  # from within another job
     settings = ["partition=gpu", "environment={A: b c}", "setup=[module load x]",
                 "python=apptainer exec i.sif python", "array_parallelism=4"]  # fmt: skip
@@ -171,11 +158,8 @@ def test_what_sbatch_is_given(plan, fake, tmp_path, monkeypatch):
     assert "wckey" not in text
 
 
-def test_what_is_refused_leaves_nothing(plan, monkeypatch, fake):
-    fake("squeue")
-    fake("srun")
-    fake("scontrol", "MaxArraySize = 0\n")
-    fake("sbatch", code=1, error="sbatch: error: no\n")
+def test_what_is_refused_leaves_nothing(plan, monkeypatch, answering):
+    answering(largest_array=0, code=1, error="sbatch: error: no\n")
     with pytest.raises(UserError, match="SLURM refused"):
         submitted(plan.all_runs, [], load_launcher("slurm", []), "quick")
     assert all_submissions() == []
@@ -200,6 +184,6 @@ def test_runs_that_moved_or_never_began_are_not_failed(plan, cluster):
     runs[1].run.checkpoints.mkdir(parents=True)
     (runs[1].run.checkpoints / "64.ckpt").touch()
     cluster[0] = Entry(cluster[0].name, "7", 0, "TIMEOUT", "", "", "")
-    Cluster("quick", launcher, []).prepare(runs)
+    Cluster("quick", launcher, []).prepare(replace(plan, runs=tuple(runs)), published=False)
     records = [read_record(run.run.record_path) for run in runs]
     assert [r and r.status for r in records] == ["failed", None, None]
