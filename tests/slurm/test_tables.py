@@ -29,13 +29,16 @@ def test_a_table_is_an_array_and_one_of_its_runs_fails(cluster, space, tmp_path)
     (third.folder / "checkpoints").mkdir(parents=True)
     (third.folder / "checkpoints" / "0.ckpt").write_text("no checkpoint")
 
-    code, said = dgmbench("table", spec, "--launcher", "slurm", "launcher.time_minutes=5")
+    held = ("launcher.time_minutes=5", "launcher.sbatch.hold=true")
+    code, said = dgmbench("table", spec, "--launcher", "slurm", *held)
     assert code == 0, said
     assert "submitted 6 run(s) as " in said
     code, said = dgmbench("table", spec, "--launcher", "slurm")
     assert code == 0, said
     assert "submitted" not in said
-    assert len(list(space.glob("slurm/*/runs.json"))) == 1
+    assert "6 run(s) are in the queue already" in said
+    (job,) = space.glob("slurm/*/job")  # of one submission
+    cluster.ask("scontrol", "release", job.read_text().strip())
     (name,) = {e.name for e in commands.queue() if "six" in e.name}
     assert len([e for e in commands.queue() if e.name == name]) == 6
 
