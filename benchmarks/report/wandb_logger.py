@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 BLOCK, HEADER = 32 * 1024, 7  # of a LevelDB log
+FLUSH_SECONDS = 1.0  # what a power cut may take; 15 where wandb decides
 
 
 def has_key() -> bool:
@@ -41,11 +42,21 @@ def has_key() -> bool:
 
 
 class ImagesSeenWandbLogger(WandbLogger):
-    """Lightning's logger with images_seen as the x axis of everything."""
+    """Lightning's logger with images_seen as the x axis of everything.
+
+    Attributes:
+        held: Names that earlier lives of the run logged, by images_seen. A run that was killed
+            goes on from its last checkpoint and comes by them again, with the same values.
+    """
+
+    held: Mapping[int, set[str]] = {}
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.experiment.log({**metrics, "images_seen": step}, step=step)
+        held = self.held.get(step or 0, set())
+        new = {name: value for name, value in metrics.items() if name not in held}
+        if new:
+            self.experiment.log({**new, "images_seen": step}, step=step)
 
     @rank_zero_only
     def log_image(
@@ -53,6 +64,8 @@ class ImagesSeenWandbLogger(WandbLogger):
     ) -> None:
         import wandb
 
+        if key in self.held.get(step or 0, set()):
+            return
         pictures = [wandb.Image(image) for image in images]
         self.experiment.log({key: pictures, "images_seen": step}, step=step)
 
@@ -80,7 +93,8 @@ def wandb_logger(
     Args:
         folder: The run's folder for logs.
         run_id: Name of the run, and the beginning of its id.
-        images_seen: Where the run goes on (the server keeps the x axis, nothing is dropped).
+        images_seen: Where the run goes on. What is in its offline files from there on, from before
+            a kill, is not logged again.
         project: Project.
         entity: Team or user, or None.
         group: Group, or None.
@@ -91,9 +105,10 @@ def wandb_logger(
     import wandb
 
     folder.mkdir(parents=True, exist_ok=True)
+    wandb_id = _kept_id(folder, run_id, begins=images_seen == 0)
     logger = ImagesSeenWandbLogger(
         name=run_id,
-        id=_kept_id(folder, run_id, begins=images_seen == 0),
+        id=wandb_id,
         project=redacted(project),
         save_dir=str(folder),
         entity=entity,
@@ -102,8 +117,11 @@ def wandb_logger(
         mode=_mode(mode),
         resume="allow",
         # the command line and the machine's name stay here
-        settings=wandb.Settings(x_disable_meta=True),
+        settings=wandb.Settings(
+            x_disable_meta=True, x_transaction_log_flush_interval=FLUSH_SECONDS
+        ),
     )
+    logger.held = _held(folder, wandb_id, images_seen)
     _use_images_seen(logger)
     return logger
 
@@ -179,14 +197,20 @@ class OfflineRun:
     artifacts: set[str] = field(default_factory=set)
 
 
-def read_offline(folder: Path) -> OfflineRun:
-    """Read the offline files below a folder of logs; what a kill left torn is left out."""
+def read_offline(folder: Path, wandb_id: str = "*") -> OfflineRun:
+    """Read the offline files below a folder of logs; what a kill left torn is left out.
+
+    Args:
+        folder: With the folder that wandb writes to.
+        wandb_id: Of the run; "*" for all.
+    """
     found = OfflineRun()
-    if not any(folder.glob("wandb/offline-run-*/*.wandb")):
+    paths = sorted(folder.glob(f"wandb/offline-run-*-{wandb_id}/*.wandb"))
+    if not paths:
         return found
     from wandb.proto import wandb_internal_pb2
 
-    for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
+    for path in paths:
         for data in _log_records(path.read_bytes()):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(data)
@@ -244,6 +268,17 @@ def _kept_id(folder: Path, run_id: str, begins: bool) -> str:
     if rank_zero_only.rank == 0 and (begins or not path.exists()):
         write_atomically(path, f"{run_id}-{secrets.token_hex(3)}\n")
     return path.read_text().strip() if path.exists() else run_id
+
+
+def _held(folder: Path, wandb_id: str, images_seen: int) -> dict[int, set[str]]:
+    """Return the names that are in the offline files, by images_seen, from a number on."""
+    held: dict[int, set[str]] = {}
+    if images_seen == 0 or rank_zero_only.rank != 0:
+        return held
+    for row in read_offline(folder, wandb_id).rows:
+        if row.get("images_seen", 0) >= images_seen:
+            held.setdefault(row["images_seen"], set()).update(row)
+    return held
 
 
 @rank_zero_only
