@@ -6,12 +6,16 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import __version__
 from benchmarks.environment import is_first_process
 from benchmarks.errors import UserError
 from benchmarks.redaction import redacted
 from lit_models.interruption import EXIT_CODE, Interrupted, signals_noted
+
+if TYPE_CHECKING:
+    from benchmarks.tables.choice import Choice
 
 __all__ = ["main"]
 
@@ -122,22 +126,13 @@ def pictures(arguments: argparse.Namespace) -> int:
 
 def table(arguments: argparse.Namespace) -> int:
     """Run what a table lacks, then print it."""
-    from benchmarks.tables.choice import Choice
     from benchmarks.tables.command import run_table
 
-    choice = Choice(
-        arguments.seeds,
-        arguments.configurations,
-        _names(arguments.rows),
-        _names(arguments.columns),
-        _names(arguments.retry),
-        arguments.published,
-    )
     return run_table(
         arguments.table,
         arguments.overrides,
         arguments.jobs,
-        choice,
+        _choice(arguments),
         arguments.dry_run,
         arguments.launcher,
     )
@@ -147,18 +142,14 @@ def status(arguments: argparse.Namespace) -> int:
     """Show the runs of the working space, or of one table."""
     from benchmarks.status import print_status
 
-    return print_status(arguments.table, arguments.seeds, arguments.configurations)
+    return print_status(arguments.table, _choice(arguments))
 
 
 def cancel(arguments: argparse.Namespace) -> int:
     """Take a table's jobs out of the queue; what runs saves first."""
     from benchmarks.slurm.cancel import cancel_table
-    from benchmarks.tables.choice import Choice
 
-    scale = (arguments.seeds, arguments.configurations)
-    return cancel_table(
-        arguments.table, Choice(*scale, _names(arguments.rows), _names(arguments.columns))
-    )
+    return cancel_table(arguments.table, _choice(arguments))
 
 
 def logs(arguments: argparse.Namespace) -> int:
@@ -172,16 +163,14 @@ def sync(arguments: argparse.Namespace) -> int:
     """Upload to W&B what a table's runs logged offline."""
     from benchmarks.sync import sync as sync_table
 
-    scale = (arguments.seeds, arguments.configurations)
-    return sync_table(arguments.table, *scale, dry_run=arguments.dry_run)
+    return sync_table(arguments.table, _choice(arguments), arguments.dry_run)
 
 
 def prune(arguments: argparse.Namespace) -> int:
     """Remove checkpoints and snapshots of a table's finished runs that nothing needs."""
     from benchmarks.prune import prune as prune_table
 
-    scale = (arguments.seeds, arguments.configurations)
-    return prune_table(arguments.table, *scale, dry_run=arguments.dry_run)
+    return prune_table(arguments.table, _choice(arguments), arguments.dry_run)
 
 
 def publish(arguments: argparse.Namespace) -> int:
@@ -322,38 +311,27 @@ def parser() -> argparse.ArgumentParser:
         help="passed on to every run: trainer=... logger=...; or launcher.KEY=VALUE",
     )
     verb.add_argument("--jobs", type=int, default=None, help="runs side by side (default: cores)")
-    verb.add_argument(
-        "--seeds", type=int, default=None, help="number of seeds (default: the spec's)"
-    )
-    verb.add_argument("--configurations", type=int, default=None, help="per phase of the search")
-    verb.add_argument("--rows", default="", help="only these rows: labels, with commas between")
-    verb.add_argument("--columns", default="", help="only these columns or data sets")
+    _add_choice(verb)
     verb.add_argument("--retry", default="", help="do again: failed, timeout, oom, diverged")
     verb.add_argument("--published", action="store_true", help="count results/ as done, too")
     verb.add_argument("--dry-run", action="store_true", help="print the runs and their cost only")
     verb.add_argument("--launcher", help="submit the runs: slurm, or a file of your own (.yaml)")
     verb = add("status", status)
     verb.add_argument("table", nargs="?", help="name of a table (default: all runs)")
-    verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
-    verb.add_argument("--configurations", type=int, help="per phase of the search")
+    _add_choice(verb)
     verb = add("cancel", cancel)
     verb.add_argument("table", help="name of the table")
-    verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
-    verb.add_argument("--configurations", type=int, help="per phase of the search")
-    verb.add_argument("--rows", default="", help="only these rows: labels, with commas between")
-    verb.add_argument("--columns", default="", help="only these columns or data sets")
+    _add_choice(verb)
     verb = add("logs", logs)
     verb.add_argument("run", metavar="RUN", help="a run's folder or id")
     verb.add_argument("--lines", type=int, default=20, help="of each log (default: 20)")
     verb = add("sync", sync)
     verb.add_argument("table", help="name of the table")
-    verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
-    verb.add_argument("--configurations", type=int, help="per phase of the search")
+    _add_choice(verb)
     verb.add_argument("--dry-run", action="store_true", help="print what would be uploaded only")
     verb = add("prune", prune)
     verb.add_argument("table", help="name of the table")
-    verb.add_argument("--seeds", type=int, default=None, help="number of seeds")
-    verb.add_argument("--configurations", type=int, help="per phase of the search")
+    _add_choice(verb)
     verb.add_argument("--dry-run", action="store_true", help="print what would go only")
     verb = add("publish", publish)
     verb.add_argument("table", help="name of the table")
@@ -386,6 +364,27 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--launcher", help="check a node, too, by a job: slurm, or a file (.yaml)")
     verb.add_argument("--wait-minutes", type=int, default=30, help="for that job (default: 30)")
     return top
+
+
+def _add_choice(verb: argparse.ArgumentParser) -> None:
+    """Let a verb be told which of a table's runs are meant."""
+    verb.add_argument("--seeds", type=int, help="number of seeds (default: the spec's)")
+    verb.add_argument("--configurations", type=int, help="per phase of the search")
+    verb.add_argument("--rows", default="", help="only these rows: labels, with commas between")
+    verb.add_argument("--columns", default="", help="only these columns or data sets")
+
+
+def _choice(arguments: argparse.Namespace) -> "Choice":
+    from benchmarks.tables.choice import Choice
+
+    return Choice(
+        arguments.seeds,
+        arguments.configurations,
+        _names(arguments.rows),
+        _names(arguments.columns),
+        _names(getattr(arguments, "retry", "")),
+        getattr(arguments, "published", False),
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -441,8 +440,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _settings(overrides: Sequence[str], known: Sequence[str]) -> dict[str, str]:

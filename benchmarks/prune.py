@@ -1,23 +1,20 @@
 """`dgmbench prune T`: remove what a table's finished runs keep on disk, and nothing needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.records import Record
+from benchmarks.slurm.doctor import DOCTOR, REPORT
 from benchmarks.slurm.submissions import all_submissions, submissions_dir
-from benchmarks.tables.plan import Plan, make_plan
-from benchmarks.tables.planned import PlannedRun
+from benchmarks.tables.choice import Choice
+from benchmarks.tables.plan import Plan
+from benchmarks.tables.planned import Key, PlannedRun
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["prunable", "prune"]
 
 
-def prune(
-    table: str,
-    seeds: int | None = None,
-    configurations: int | None = None,
-    dry_run: bool = False,
-) -> int:
+def prune(table: str, choice: Choice, dry_run: bool = False) -> int:
     """Remove, of runs that are scored, all checkpoints but the last, and what no column shows.
 
     Of a search that has ended, the checkpoints of every drawn configuration but the best go, too;
@@ -27,31 +24,31 @@ def prune(
 
     Args:
         table: Its name.
-        seeds: Number of seeds; None for the specification's.
-        configurations: Of each phase of its search; None for the specification's.
+        choice: Which of its runs.
         dry_run: Print what would go only.
+
+    Raises:
+        UserError: for a name the table does not have.
     """
-    plan = make_plan(load_spec(table), seeds, configurations)
-    plan = plan.with_best(plan.records(published=False))
-    files = [*prunable(plan), *_of_submissions(plan)]
+    plan, records = choice.plan(load_spec(table)).complete(published=False)
+    files = [*prunable(plan, choice, records), *_of_submissions(records), *_of_doctors()]
     size = sum(path.stat().st_size for path in files)
     for path in files:
         if dry_run:
             print(f"  {path}")
         else:
             path.unlink()
-            if path.parent.parent == submissions_dir() and not any(path.parent.iterdir()):
+            if submissions_dir() in path.parents and not any(path.parent.iterdir()):
                 path.parent.rmdir()
     what = "would be removed" if dry_run else "removed"
     print(f"{len(files)} file(s), {size / 1e9:.3f} GB {what}")
     return 0
 
 
-def prunable(plan: Plan) -> Iterator[Path]:
-    """Yield the files that nothing needs."""
+def prunable(plan: Plan, choice: Choice, records: Mapping[Key, Record]) -> Iterator[Path]:
+    """Yield the files of the chosen runs that nothing needs."""
     shown = {run.key for run in plan.runs}
-    records = plan.records(published=False)
-    for run in plan.all_runs:
+    for run in choice.runs(plan):
         record, owner = records.get(run.key), run.run.owner()
         if record is None or record.status != "finished" or not run.is_done(record):
             continue
@@ -69,14 +66,19 @@ def prunable(plan: Plan) -> Iterator[Path]:
             yield from (p for p in snapshots if p.stem.split("-")[1] not in needed)
 
 
-def _of_submissions(plan: Plan) -> Iterator[Path]:
+def _of_submissions(records: Mapping[Key, Record]) -> Iterator[Path]:
     """Yield what jobs of SLURM left whose runs have all finished."""
-    records = plan.records(published=False)
     done = {key for key, record in records.items() if record.status == "finished"}
     for submission in all_submissions():
         left = {submission.notes(task).left for task in range(len(submission.jobs))}
         if submission.places.keys() <= done and left <= {"done", "cancelled"}:
             yield from sorted(submission.folder.iterdir())
+
+
+def _of_doctors() -> Iterator[Path]:
+    """Yield what jobs left that looked around on a node and came to the end."""
+    for report in submissions_dir().glob(f"{DOCTOR}*/{REPORT}"):
+        yield from sorted(report.parent.iterdir())
 
 
 def _search_has_ended(plan: Plan, run: PlannedRun) -> bool:

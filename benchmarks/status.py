@@ -13,18 +13,27 @@ from benchmarks.runs import Run
 from benchmarks.slurm.commands import SlurmError
 from benchmarks.slurm.queue import Place, places
 from benchmarks.slurm.submissions import submissions_dir
-from benchmarks.tables.plan import Plan, make_plan
+from benchmarks.tables.choice import Choice
+from benchmarks.tables.plan import Plan
 from benchmarks.tables.planned import Key, PlannedRun
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["print_status"]
 
 
-def print_status(
-    table: str | None, seeds: int | None = None, configurations: int | None = None
-) -> int:
-    """Print one line per run; of a table, the matrix first, then what is not finished."""
+def print_status(table: str | None, choice: Choice) -> int:
+    """Print one line per run; of a table, the matrix first, then what is not finished.
+
+    Args:
+        table: Its name; None for all runs of the working space.
+        choice: Which of its runs.
+
+    Raises:
+        UserError: for a name the table does not have, or a choice without a table.
+    """
     if table is None:
+        if choice != Choice():
+            raise UserError("table must be given with seeds, configurations, rows or columns")
         if outputs_dir().exists() and not outputs_dir().is_dir():
             raise UserError(f"DGMBENCH_OUTPUTS must be a folder, got {outputs_dir()}")
         folders = sorted(p.parent for p in outputs_dir().glob("*/*/*/record.json"))
@@ -37,14 +46,15 @@ def print_status(
             record = record_or_fault(run.record_path)
             _print("/".join(run.key), record, state_of(run, record, found.get(run.key), gone))
         return 0
-    plan = make_plan(load_spec(table), seeds, configurations)
+    plan = choice.plan(load_spec(table))
     records = _readable(plan.all_runs)
     first = {run.key for run in plan.all_runs}
     plan = plan.with_best({k: r for k, r in records.items() if isinstance(r, Record)})
     records |= _readable([run for run in plan.all_runs if run.key not in first])
-    states = _states(plan.all_runs, records)
-    print("\n".join(_matrix(plan, states)))
-    for planned in plan.all_runs:
+    chosen = choice.runs(plan)
+    states = _states(chosen, records)
+    print("\n".join(_matrix(plan, choice, states)))
+    for planned in chosen:
         if states[planned.key].kind not in ("finished", "missing"):
             _print(
                 f"{planned.label} [{planned.run_id}]",
@@ -92,11 +102,11 @@ def _readable(runs: Sequence[PlannedRun]) -> dict[Key, Record | str | None]:
         return {run.key: record_or_fault(run.run.record_path) for run in runs}
 
 
-def _matrix(plan: Plan, states: dict[Key, State]) -> list[str]:
+def _matrix(plan: Plan, choice: Choice, states: dict[Key, State]) -> list[str]:
     """Return rows by data sets: how many runs are done of how many, and what the others do."""
-    datasets = list(dict.fromkeys(c.dataset for c in plan.spec.columns))
+    datasets = choice.datasets(plan.spec)
     lines = [["", *datasets]]
-    for row in plan.spec.rows:
+    for row in filter(choice.has_row, plan.spec.rows):
         cells = [row.label]
         for column in (next(c for c in plan.spec.columns if c.dataset == d) for d in datasets):
             searched, shown = plan.search_of(row, column.dataset), plan.cell(row, column)

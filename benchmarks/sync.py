@@ -6,7 +6,7 @@ import sys
 from benchmarks.errors import UserError
 from benchmarks.paths import outputs_dir
 from benchmarks.run_state import is_held
-from benchmarks.tables.plan import make_plan
+from benchmarks.tables.choice import Choice
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["sync"]
@@ -14,34 +14,29 @@ __all__ = ["sync"]
 FOLDERS_PER_CALL = 200  # on a command line
 
 
-def sync(
-    table: str,
-    seeds: int | None = None,
-    configurations: int | None = None,
-    dry_run: bool = False,
-) -> int:
+def sync(table: str, choice: Choice, dry_run: bool = False) -> int:
     """Upload the offline files of a table's runs, and of the table; what was uploaded stays.
 
     W&B joins the restarts of a run, which share its id, in the order of their times.
 
     Args:
         table: Its name.
-        seeds: Number of seeds; None for the specification's.
-        configurations: Of each phase of its search; None for the specification's.
+        choice: Which of its runs.
         dry_run: Print what would be uploaded.
 
     Returns:
         0, or 1 where W&B failed.
 
     Raises:
-        UserError: if no key is set.
+        UserError: if no key is set, or for a name the table does not have.
     """
     spec = load_spec(table)
     from benchmarks.report.wandb_logger import has_key, offline_folders  # takes seconds
 
-    plan, _ = make_plan(spec, seeds, configurations).complete(published=False)
-    at_work = [run for run in plan.all_runs if is_held(run.run)]
-    places = [run.run.logs for run in plan.all_runs if run not in at_work]
+    plan, _ = choice.plan(spec).complete(published=False)
+    runs = choice.runs(plan)
+    at_work = [run for run in runs if is_held(run.run)]
+    places = [run.run.logs for run in runs if run not in at_work]
     places.append(outputs_dir() / "tables" / plan.spec.name / "logs")
     folders = [str(folder) for place in places for folder in offline_folders(place)]
     if at_work:  # W&B would take a part for the whole

@@ -555,6 +555,38 @@ def test_status_is_a_matrix_and_names_what_is_not_finished(mini, capsys):
     assert re.search(r"^B digits s1 \[\S+\] +failed: why$", shown, re.M)
 
 
+def test_rows_and_columns_are_chosen_alike(mini, capsys):
+    for run in mini.runs:
+        put(run, status="failed")
+    assert main(["status", "mini", "--rows", "B", "--columns", "digits"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^B digits s1 .* failed: why$", shown, re.M)
+    assert not re.search(r"^A ", shown, re.M)
+    for run in mini.runs:
+        put(run)
+        run.run.checkpoints.mkdir()
+        for name in ("64.ckpt", "128.ckpt"):
+            (run.run.checkpoints / name).touch()
+    assert main(["prune", "mini", "--rows", "A", "--seeds", "1", "--dry-run"]) == 0
+    assert mini.runs[0].run_id in (shown := capsys.readouterr().out)
+    assert "1 file(s)" in shown
+    for verb in ("status", "sync", "prune", "cancel"):
+        assert main([verb, "mini", "--rows", "D"]) == 2
+        assert "rows must be of table mini, got 'D'" in capsys.readouterr().err
+    assert main(["status", "--rows", "A"]) == 2
+    assert "table must be given with" in capsys.readouterr().err
+
+
+def test_prune_takes_what_a_doctor_left(mini, outputs, capsys):
+    for name in ("doctor-1", "doctor-2"):
+        (outputs / "slurm" / name).mkdir(parents=True)
+        (outputs / "slurm" / name / "7_0_log.out").touch()
+    (outputs / "slurm/doctor-1/report.json").touch()
+    assert main(["prune", "mini"]) == 0
+    assert "2 file(s)" in capsys.readouterr().out
+    assert [p.name for p in (outputs / "slurm").iterdir()] == ["doctor-2"]  # at work, perhaps
+
+
 def test_prune_keeps_what_is_needed(mini, capsys):
     record = put(mini.runs[0])
     folder = mini.runs[0].run.checkpoints

@@ -6,7 +6,6 @@ from benchmarks.slurm import commands
 from benchmarks.slurm.queue import places
 from benchmarks.slurm.submissions import all_submissions
 from benchmarks.tables.choice import Choice
-from benchmarks.tables.plan import make_plan
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["cancel_table"]
@@ -23,9 +22,8 @@ def cancel_table(name: str, choice: Choice) -> int:
         UserError: if SLURM does not answer, or for a name the table does not have.
     """
     spec = load_spec(name)
-    choice.check(spec)
-    plan, _ = make_plan(spec, choice.seeds, choice.configurations).complete(published=False)
-    wanted = {run.key for run in plan.all_runs if choice.holds(run, spec)}
+    plan, _ = choice.plan(spec).complete(published=False)
+    wanted = {run.key for run in choice.runs(plan)}
     if not choice.rows and not choice.columns:  # also what other numbers of seeds have submitted
         wanted |= {key for s in all_submissions() if s.table == spec.name for key in s.places}
     held = {key: place for key, place in places(wanted).items() if place.active}

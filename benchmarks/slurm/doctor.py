@@ -26,12 +26,13 @@ from benchmarks.slurm.leaving import job_name
 from benchmarks.slurm.submissions import PREFIX, submissions_dir
 from lit_models.interruption import stop_if_asked
 
-__all__ = ["doctor_as_job", "examine"]
+__all__ = ["DOCTOR", "REPORT", "doctor_as_job", "examine"]
 
 POLL_SECONDS = 3.0
 LATE_SECONDS = 60.0  # until a file of another node shows, on a file system that remembers absences
 CLOCK_SECONDS = 120.0  # that clocks may differ
 EXCHANGE_SECONDS = 60.0
+DOCTOR = "doctor-"  # its folders, among those of submissions
 REPORT = "report.json"
 SHARED = "DGMBENCH_OUTPUTS must name a folder that all nodes share"
 
@@ -59,7 +60,7 @@ def doctor_as_job(name: str, overrides: Sequence[str], wait_minutes: float) -> i
         raise UserError(f"doctor takes overrides of the launcher only, got {wrong[0]!r}")
     launcher = load_launcher(name, overrides)
     launcher.check_cluster()
-    folder = submissions_dir().resolve() / f"doctor-{secrets.token_hex(4)}"
+    folder = submissions_dir().resolve() / f"{DOCTOR}{secrets.token_hex(4)}"
     check_writable(folder)
     task = (str(folder), str(Path.cwd()), variables(), launcher.gpus_per_node)
     job_name = f"{PREFIX}{folder.name}"

@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from benchmarks.errors import UserError, suggest
+from benchmarks.tables.plan import Plan, make_plan
 from benchmarks.tables.planned import ENDED_WITHOUT, PlannedRun
-from benchmarks.tables.spec import TableSpec
+from benchmarks.tables.spec import Row, TableSpec
 
 __all__ = ["Choice"]
 
@@ -30,11 +31,11 @@ class Choice:
     retry: Collection[str] = ()
     published: bool = False
 
-    def check(self, spec: TableSpec) -> None:
-        """Compare names with a table's.
+    def plan(self, spec: TableSpec) -> Plan:
+        """Return the table's plan, of all rows and columns: a search looks at all its runs.
 
         Raises:
-            UserError: for one that it does not have, with the nearest.
+            UserError: for a name that the table does not have, with the nearest.
         """
         rows = {row.label for row in spec.rows} | {
             row.experiment or row.label for row in spec.rows
@@ -49,10 +50,18 @@ class Choice:
         for kind in self.retry:
             if kind not in ENDED_WITHOUT:
                 raise UserError(f"retry must be of {', '.join(ENDED_WITHOUT)}, got {kind!r}")
+        return make_plan(spec, self.seeds, self.configurations)
 
-    def holds(self, run: PlannedRun, spec: TableSpec) -> bool:
-        """Return whether a run is of these rows and columns."""
-        if self.rows and not {run.row.label, run.row.experiment} & set(self.rows):
-            return False
-        labels = {c.label for c in spec.columns if c.dataset == run.dataset}
-        return not self.columns or bool({run.dataset, *labels} & set(self.columns))
+    def runs(self, plan: Plan) -> list[PlannedRun]:
+        """Return those of a plan's runs that are of these rows and columns."""
+        datasets = self.datasets(plan.spec)
+        return [r for r in plan.all_runs if self.has_row(r.row) and r.dataset in datasets]
+
+    def has_row(self, row: Row) -> bool:
+        """Return whether a row is meant."""
+        return not self.rows or bool({row.label, row.experiment} & set(self.rows))
+
+    def datasets(self, spec: TableSpec) -> list[str]:
+        """Return the data sets that are meant, in a table's order."""
+        chosen = (c for c in spec.columns if {c.dataset, c.label} & set(self.columns))
+        return list(dict.fromkeys(c.dataset for c in (chosen if self.columns else spec.columns)))

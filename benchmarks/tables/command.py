@@ -17,7 +17,7 @@ from benchmarks.tables.figure import newest_grid, samples_figure
 from benchmarks.tables.figures import write_figures
 from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
 from benchmarks.tables.metric_names import check_metrics
-from benchmarks.tables.plan import Plan, check_passed_on, default_jobs, make_plan
+from benchmarks.tables.plan import Plan, check_passed_on, default_jobs
 from benchmarks.tables.planned import Key, PlannedRun, fingerprint_of
 from benchmarks.tables.pool import run_all
 from benchmarks.tables.render import rendered
@@ -49,9 +49,8 @@ def run_table(
     """
     spec = load_spec(name)
     workers, overrides = _workers(spec, overrides, jobs, launcher, choice)
-    choice.check(spec)
+    plan = choice.plan(spec)
     check_metrics(spec)
-    plan = make_plan(spec, choice.seeds, choice.configurations)
     folder = outputs_dir() / "tables" / spec.name
     if not dry_run:
         check_writable(folder)
@@ -180,7 +179,7 @@ def _complete(
         with_best = plan.with_best(records)
         if len(with_best.runs) > len(plan.runs):
             plan, records = with_best, with_best.records(choice.published)
-        chosen = [r for r in plan.all_runs if choice.holds(r, plan.spec)]
+        chosen = choice.runs(plan)
         missing = [
             r
             for r in chosen

@@ -11,6 +11,7 @@ from benchmarks.identity import run_id
 from benchmarks.prune import prunable
 from benchmarks.records import Evaluation, Record
 from benchmarks.tables.cells import join
+from benchmarks.tables.choice import Choice
 from benchmarks.tables.formats import to_json
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.planned import fingerprint_of
@@ -122,7 +123,7 @@ def test_prune_keeps_what_other_tables_show(outputs):
         (run.run.checkpoints / "64.ckpt").write_bytes(b"x")
     plan = plan.with_best(plan.records(False))
     kept = plan.searched[0]  # the experiment's own values
-    gone = {path.parent.parent.name for path in prunable(plan)}
+    gone = {path.parent.parent.name for path in prunable(plan, Choice(), plan.records(False))}
     assert kept.run_id not in gone
     assert gone == {run.run_id for run in plan.searched[1:]}
 
