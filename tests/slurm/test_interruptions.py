@@ -151,6 +151,25 @@ def test_two_processes_by_srun_are_one(cluster, tmp_path):
         assert read_record(record).cost["processes"] == 2
 
 
+def test_a_node_of_a_distributed_run_dies(cluster, space):
+    """The node of the second process: the first one has to give up, and to say so to nobody."""
+    longer = [o for o in command("VAE", steps=700)[5:] if "checkpoint_every" not in o]
+    across = ["trainer=ddp_cpu", "trainer.devices=1", "trainer.num_nodes=2"]
+    job = submit(space, [*longer, *across, "checkpoint_every_images=800"], "nodes=2")
+    wait_for_progress(space)
+    cluster.kill_node("dgmb")
+    wait_for(lambda: entry_of(job).state == "PENDING", "the queue")
+    said = dgmbench("status", DGMBENCH_OUTPUTS=str(space))[1]
+    assert "ended without a word: it, or its node, was killed" in said
+    assert 0 < reached(space) < 8 * 700
+    cluster.start_node("dgmb")
+    wait_for(lambda: reached(space) == 8 * 700, "the end of the training")
+    wait_for(lambda: is_done(space), "the end")
+    assert log_of(space).count("\nlife 2 ") == 1
+    wait_for(lambda: entry_of(job).state == "COMPLETED", "the end of the job")
+    wait_for(lambda: cluster.node_is("dgmb", "idle"), "the node")
+
+
 def test_two_processes_are_queued_again_as_one(cluster, space):
     longer = [o for o in command("VAE", steps=1500)[5:] if "checkpoint_every" not in o]
     settings = ("processes_per_node=2", "signal_seconds=60")

@@ -1,5 +1,7 @@
 """Tables on a real cluster: arrays, packed jobs, failures, what is refused."""
 
+import json
+
 import pytest
 
 from benchmarks.__main__ import main
@@ -78,10 +80,13 @@ def test_two_runs_share_a_job(cluster, space, tmp_path):
     settings = ("launcher.runs_per_job=2", "launcher.side_by_side=2", "launcher.gpus_per_node=2")
     said = dgmbench("table", spec, "--launcher", "slurm", "trainer=default", *settings)[1]
     assert "submitted 3 run(s) in 2 jobs as " in said
-    wait_for(lambda: len(list(space.rglob("run.log"))) == 3, "all of them at once")
-    assert not any(r.status == "finished" for r in records(space).values())
     wait_for(lambda: not mine(), "the end of the packed")
-    assert {s: r.status for s, r in records(space).items()} == dict.fromkeys(range(3), "finished")
+    found = records(space)
+    assert {s: r.status for s, r in found.items()} == dict.fromkeys(range(3), "finished")
+    (path,) = space.glob("slurm/*/runs.json")
+    first, second = (found[work["seed"]] for work in json.loads(path.read_text())["jobs"][0])
+    # side by side: one after the other would lie seconds apart
+    assert max(first.started, second.started) <= min(first.ended, second.ended)
 
 
 def test_cancel_ends_what_runs_and_what_waits(cluster, space, tmp_path):
