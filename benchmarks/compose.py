@@ -114,7 +114,7 @@ def _finished(
     if not isinstance(cfg.per_dataset, DictConfig):
         raise UserError(f"per_dataset must map data sets to settings, got {cfg.per_dataset}")
     _apply(cfg, cfg.per_dataset.get(dataset) or {}, f"per_dataset.{dataset} of {experiment}")
-    cfg = with_values(cfg, values)
+    cfg = with_values(cfg, values) if values else cfg  # a copy takes its time
     _check_complete(cfg, experiment, dataset)
     return Composed(experiment, dataset, cfg, overrides, config_dirs)
 
@@ -170,8 +170,7 @@ def compose_group(
         raise UserError(
             f"{group} {name!r} does not exist{suggest(name, names(group, config_dirs))}"
         )
-    cfg = _load_group(group, name, tuple(config_dirs)).copy()
-    OmegaConf.set_struct(cfg, True)
+    cfg = _load_group(group, name, tuple(config_dirs))
     return with_values(cfg, {o.key_or_group: o.value() for o in parse_overrides(overrides)})
 
 
@@ -185,6 +184,7 @@ def _load_group(group: str, name: str, config_dirs: tuple[str, ...]) -> DictConf
     with user_errors(*CONFIG_ERRORS), _hydra(root):
         cfg = hydra_compose(f"{group}/{name}", _search_path(beyond))[group]
     assert isinstance(cfg, DictConfig)
+    OmegaConf.set_struct(cfg, True)
     return cfg
 
 

@@ -44,7 +44,7 @@ class Plan:
     searched: tuple[PlannedRun, ...] = ()
     seeds: int = 1
 
-    @property
+    @cached_property
     def all_runs(self) -> tuple[PlannedRun, ...]:
         """Each run once: two phases of a search may draw the same values."""
         return tuple({r.key: r for r in (*self.runs, *self.searched)}.values())
@@ -217,12 +217,13 @@ def _training_runs(
     if composed is None:
         return []
     own = tuple(p for p in protocols if p in composed.cfg.protocols)
+    stem = without_seed(run_id(composed.cfg))
     first = PlannedRun(
         row,
         dataset,
         0,
         row.experiment,
-        run_id(with_values(composed.cfg, {"seed": 0})),
+        f"{stem}-s0",
         own,
         composed.cfg.images_seen,
         composed.cfg.weights,
@@ -230,7 +231,6 @@ def _training_runs(
         spec.selected_by,
         table=spec.name,
     )
-    stem = without_seed(first.run_id)
     return [replace(first, seed=seed, run_id=f"{stem}-s{seed}") for seed in range(seeds)]
 
 

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class PlannedRun:
     configuration: int | None = None
     table: str = ""
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """What joins a plan with records."""
         return (self.experiment, self.dataset, self.run_id)
@@ -84,7 +84,7 @@ class PlannedRun:
     @property
     def run(self) -> Run:
         """Its folder in the working space."""
-        return Run(outputs_dir() / self.experiment / self.dataset / self.run_id)
+        return Run(outputs_dir().joinpath(*self.key))
 
     @property
     def label(self) -> str:
