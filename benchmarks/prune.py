@@ -17,10 +17,10 @@ __all__ = ["prunable", "prune"]
 def prune(table: str, choice: Choice, dry_run: bool = False) -> int:
     """Remove, of runs that are scored, all checkpoints but the last, and what no column shows.
 
-    Of a search that has ended, the checkpoints of every drawn configuration but the best go, too;
-    the experiment's own values stay, since other tables show them.
+    Of a search that has ended, the checkpoints of every drawn configuration go, too: its best is
+    shown by new seeds. The experiment's own values stay, since other tables show them.
     Records, logs and pictures stay, and so does all of a run that is not done or in use. What jobs
-    of SLURM left goes once all their runs are done.
+    of SLURM left goes once all their runs are done, and what the doctor's left.
 
     Args:
         table: Its name.
@@ -38,7 +38,7 @@ def prune(table: str, choice: Choice, dry_run: bool = False) -> int:
             print(f"  {path}")
         else:
             path.unlink()
-            if submissions_dir() in path.parents and not any(path.parent.iterdir()):
+            if path.parent.parent == submissions_dir() and not any(path.parent.iterdir()):
                 path.parent.rmdir()
     what = "would be removed" if dry_run else "removed"
     print(f"{len(files)} file(s), {size / 1e9:.3f} GB {what}")

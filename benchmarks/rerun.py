@@ -14,6 +14,7 @@ from benchmarks.paths import outputs_dir, results_dir, working_in
 from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.tables.cells import Records, join
+from benchmarks.tables.choice import Choice
 from benchmarks.tables.plan import Plan, make_plan
 from benchmarks.tables.scale import published_scale
 from benchmarks.tables.spec import load_spec
@@ -110,7 +111,6 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     Returns:
         0, or 1 if a score regressed or a run left none.
     """
-    from benchmarks.tables.choice import Choice
     from benchmarks.tables.command import run_table
 
     spec = load_spec(table)
@@ -126,9 +126,10 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     if state.get("dirty") is not False and folder.exists():
         shutil.rmtree(folder)  # the tree may have changed since
     with working_in(folder):
-        code = run_table(table, [], jobs, Choice(seeds=seeds, rows=rows))
+        choice = Choice(seeds=seeds, rows=rows)
+        code = run_table(table, [], jobs, choice)
         fresh = make_plan(spec, seeds).records(published=False)
-    verdicts = list(_gate_lines(plan, published, fresh, rows))
+    verdicts = list(_gate_lines(plan, published, fresh, choice))
     for _, line in verdicts:
         print(line)
     bad = sum(is_bad for is_bad, _ in verdicts)
@@ -137,17 +138,16 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
 
 
 def _gate_lines(
-    plan: Plan, published: Records, fresh: Records, rows: Sequence[str]
+    plan: Plan, published: Records, fresh: Records, choice: Choice
 ) -> Iterator[tuple[bool, str]]:
     """Yield whether it regressed, or cannot be compared, and a line, for every published score."""
     spec = plan.spec
     old, new = join(plan, published), join(plan, fresh)
     chosen = [
         (row, column)
-        for row in spec.rows
+        for row in filter(choice.has_row, spec.rows)
         for column in spec.columns
         if row.experiment is not None
-        and (not rows or {row.label, row.experiment} & set(rows))
         and (cell := old.cells.get((row.label, column.label))) is not None
         and cell.statistics.n
     ]

@@ -47,11 +47,11 @@ def print_status(table: str | None, choice: Choice) -> int:
             _print("/".join(run.key), record, state_of(run, record, found.get(run.key), gone))
         return 0
     plan = choice.plan(load_spec(table))
-    records = _readable(plan.all_runs)
+    records = _readable(choice.runs(plan))
     first = {run.key for run in plan.all_runs}
     plan = plan.with_best({k: r for k, r in records.items() if isinstance(r, Record)})
-    records |= _readable([run for run in plan.all_runs if run.key not in first])
     chosen = choice.runs(plan)
+    records |= _readable([run for run in chosen if run.key not in first])
     states = _states(chosen, records)
     print("\n".join(_matrix(plan, choice, states)))
     for planned in chosen:

@@ -17,6 +17,7 @@ from benchmarks.runs import Run
 from benchmarks.tables import plan as plans
 from benchmarks.tables import spec as specs
 from benchmarks.tables.cells import join
+from benchmarks.tables.choice import Choice
 from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
 from benchmarks.tables.metric_names import check_metrics
 from benchmarks.tables.plan import check_passed_on, make_plan
@@ -255,6 +256,10 @@ def test_commands_name_the_planned_run(mini):
         (MINI.replace("{label: C,", "{label: C, images: test,"), "either experiment or images"),
         (MINI.replace("metric: bits", "metrik: bits"), "unknown key metrik; did you mean metric"),
         (MINI.replace("label: B", "label: A"), "row 'A' stands twice"),
+        (
+            MINI + "  - {label: D, images: test}\n  - {label: E, images: test}\n",
+            "rows 'D' and 'E' must differ in their images, got test twice",
+        ),
         (MINI.replace("seeds: 2", "seeds: 0"), "seeds must be an integer >= 1, got 0"),
         (
             MINI.replace("note: of B", "search: {wide: x}"),
@@ -577,6 +582,17 @@ def test_rows_and_columns_are_chosen_alike(mini, capsys):
     assert "table must be given with" in capsys.readouterr().err
 
 
+def test_columns_are_data_sets_or_labels(outputs):
+    plan = make_plan(load_spec("mode_collapse_quick"), 1)
+    by_name, by_label = Choice(columns=("gaussian_ring",)), Choice(columns=("Ring, modes",))
+    found = {run.dataset for run in plan.all_runs}
+    assert found == {"gaussian_ring", "gaussian_grid"}
+    for choice in (by_name, by_label):
+        assert choice.datasets(plan.spec) == ["gaussian_ring"]
+        assert {run.dataset for run in choice.runs(plan)} == {"gaussian_ring"}
+        assert len(choice.runs(plan)) == len(plan.all_runs) / 2
+
+
 def test_prune_takes_what_a_doctor_left(mini, outputs, capsys):
     for name in ("doctor-1", "doctor-2"):
         (outputs / "slurm" / name).mkdir(parents=True)
@@ -697,7 +713,7 @@ def test_the_scale_of_a_published_table_is_kept(mini, monkeypatch, tmp_path):
         (MINI.replace("bits_per_dim_test", "bits_test"), "protocol 'bits_test' does not exist"),
         (MINI.replace("metric: bits_per_dim", "metric: bits_per_dimm"), "did you mean bits_per"),
         (MINI.replace("bits_per_dim_test", "nll_test"), "no row is scored under nll_test on"),
-        (MINI.replace("untrained_pixelcnn", "oord2016_pixelcnn"), "must be of different experim"),
+        (MINI.replace("untrained_pixelcnn", "oord2016_pixelcnn"), "must differ in their experim"),
         (MINI.replace("note: A note.", ""), "note must be given for a table"),
         (MINI + "  - foo\n", "row must map keys to values, got 'foo'"),
     ],

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 BLOCK, HEADER = 32 * 1024, 7  # of a LevelDB log
-FLUSH_SECONDS = 1.0  # what a power cut may take; 15 where wandb decides
+FLUSH_SECONDS = 1.0  # what a kill may take; 15 where wandb decides
 
 
 def has_key() -> bool:
@@ -45,18 +46,20 @@ class ImagesSeenWandbLogger(WandbLogger):
     """Lightning's logger with images_seen as the x axis of everything.
 
     Attributes:
-        held: Names that earlier lives of the run logged, by images_seen. A run that was killed
-            goes on from its last checkpoint and comes by them again, with the same values.
+        held: Names that earlier lives of the run logged offline, by images_seen. A run that was
+            killed goes on from its last checkpoint and comes by them again, with the same values
+            (on one machine; to rounding on another). A server sorts them out by itself.
     """
 
     held: Mapping[int, set[str]] = {}
+    _pending = False  # wandb writes a step when it is told of the next one
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         held = self.held.get(step or 0, set())
         new = {name: value for name, value in metrics.items() if name not in held}
         if new:
-            self.experiment.log({**new, "images_seen": step}, step=step)
+            self._log(new, step)
 
     @rank_zero_only
     def log_image(
@@ -67,7 +70,19 @@ class ImagesSeenWandbLogger(WandbLogger):
         if key in self.held.get(step or 0, set()):
             return
         pictures = [wandb.Image(image) for image in images]
-        self.experiment.log({key: pictures, "images_seen": step}, step=step)
+        self._log({key: pictures}, step)
+
+    def _log(self, values: Mapping[str, Any], step: int | None) -> None:
+        self.experiment.log({**values, "images_seen": step}, step=step)
+        self._pending = True
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Have the last step written: a kill in the evaluation would take it."""
+        if self._pending:
+            self.experiment.log({}, commit=True)
+            self._pending = False
+        super().finalize(status)
 
     @rank_zero_only
     def summarize(self, values: Mapping[str, Any]) -> None:
@@ -93,8 +108,8 @@ def wandb_logger(
     Args:
         folder: The run's folder for logs.
         run_id: Name of the run, and the beginning of its id.
-        images_seen: Where the run goes on. What is in its offline files from there on, from before
-            a kill, is not logged again.
+        images_seen: Where the run goes on (the server keeps the x axis). What is in its offline
+            files from there on, from before a kill, is not logged again.
         project: Project.
         entity: Team or user, or None.
         group: Group, or None.
@@ -105,7 +120,7 @@ def wandb_logger(
     import wandb
 
     folder.mkdir(parents=True, exist_ok=True)
-    wandb_id = _kept_id(folder, run_id, begins=images_seen == 0)
+    wandb_id, mode = _kept_id(folder, run_id, begins=images_seen == 0), _mode(mode)
     logger = ImagesSeenWandbLogger(
         name=run_id,
         id=wandb_id,
@@ -114,14 +129,15 @@ def wandb_logger(
         entity=entity,
         group=group and redacted(group),
         tags=[redacted(tag) for tag in tags],
-        mode=_mode(mode),
+        mode=mode,
         resume="allow",
         # the command line and the machine's name stay here
         settings=wandb.Settings(
             x_disable_meta=True, x_transaction_log_flush_interval=FLUSH_SECONDS
         ),
     )
-    logger.held = _held(folder, wandb_id, images_seen)
+    if mode == "offline":
+        logger.held = _held(folder, wandb_id, images_seen)
     _use_images_seen(logger)
     return logger
 
@@ -198,7 +214,7 @@ class OfflineRun:
 
 
 def read_offline(folder: Path, wandb_id: str = "*") -> OfflineRun:
-    """Read the offline files below a folder of logs; what a kill left torn is left out.
+    """Read the offline files below a folder of logs, each as far as a kill has left it whole.
 
     Args:
         folder: With the folder that wandb writes to.
@@ -208,13 +224,15 @@ def read_offline(folder: Path, wandb_id: str = "*") -> OfflineRun:
     paths = sorted(folder.glob(f"wandb/offline-run-*-{wandb_id}/*.wandb"))
     if not paths:
         return found
+    from google.protobuf.message import DecodeError
     from wandb.proto import wandb_internal_pb2
 
     for path in paths:
-        for data in _log_records(path.read_bytes()):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(data)
-            _take(record, found)
+        with suppress(DecodeError, ValueError):  # a machine that died may leave zeros
+            for data in _log_records(path.read_bytes()):
+                record = wandb_internal_pb2.Record()
+                record.ParseFromString(data)
+                _take(record, found)
     return found
 
 
@@ -276,7 +294,7 @@ def _held(folder: Path, wandb_id: str, images_seen: int) -> dict[int, set[str]]:
     if images_seen == 0 or rank_zero_only.rank != 0:
         return held
     for row in read_offline(folder, wandb_id).rows:
-        if row.get("images_seen", 0) >= images_seen:
+        if (row.get("images_seen") or 0) >= images_seen:
             held.setdefault(row["images_seen"], set()).update(row)
     return held
 

@@ -192,14 +192,16 @@ class TableSpec:
             twice = next((x for x in labels if labels.count(x) > 1), None)
             if twice is not None:
                 raise ValueError(f"{kind} {twice!r} stands twice")
-        trained = [r for r in self.rows if r.experiment is not None]
-        for i, row in enumerate(trained):
-            other = next((r for r in trained[:i] if r.experiment == row.experiment), None)
-            if other is not None:
-                raise ValueError(
-                    f"rows {other.label!r} and {row.label!r} must be of different experiments, "
-                    f"got {row.experiment} twice"
-                )
+        for kind in ("experiment", "images"):
+            first: dict[str, str] = {}
+            for row in self.rows:
+                value = getattr(row, kind)
+                other = first.setdefault(value, row.label) if value is not None else row.label
+                if other != row.label:
+                    raise ValueError(
+                        f"rows {other!r} and {row.label!r} must differ in their {kind}, "
+                        f"got {value} twice"
+                    )
         for row in self.rows:
             if row.search is not None and (
                 self.search is None or list(row.search) != list(self.search.phases)

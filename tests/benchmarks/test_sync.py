@@ -58,6 +58,14 @@ def test_what_is_uploaded_or_at_work_is_left(runs, called, capsys):
     assert called == []
 
 
+def test_rows_are_chosen(runs, called, capsys):
+    row = runs[1].row.label
+    assert main(["sync", "quick", "--seeds", "1", "--rows", row, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "1 offline log(s) not uploaded yet" in said
+    assert runs[1].run_id in said
+
+
 def test_a_key_is_needed(runs, called, capsys, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY")
     monkeypatch.setattr("benchmarks.report.wandb_logger.has_key", lambda: False)

@@ -1,6 +1,13 @@
 """W&B offline, read back from its file: one run, images_seen as the x axis, across a restart."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -48,7 +55,7 @@ def test_a_run_killed_and_resumed_is_one_run(offline, monkeypatch):
     wandb.finish()
 
     run = Run.of(composed)
-    found = read_offline(run.logs)
+    found = read_when_there(run.logs)
     rows, summary = found.rows, found.summary
     (wandb_id,) = found.ids
     assert re.fullmatch(rf"{run.id}-[0-9a-f]{{6}}", wandb_id)
@@ -64,6 +71,91 @@ def test_a_run_killed_and_resumed_is_one_run(offline, monkeypatch):
     assert summary["bits_per_dim_test/bits_per_dim"] == pytest.approx(value)
 
 
+LIFE = """
+import sys, time
+from pathlib import Path
+from benchmarks.report.wandb_logger import wandb_logger
+folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+logger = wandb_logger(folder, "a-r1-s0", first - 8, "p", None, None, [], "offline")
+for seen in range(first, last + 1, 8):
+    logger.log_metrics({"train/loss": seen / 2, "train/kl": 1.0}, step=seen)
+logger.finalize("success")
+(folder / "logged").touch()
+time.sleep(600)
+"""
+
+
+def test_what_a_real_kill_leaves_is_whole_and_not_logged_again(offline, tmp_path):
+    """The process and wandb's own, both at once; the checkpoint was at 24 images of 40."""
+    for first, last in ((8, 40), (32, 64)):
+        (tmp_path / "logged").unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", LIFE, str(tmp_path), str(first), str(last)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={k: v for k, v in os.environ.items() if k != "WANDB_SERVICE"},  # of this process
+            start_new_session=True,
+        )
+        wait_until((tmp_path / "logged").exists)
+        # in vain where wandb decides when to write: every fifteen seconds
+        wait_until(lambda: last in images_of(tmp_path), seconds=10.0)  # noqa: B023
+        for number in family(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        process.wait()
+    assert images_of(tmp_path) == list(range(8, 65, 8))
+
+
+def images_of(folder):
+    return [row["images_seen"] for row in read_offline(folder).rows if "train/loss" in row]
+
+
+def family(number):
+    """A process and those it started: wandb's is in a session of its own."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            child, rest = path.parent.name, path.read_text().rpartition(")")[2].split()
+            parents.setdefault(int(rest[1]), []).append(int(child))
+    return [number, *(n for child in parents.get(number, []) for n in family(child))]
+
+
+def wait_until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def read_when_there(folder):
+    """Wandb may return a moment before its last row is in the file."""
+    wait_until(lambda: read_offline(folder).summary, seconds=5.0)
+    return read_offline(folder)
+
+
+def test_what_a_dead_machine_left_is_read_as_far_as_it_is_whole(offline, tmp_path):
+    import wandb
+
+    logger = wandb_logger.wandb_logger(tmp_path, "a-r1-s0", 0, "p", None, None, [], "offline")
+    for seen in range(8, 400, 8):
+        logger.log_metrics({"train/loss": 1.0}, step=seen)
+    logger.finalize("success")
+    wandb.finish()
+    read_when_there(tmp_path)
+    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    data, whole = path.read_bytes(), images_of(tmp_path)
+    assert whole == list(range(8, 400, 8))
+    for lost in (5, 200, 700, 2000):
+        for end in (b"", bytes(lost)):
+            path.write_bytes(data[:-lost] + end)
+            found = images_of(tmp_path)
+            assert found == whole[: len(found)]
+            assert len(found) > 10
+    held = wandb_logger._held(tmp_path, (tmp_path / "wandb_id").read_text().strip(), 16)
+    assert min(held) == 16
+    assert held[16] >= {"train/loss", "images_seen"}
+
+
 def test_a_table_is_a_run_of_its_own(offline, tmp_path, capsys):
     (tmp_path / "scores.svg").write_text("<svg/>")
     settings = {"project": "dgmbench", "entity": None, "mode": None}
@@ -77,7 +169,7 @@ def test_a_table_is_a_run_of_its_own(offline, tmp_path, capsys):
             settings,
             ["table:mini"],
         )
-    found = read_offline(tmp_path / "logs")
+    found = read_when_there(tmp_path / "logs")
     (wandb_id,) = found.ids
     assert wandb_id.startswith("table-mini-")
     assert (found.groups, found.tags) == ({"mini"}, {"table:mini"})
