@@ -3,7 +3,8 @@
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from benchmarks.errors import one_line
 from benchmarks.records import write_atomically
 from benchmarks.redaction import redacted
 
@@ -53,6 +55,7 @@ class ImagesSeenWandbLogger(WandbLogger):
 
     held: Mapping[int, set[str]] = {}
     _pending = False  # wandb writes a step when it is told of the next one
+    _gone = False
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -73,21 +76,35 @@ class ImagesSeenWandbLogger(WandbLogger):
         self._log({key: pictures}, step)
 
     def _log(self, values: Mapping[str, Any], step: int | None) -> None:
-        self.experiment.log({**values, "images_seen": step}, step=step)
+        self._tell(lambda run: run.log({**values, "images_seen": step}, step=step))
         self._pending = True
+
+    def _tell(self, call: Callable[[Any], None]) -> None:
+        """Call wandb; a run goes on without it.
+
+        Its process ends at once at a SIGTERM, which SLURM sends to every process of a job.
+        """
+        if self._gone:
+            return
+        try:
+            call(self.experiment)
+        except Exception as error:  # of any library below it
+            self._gone = True
+            said = f"dgmbench: W&B is gone ({one_line(error)}); the run goes on without it"
+            print(redacted(said), file=sys.stderr, flush=True)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Have the last step written: a kill in the evaluation would take it."""
         if self._pending:
-            self.experiment.log({}, commit=True)
+            self._tell(lambda run: run.log({}, commit=True))
             self._pending = False
         super().finalize(status)
 
     @rank_zero_only
     def summarize(self, values: Mapping[str, Any]) -> None:
         """Put values into the run's summary."""
-        self.experiment.summary.update(dict(values))
+        self._tell(lambda run: run.summary.update(dict(values)))
 
 
 def wandb_logger(

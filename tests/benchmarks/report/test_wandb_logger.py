@@ -81,29 +81,57 @@ for seen in range(first, last + 1, 8):
     logger.log_metrics({"train/loss": seen / 2, "train/kl": 1.0}, step=seen)
 logger.finalize("success")
 (folder / "logged").touch()
-time.sleep(600)
+while not (folder / "go").exists():
+    time.sleep(0.1)
+logger.log_metrics({"train/loss": 0.0}, step=last + 8)
+logger.summarize({"score": 1.0})
+logger.finalize("success")
+print("went on")
 """
 
 
 def test_what_a_real_kill_leaves_is_whole_and_not_logged_again(offline, tmp_path):
     """The process and wandb's own, both at once; the checkpoint was at 24 images of 40."""
     for first, last in ((8, 40), (32, 64)):
-        (tmp_path / "logged").unlink(missing_ok=True)
-        process = subprocess.Popen(
-            [sys.executable, "-c", LIFE, str(tmp_path), str(first), str(last)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={k: v for k, v in os.environ.items() if k != "WANDB_SERVICE"},  # of this process
-            start_new_session=True,
-        )
-        wait_until((tmp_path / "logged").exists)
+        process = started(tmp_path, first, last)
         # in vain where wandb decides when to write: every fifteen seconds
         wait_until(lambda: last in images_of(tmp_path), seconds=10.0)  # noqa: B023
         for number in family(process.pid):
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
-        process.wait()
+            os.kill(number, signal.SIGKILL)
+        process.communicate()
     assert images_of(tmp_path) == list(range(8, 65, 8))
+
+
+@pytest.mark.parametrize(("number", "dies"), [(signal.SIGUSR1, False), (signal.SIGTERM, True)])
+def test_a_run_goes_on_without_wandb(offline, tmp_path, number, dies):
+    """SLURM sends its signals to wandb's process, too."""
+    process = started(tmp_path, 8, 40)
+    wait_until(lambda: 40 in images_of(tmp_path))
+    _, *others = family(process.pid)
+    for other in others:
+        os.kill(other, number)
+    time.sleep(0.5)
+    (tmp_path / "go").touch()
+    said, _ = process.communicate(timeout=60)
+    assert "went on" in said
+    assert said.count("dgmbench: W&B is gone (") == int(dies)
+    assert process.returncode == 0
+    assert images_of(tmp_path) == list(range(8, 41 if dies else 49, 8))
+
+
+def started(folder, first, last):
+    """A life that has logged these images; it ends after one more when told to go."""
+    (folder / "logged").unlink(missing_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", LIFE, str(folder), str(first), str(last)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={k: v for k, v in os.environ.items() if k != "WANDB_SERVICE"},  # of this process
+        start_new_session=True,
+    )
+    wait_until((folder / "logged").exists)
+    return process
 
 
 def images_of(folder):
