@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
@@ -117,6 +118,18 @@ def test_a_run_goes_on_without_wandb(offline, tmp_path, number, dies):
     assert said.count("dgmbench: W&B is gone (") == int(dies)
     assert process.returncode == 0
     assert images_of(tmp_path) == list(range(8, 41 if dies else 49, 8))
+
+
+def test_pictures_are_not_logged_again_either(monkeypatch):
+    logger = wandb_logger.ImagesSeenWandbLogger.__new__(wandb_logger.ImagesSeenWandbLogger)
+    told, picture = [], np.zeros((2, 2, 3), np.uint8)
+    monkeypatch.setattr(logger, "_tell", told.append)
+    logger.held = {64: {"samples"}}
+    logger.log_image("samples", [picture], step=64)
+    assert told == []
+    logger.log_image("samples", [picture], step=128)
+    logger.log_image("codes", [picture], step=64)
+    assert len(told) == 2
 
 
 def started(folder, first, last):
