@@ -1,7 +1,5 @@
 """Tables on a real cluster: arrays, packed jobs, failures, what is refused."""
 
-import json
-
 import pytest
 
 from benchmarks.__main__ import main
@@ -9,6 +7,7 @@ from benchmarks.compose import compose
 from benchmarks.records import read_record
 from benchmarks.runs import Run
 from benchmarks.slurm import commands, doctor
+from benchmarks.slurm.submissions import Submission
 from tests.slurm.helpers import dgmbench, table_file, wait_for
 
 pytestmark = pytest.mark.slurm
@@ -75,18 +74,25 @@ def test_a_table_is_an_array_and_one_of_its_runs_fails(cluster, space, tmp_path)
     assert {s: r.started for s, r in records(space).items()} == before
 
 
+def is_at_work(run):
+    """Return whether a job has started a run, and it has not finished."""
+    if not (run.folder / "run.log").exists():
+        return False
+    record = run.record()
+    return record is None or record.status != "finished"
+
+
 def test_two_runs_share_a_job(cluster, space, tmp_path):
     spec = table_file(tmp_path, "packed", 3)
     settings = ("launcher.runs_per_job=2", "launcher.side_by_side=2", "launcher.gpus_per_node=2")
     said = dgmbench("table", spec, "--launcher", "slurm", "trainer=default", *settings)[1]
     assert "submitted 3 run(s) in 2 jobs as " in said
-    wait_for(lambda: not mine(), "the end of the packed")
-    found = records(space)
-    assert {s: r.status for s, r in found.items()} == dict.fromkeys(range(3), "finished")
     (path,) = space.glob("slurm/*/runs.json")
-    first, second = (found[work["seed"]] for work in json.loads(path.read_text())["jobs"][0])
-    # side by side: one after the other would lie seconds apart
-    assert max(first.started, second.started) <= min(first.ended, second.ended)
+    pair = [work.run for work in Submission.read(path.parent).jobs[0]]
+    assert len(pair) == 2
+    wait_for(lambda: all(map(is_at_work, pair)), "both at once")
+    wait_for(lambda: not mine(), "the end of the packed")
+    assert {s: r.status for s, r in records(space).items()} == dict.fromkeys(range(3), "finished")
 
 
 def test_cancel_ends_what_runs_and_what_waits(cluster, space, tmp_path):
