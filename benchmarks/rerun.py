@@ -128,7 +128,7 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     with working_in(folder):
         choice = Choice(seeds=seeds, rows=rows)
         code = run_table(table, [], jobs, choice)
-        fresh = make_plan(spec, seeds).records(published=False)
+        fresh = choice.plan(spec).records(published=False)
     verdicts = list(_gate_lines(plan, published, fresh, choice))
     for _, line in verdicts:
         print(line)

@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +17,7 @@ from benchmarks.report.wandb_logger import log_table, read_offline
 from benchmarks.runs import Run
 from benchmarks.train import train
 from tests.benchmarks.test_resume import Killed, composed_run, kill_after
+from tests.slurm.cluster import parent_of, processes
 
 
 @pytest.fixture
@@ -153,12 +152,8 @@ def images_of(folder):
 
 def family(number):
     """A process and those it started: wandb's is in a session of its own."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            child, rest = path.parent.name, path.read_text().rpartition(")")[2].split()
-            parents.setdefault(int(rest[1]), []).append(int(child))
-    return [number, *(n for child in parents.get(number, []) for n in family(child))]
+    children = [child for child in processes() if parent_of(child) == number]
+    return [number, *(n for child in children for n in family(child))]
 
 
 def wait_until(condition, seconds=60.0):
