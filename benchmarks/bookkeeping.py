@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
 from benchmarks.compose import Composed
+from benchmarks.deviations import stated_deviations
 from benchmarks.environment import (
     code_state,
     device_name,
@@ -80,8 +81,8 @@ class Book:
         before = {record.code.get("git_commit"), *record.code.get("earlier_commits", [])}
         record.code = {**code, "earlier_commits": sorted(before - {None, code["git_commit"]})}
         record.versions = library_versions()
-        record.deviations = [*cfg.deviations, *cfg.data_deviations]
         record.overrides = _portable(self.composed.overrides)
+        record.deviations = stated_deviations(cfg, record.overrides)
         record.data_fingerprint = datamodule.found_fingerprint
         record.data_pinned = datamodule.fingerprint is not None
         record.config = {

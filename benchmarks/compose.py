@@ -18,6 +18,7 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmarks.deviations import register_resolver
 from benchmarks.errors import UserError, one_line, suggest, user_errors
 from benchmarks.paths import CONFIGS
 
@@ -50,6 +51,7 @@ LISTS = ("protocols", "snapshot_protocols", "deviations", "data_deviations")
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true")
 MAY_BE_NULL = [key for key in LEAST if "_every_" in key and "log" not in key]
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, ConfigCompositionException)
+register_resolver()
 
 
 @dataclass(frozen=True)
@@ -319,8 +321,10 @@ def _check_kinds(cfg: DictConfig) -> None:
         if not isinstance(cfg[key], bool):
             raise UserError(f"{key} must be true or false, got {cfg[key]}")
     for key in LISTS:
-        value = cfg[key]
-        if not isinstance(value, ListConfig) or not all(isinstance(v, str) for v in value):
+        with user_errors(*CONFIG_ERRORS):
+            value = cfg[key]
+            fits = isinstance(value, ListConfig) and all(isinstance(v, str) for v in value)
+        if not fits:
             raise UserError(f"{key} must be a list of texts, got {value}")
     if cfg.precision not in PRECISIONS:  # other spellings would be other runs
         raise UserError(f"precision must be one of {', '.join(PRECISIONS)}, got {cfg.precision}")

@@ -3,7 +3,9 @@
 "Are GANs Created Equal?", https://arxiv.org/abs/1711.10337, Sec. 5 and the published notebook:
 convex polygons with vertices on a circle, moved to the middle of the image, drawn with partial
 cover of pixels. The manifold has as many dimensions as vertices, so that the distance of an image
-to it can be computed.
+to it can be computed. Law and raster are the notebook's, and so are what look like its slips: the
+rotation is drawn in radians and taken for degrees, so that no triangle is turned by more than 6.3
+degrees; gaps may be half of the smallest angle that it names; its pixels begin three cells early.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ __all__ = ["Triangles", "polygon_vertices", "rasterise"]
 
 BLOCK, SHOWN = 2000, 10  # polygons at a time; blocks from which on a bar is shown
 SEARCH_STEPS, STARTS = 12, 4
+LARGEST_TURN = np.deg2rad(2 * np.pi)
 
 
 def polygon_vertices(angles: np.ndarray, radius: float) -> np.ndarray:
@@ -62,10 +65,10 @@ def _cells(x: np.ndarray, fine: int) -> np.ndarray:
 
 
 class Triangles(ImageDataModule):
-    """White polygons with `num_vertices` vertices on black; all labels are 0.
+    """Black polygons with `num_vertices` vertices on white; all labels are 0.
 
-    The gaps between neighbouring vertices, seen from the circle's centre, are uniform among those
-    that are at least `min_gap_degrees`.
+    The circle is cut into one segment per vertex. A vertex is uniform in its segment, but for the
+    first half of `min_angle_degrees`; then all are turned by one angle.
 
     Args:
         name: Name of the data set.
@@ -73,7 +76,8 @@ class Triangles(ImageDataModule):
         num_levels: Levels of a pixel (256).
         num_classes: Number of labels (1).
         num_vertices: Vertices of a polygon (3).
-        min_gap_degrees: Smallest gap (20 in the paper's notebook).
+        min_angle_degrees: Twice the smallest gap between vertices, seen from the circle's centre
+            (20 in the notebook).
         radius: Of the circle, where the image is [-1, 1]^2 (.75).
         subpixels: Cells per side of a pixel (8).
         train_size: Number of training images, those set aside included.
@@ -83,7 +87,7 @@ class Triangles(ImageDataModule):
         fingerprint: Expected SHA-256 of the arrays, or None.
 
     Raises:
-        ValueError: if the image is not a grey square, or the gaps do not fit a circle.
+        ValueError: if the image is not a grey square, or the angles do not fit a circle.
     """
 
     def __init__(
@@ -93,7 +97,7 @@ class Triangles(ImageDataModule):
         num_levels: int,
         num_classes: int,
         num_vertices: int,
-        min_gap_degrees: float,
+        min_angle_degrees: float,
         radius: float,
         subpixels: int,
         train_size: int,
@@ -105,10 +109,10 @@ class Triangles(ImageDataModule):
         super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
         if len(self.shape) != 3 or self.shape[0] != 1 or self.shape[1] != self.shape[2]:
             raise ValueError(f"image_shape must be (1, S, S), got {list(image_shape)}")
-        if num_vertices < 3 or not 0 < num_vertices * min_gap_degrees < 360:
+        if num_vertices < 3 or not 0 < num_vertices * min_angle_degrees < 360:
             raise ValueError(
-                "num_vertices must be >= 3 and num_vertices x min_gap_degrees in (0, 360), "
-                f"got {num_vertices} and {min_gap_degrees}"
+                "num_vertices must be >= 3 and num_vertices x min_angle_degrees in (0, 360), "
+                f"got {num_vertices} and {min_angle_degrees}"
             )
         if train_size - validation_size <= STARTS:
             raise ValueError(
@@ -116,7 +120,10 @@ class Triangles(ImageDataModule):
                 f"{validation_size}, got {train_size}"
             )
         self.top_level = num_levels - 1
-        self.num_vertices, self.min_gap = num_vertices, np.deg2rad(min_gap_degrees)
+        self.num_vertices = num_vertices
+        segment = 2 * np.pi / num_vertices
+        ends = segment * np.arange(1, num_vertices + 1)
+        self.lowest, self.highest = ends - segment + np.deg2rad(min_angle_degrees / 2), ends
         self.radius, self.subpixels = radius, subpixels
         self.train_size, self.test_size, self.seed = train_size, test_size, seed
 
@@ -144,11 +151,10 @@ class Triangles(ImageDataModule):
         return best
 
     def _draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        """Return angles (N, V): uniform gaps of at least min_gap, then a uniform rotation."""
-        slack = 2 * np.pi - self.num_vertices * self.min_gap
-        shares = rng.dirichlet(np.ones(self.num_vertices), size=size)
-        gaps = self.min_gap + slack * shares
-        return rng.uniform(0, 2 * np.pi, (size, 1)) + np.cumsum(gaps, axis=1)
+        """Return angles (N, V): each uniform in its segment, then turned back together."""
+        shares = rng.uniform(size=(size, self.num_vertices))
+        angles = self.lowest + shares * (self.highest - self.lowest)
+        return angles - rng.uniform(0, LARGEST_TURN, (size, 1))
 
     def _images(self, angles: np.ndarray) -> np.ndarray:
         parts = np.array_split(angles, max(1, len(angles) // BLOCK))
@@ -162,8 +168,12 @@ class Triangles(ImageDataModule):
         )
 
     def _levels(self, vertices: np.ndarray) -> np.ndarray:
-        cover = rasterise(vertices, self.shape[1], self.subpixels)
-        return np.rint(cover * self.top_level).astype(np.uint8)
+        cell = 2 / (self.shape[1] * self.subpixels)
+        # their cells are points, not squares, and a pixel begins three points before its own
+        moved = vertices + (self.subpixels // 2 - 0.5) * cell
+        cover = rasterise(moved, self.shape[1], self.subpixels)
+        black_on_white = 1 - np.swapaxes(cover, 1, 2)  # their first axis is x
+        return np.rint(black_on_white * self.top_level).astype(np.uint8)
 
     def _nearest_training(self, pixels: np.ndarray) -> np.ndarray:
         """Return the indices (N, STARTS) of the nearest training images."""
@@ -205,12 +215,11 @@ class Triangles(ImageDataModule):
         return (self._flat(up) - self._flat(down)) / (2 * delta)
 
     def _admissible(self, angles: np.ndarray) -> np.ndarray:
-        """Return angles whose gaps are at least min_gap; the others are scaled to fit."""
-        gaps = np.diff(angles, axis=1, append=angles[:, :1] + 2 * np.pi)
-        slack = np.maximum(gaps - self.min_gap, 0)
-        slack *= (2 * np.pi - self.num_vertices * self.min_gap) / slack.sum(1, keepdims=True)
-        ends = np.cumsum(self.min_gap + slack, axis=1)[:, :-1]
-        return angles[:, :1] + np.concatenate([np.zeros((len(angles), 1)), ends], axis=1)
+        """Return angles that the law can draw: those given, where it can, else near ones."""
+        least = (self.lowest - angles).max(axis=1, keepdims=True)
+        most = (self.highest - angles).min(axis=1, keepdims=True)
+        turn = np.clip((least + most) / 2, 0, LARGEST_TURN)
+        return np.clip(angles + turn, self.lowest, self.highest) - turn
 
     def _distance(self, pixels: np.ndarray, angles: np.ndarray) -> np.ndarray:
         return np.sqrt(np.square(pixels - self._flat(angles)).sum(1))

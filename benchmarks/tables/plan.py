@@ -237,7 +237,7 @@ def _training_runs(
 def _search_runs(
     spec: TableSpec, row: Row, dataset: str, protocols: tuple[str, ...]
 ) -> list[PlannedRun]:
-    """Return the runs of a row's search on a data set, the experiment as it stands first."""
+    """Return the runs of a row's search on a data set."""
     assert spec.search is not None
     assert row.search is not None
     base = _training_runs(spec, row, dataset, protocols, 1)
@@ -259,8 +259,8 @@ def _search_runs(
         space = load_space(row.search[phase])
         hashed = hasher(composed.cfg, configuration(space, spec.search.seed, 0))
         for i in range(count):
-            if number == 0 and i == 0:
-                found.append(replace(first, phase=phase, configuration=0))
+            if i == 0 and spec.search.begins_with_defaults(phase):
+                found.append(replace(first, phase=phase, configuration=0))  # as it stands
                 continue
             values = configuration(space, fold(spec.search.seed, number), i)
             identifier = f"{hashed(values)}-r{composed.cfg.revision}-s0"

@@ -1,6 +1,6 @@
 """A table's specification: rows, columns, seeds, published numbers, checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
@@ -118,11 +118,13 @@ class Row:
 class Search:
     """A random search before the seeds: the best configuration of all phases is repeated.
 
-    Configuration 0 of the first phase is the experiment as it stands; each has one seed, 0.
+    Each configuration has one seed, 0.
 
     Attributes:
         phases: Number of configurations by phase, in order.
         seed: Of the configurations drawn.
+        defaults_in: Phases whose configuration 0 is the experiment as it stands, instead of a
+            draw; None for the first phase only.
         selected_by: Protocol whose score under the metric of a data set's first column chooses;
             None for that column itself, test images and all, as papers do.
         biased_curve: Also draw the curve with replacement, as published ones often are.
@@ -132,10 +134,15 @@ class Search:
     seed: int
     selected_by: str | None = None
     biased_curve: bool = False
+    defaults_in: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.phases, dict):
             raise ValueError(f"phases must map names to numbers, got {self.phases}")
+        if not set(self.defaults_in or ()) <= set(self.phases):
+            raise ValueError(
+                f"defaults_in must be of {', '.join(self.phases)}, got {self.defaults_in}"
+            )
         if not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(f"seed must be an integer >= 0, got {self.seed}")
         for phase, count in self.phases.items():
@@ -143,6 +150,10 @@ class Search:
                 raise ValueError(f"phases.{phase} must be an integer >= 1, got {count}")
         if not self.phases:
             raise ValueError("phases must hold at least one phase")
+
+    def begins_with_defaults(self, phase: str) -> bool:
+        """Return whether configuration 0 of a phase is the experiment as it stands."""
+        return phase in (self.defaults_in or [next(iter(self.phases))])
 
 
 @dataclass(frozen=True)

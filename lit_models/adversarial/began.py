@@ -21,7 +21,9 @@ class BEGAN(TwoPlayerModel):
         k \leftarrow k + \lambda (\gamma L(x) - L(G(z))), \quad L(v) = E |v - AE(v)|
 
     with the mean over all numbers. k starts at 0, is a buffer of the checkpoint, and is updated
-    after each discriminator step from that step's L over the global batch. The convergence measure
+    after each discriminator step over the global batch: from the errors of that step (the paper),
+    or from those of the same images and codes under the new weights, the generator's update
+    included where it is due (the code of Lucic et al., 2018). The convergence measure
     L(x) + |gamma L(x) - L(G(z))| is logged.
 
     Args:
@@ -33,6 +35,8 @@ class BEGAN(TwoPlayerModel):
         balance: gamma, the diversity ratio.
         k_min: Smallest k (0 in the paper), None where it is not clamped (Lucic et al.'s code).
         k_max: Largest k (1 in the paper), None where it is not clamped.
+        k_by_new_weights: Let k follow errors that are computed anew after the updates, as in Lucic
+            et al.'s code, instead of those of the discriminator's step.
 
     Raises:
         ValueError: if k_rate or balance is not positive, or k_min > k_max.
@@ -54,6 +58,7 @@ class BEGAN(TwoPlayerModel):
         balance: float,
         k_min: float | None,
         k_max: float | None,
+        k_by_new_weights: bool = False,
         reuse_noise: bool = False,
         ema_decay: float | None = None,
         schedule: Schedule | None = None,
@@ -79,6 +84,7 @@ class BEGAN(TwoPlayerModel):
             raise ValueError(f"k_min must be <= k_max, got {k_min} and {k_max}")
         self.k_rate, self.balance = k_rate, balance
         self.k_min, self.k_max = k_min, k_max
+        self.k_by_new_weights = k_by_new_weights
         self.register_buffer("k", torch.tensor(0.0))
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
@@ -90,8 +96,8 @@ class BEGAN(TwoPlayerModel):
         """Return L(x) - k L(G(z)); keeps both errors for the update of k."""
         with torch.no_grad():
             fake = self.generator(z)
-        real_error, fake_error = self.reconstruction_error(real), self.reconstruction_error(fake)
-        self._errors = torch.stack([real_error, fake_error]).detach()
+        real_error, fake_error = self._errors(real, fake)
+        self._errors_of_step = torch.stack([real_error, fake_error]).detach()
         return real_error - self.k * fake_error
 
     def generator_objective(self, z: Tensor) -> Tensor:
@@ -99,10 +105,16 @@ class BEGAN(TwoPlayerModel):
         return self.reconstruction_error(self.generator(z))
 
     @torch.no_grad()
-    def after_discriminator_update(self) -> None:
-        real_error, fake_error = mean_over_processes(self._errors)
+    def after_updates(self, real: Tensor, z: Tensor) -> None:
+        errors = self._errors_of_step
+        if self.k_by_new_weights:
+            errors = torch.stack(self._errors(real, self.generator(z)))
+        real_error, fake_error = mean_over_processes(errors)
         difference = self.balance * real_error - fake_error
         self.k += self.k_rate * difference
         if self.k_min is not None or self.k_max is not None:
             self.k.clamp_(self.k_min, self.k_max)
         self.track(k=self.k, convergence=real_error + difference.abs())
+
+    def _errors(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        return self.reconstruction_error(real), self.reconstruction_error(fake)

@@ -77,8 +77,11 @@ class TwoPlayerModel(AdversarialModel):
         """Return what the generator minimises on the samples of z."""
         raise NotImplementedError
 
-    def after_discriminator_update(self) -> None:
-        """Update what follows the discriminator's step, as BEGAN's k."""
+    def after_updates(self, real: Tensor, z: Tensor) -> None:
+        """Update what follows a discriminator step, and the generator's where it is due.
+
+        As BEGAN's k. The arguments are those of the discriminator's step.
+        """
 
     @property
     def batches_per_step(self) -> int:
@@ -96,13 +99,14 @@ class TwoPlayerModel(AdversarialModel):
         return self._players_by_name
 
     def updates(self, x: Tensor, labels: Tensor) -> Iterator[tuple[str, Objective]]:
-        for real in x.chunk(self.n_critic):
+        for i, real in enumerate(x.chunk(self.n_critic), start=1):
             z = self.prior(self.noise, len(real))
             yield "discriminator", partial(self.discriminator_objective, real, z)
-            self.after_discriminator_update()
-        if not self.reuse_noise:
-            z = self.prior(self.noise, len(real))
-        yield "generator", partial(self.generator_objective, z)
+            if i < self.n_critic:
+                self.after_updates(real, z)
+        codes = z if self.reuse_noise else self.prior(self.noise, len(real))
+        yield "generator", partial(self.generator_objective, codes)
+        self.after_updates(real, z)
         if self.ema_generator is not None:
             follow(self.ema_generator, self.generator, self.ema_decay)
 

@@ -17,7 +17,7 @@ from benchmarks.tables.plan import make_plan
 from benchmarks.tables.planned import fingerprint_of
 from benchmarks.tables.render import render
 from benchmarks.tables.search import configuration, load_space
-from benchmarks.tables.spec import Column, Row, Search, TableSpec
+from benchmarks.tables.spec import Column, Row, Search, TableSpec, load_spec
 
 ROW = Row("NS GAN", experiment="lucic2018_ns_gan_quick", search={"wide": "lucic2018_wide_gan"})
 COLUMN = Column("FD", "fashion_mnist_small", "fd_lenet_2k_test2k", "fd_lenet", "lower", 1)
@@ -65,6 +65,52 @@ def test_every_space_fits_the_experiments_it_is_for(name):
         assert run_id(with_values(cfg, dict(last.values))) == last.run_id
         overrides = last.command([])[2:]
         assert run_id(compose([o for o in overrides if "protocols" not in o]).cfg) == last.run_id
+
+
+def test_spaces_are_those_of_the_published_code():
+    """compare_gan's parameters, by the names of ours: range, scale, and whether it is a choice."""
+    wide, narrow = {"log_uniform": [1e-5, 1e-2]}, {"log_uniform": [1e-4, 1e-3]}
+    either = {"choice": [True, False]}
+
+    def space(name):
+        found = {}
+        for keys, rule in load_space(f"lucic2018_{name}").items():
+            found |= {key.strip(): rule for key in keys.split(",")}
+        return found
+
+    for kind in ("gan", "wgan", "penalty", "began", "vae"):
+        place, norm = ("", "encoder") if kind == "vae" else ("_d", "discriminator")
+        for phase, rates in (("wide", wide), ("narrow", narrow)):
+            found = space(f"{phase}_{kind}")
+            betas = [{"uniform": [0.0, 1.0]}, 0.999] if phase == "wide" else [0.5, 0.999]
+            assert found[f"model.optimizer{place}.lr"] == rates
+            assert found[f"model.optimizer{place}.betas"] == betas
+            fixed = (phase, kind) == ("narrow", "penalty")
+            assert found[f"model.{norm}.batch_norm"] == (False if fixed else either)
+            if kind != "vae":  # there it has no effect
+                expected = {"choice": [1, 5]} if phase == "wide" else 1
+                assert found["model.n_critic"] == expected
+    assert space("wide_wgan")["model.weight_clip"] == {"log_uniform": [1e-3, 1.0]}
+    assert space("narrow_wgan")["model.weight_clip"] == {"log_uniform": [1e-2, 1.0]}
+    assert space("wide_penalty")["model.penalty.weight"] == {"log_uniform": [0.1, 100.0]}
+    assert space("narrow_penalty")["model.penalty.weight"] == {"log_uniform": [0.1, 10.0]}
+    assert space("wide_began")["model.k_rate"] == {"log_uniform": [1e-4, 1e-2]}
+    assert space("narrow_began")["model.k_rate"] == 0.001
+    assert space("wide_began")["model.balance"] == {"uniform": [0.0, 1.0]}
+    assert space("narrow_began")["model.balance"] == {"uniform": [0.6, 0.9]}
+
+
+def test_each_phase_that_is_named_begins_with_the_experiment_as_it_stands():
+    """As in the published code, whose every phase includes the authors' defaults."""
+    row = dataclasses.replace(ROW, search=dict.fromkeys(("wide", "more"), "lucic2018_wide_gan"))
+    counts = {"wide": 2, "more": 2}
+    for named, expected in ((None, ["wide"]), (["more"], ["more"]), (["wide", "more"], [*counts])):
+        search = Search(counts, 0, defaults_in=named)
+        plan = make_plan(dataclasses.replace(SPEC, rows=(row,), search=search))
+        assert [r.phase for r in plan.searched if r.values == ()] == expected
+    assert load_spec("lucic2018_search").search.defaults_in == ["wide", "narrow"]
+    with pytest.raises(ValueError, match=r"defaults_in must be of wide, more, got \['x'\]"):
+        Search(counts, 0, defaults_in=["x"])
 
 
 def test_a_longer_search_begins_with_a_shorter_one():

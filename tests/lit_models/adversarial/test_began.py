@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.compose import experiment_config, names
 from datamodules.base import BatchStream
 from lit_models.adversarial.began import BEGAN
 from lit_models.callbacks.checkpoints import Checkpoints, load_checkpoint
@@ -59,21 +60,32 @@ def plain_loop(model, steps):
             opt_d.zero_grad()
             (on_real - k * on_fake).backward()
             opt_d.step()
+            codes = z
+            if len(ks) % model.n_critic == model.n_critic - 1:  # the generator's turn
+                codes = z if model.reuse_noise else model.prior(noise, BATCH)
+                opt_g.zero_grad()
+                error(g(codes)).backward()
+                opt_g.step()
+            if model.k_by_new_weights:
+                on_real, on_fake = error(real), error(g(z))
             k = k + model.k_rate * (model.balance * on_real.detach() - on_fake.detach())
             if model.k_max is not None:
                 k = k.clamp(model.k_min, model.k_max)
             ks.append(k.item())
-        if not model.reuse_noise:
-            z = model.prior(noise, BATCH)
-        opt_g.zero_grad()
-        error(g(z)).backward()
-        opt_g.step()
         images += len(batch)
     return ks
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"reuse_noise": True, "n_critic": 1}, {"k_min": 0.0, "k_max": 0.05}], ids=str
+    "settings",
+    [
+        {},
+        {"reuse_noise": True, "n_critic": 1},
+        {"k_min": 0.0, "k_max": 0.05},
+        {"k_by_new_weights": True},
+        {"k_by_new_weights": True, "reuse_noise": True, "n_critic": 3},
+    ],
+    ids=str,
 )
 def test_equals_a_plain_loop(settings):
     model = make(**settings)
@@ -93,11 +105,23 @@ def test_k_is_clamped_only_where_asked_for():
         make(k_rate=5.0, balance=3.0, k_min=0.0, k_max=1.0),
     )
     for model in (free, clamped):
-        model._errors = torch.tensor([1.0, 2.0])
-        model.after_discriminator_update()
+        model._errors_of_step = torch.tensor([1.0, 2.0])
+        model.after_updates(torch.zeros(BATCH, 4), torch.zeros(BATCH, 3))
     assert free.k.item() == pytest.approx(5.0)  # 5 (3 x 1 - 2)
     assert clamped.k.item() == 1.0
     assert free.scalars["train/convergence"].item() == pytest.approx(1 + 1)
+
+
+def test_the_rows_of_lucic_have_their_codes_rule_and_others_the_papers():
+    by_new_weights = {}
+    for name in names("experiment"):
+        model = experiment_config(name).model
+        if "balance" in model:
+            by_new_weights[name] = model.get("k_by_new_weights", False)
+    assert len(by_new_weights) >= 5
+    assert {n for n, new in by_new_weights.items() if new} == {
+        n for n in by_new_weights if n.startswith("lucic2018_")
+    }
 
 
 def test_k_is_in_the_checkpoint(tmp_path):
@@ -107,15 +131,48 @@ def test_k_is_in_the_checkpoint(tmp_path):
     assert kept == model.k
 
 
-def test_the_autoencoder_keeps_shape_and_range():
-    network = ConvAutoencoder((3, 8, 12), width=4, code_dim=5)
+def autoencoder(shape=(3, 8, 12), batch_norm=False, width=4):
+    return ConvAutoencoder(shape, width, 5, batch_norm, bn_momentum=0.1, bn_eps=1e-3)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_the_autoencoder_keeps_shape_and_range(batch_norm):
+    network = autoencoder(batch_norm=batch_norm)
     x = network(torch.rand(2, 3, 8, 12))
     assert x.shape == (2, 3, 8, 12)
     assert 0 <= x.min() < x.max() <= 1
     narrowest = min(m.out_features for m in network.modules() if isinstance(m, nn.Linear))
     assert narrowest == 5
+    assert sum(isinstance(m, nn.BatchNorm1d) for m in network.modules()) == 3 * batch_norm
     with pytest.raises(ValueError, match="divisible by 4"):
-        ConvAutoencoder((1, 9, 8), 4, 5)
+        autoencoder((1, 9, 8))
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_the_autoencoder_is_that_of_the_code(batch_norm):
+    """Its layers once more, as functions, in the order of the published code."""
+    network = autoencoder(batch_norm=batch_norm)
+    conv1, conv2, fc6, fc1, deconv1, deconv2 = (
+        m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.ConvTranspose2d)
+    )
+    for layer in (conv1, conv2, fc6, fc1, deconv1, deconv2):
+        nn.init.normal_(layer.bias, std=0.1)  # or a ReLU too many would not show
+
+    def norm(x):
+        if not batch_norm:
+            return x
+        axes = [0, *range(2, x.dim())]
+        mean, var = x.mean(axes, keepdim=True), x.var(axes, correction=0, keepdim=True)
+        return (x - mean) / (var + 1e-3).sqrt()
+
+    def leaky(x):
+        return torch.maximum(x, 0.2 * x)
+
+    x = torch.rand(4, 3, 8, 12)
+    code = leaky(norm(fc6(conv2(leaky(conv1(x))).flatten(1))))
+    wide = leaky(norm(fc1(code))).reshape(4, 8, 2, 3)
+    expected = deconv2(leaky(norm(deconv1(wide)))).sigmoid()
+    torch.testing.assert_close(network(x), expected)
 
 
 @pytest.mark.parametrize(

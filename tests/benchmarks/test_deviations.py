@@ -1,0 +1,90 @@
+"""Deviations state numbers of the composed config, and nothing that an override took back."""
+
+import re
+
+import pytest
+from omegaconf import OmegaConf
+
+from benchmarks.compose import compose, compose_for, datasets_of, experiment_config, names
+from benchmarks.deviations import formatted, stated_deviations
+from benchmarks.errors import UserError
+
+
+def stated(*overrides):
+    composed = compose(overrides)
+    return stated_deviations(composed.cfg, composed.overrides)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (96000, "96,000"),
+        (1.0, "1"),
+        (0.05, ".05"),
+        (-0.5, "-.5"),
+        (0.001, ".001"),
+        (5e-4, "5e-4"),
+        (2.5e-5, "2.5e-5"),
+        (0.9995, ".9995"),
+        (12.5, "12.5"),
+        ([100, 50], "100, 50"),
+        (True, "True"),
+    ],
+)
+def test_numbers_as_deviations_state_them(value, text):
+    assert formatted(value) == text
+
+
+def test_an_override_changes_what_is_stated():
+    name = "experiment=lucic2018_ns_gan_quick"
+    assert "96,000 instead of 1,000,000 images seen" in stated(name)
+    few = stated(name, "images_seen=1280", "model.generator.width=8")
+    assert "1,280 instead of 1,000,000 images seen" in few
+    assert "width 8 instead of 64" in few
+    assert not any("96,000" in d or "width 16" in d for d in few)
+    assert {"set by hand: images_seen=1280", "set by hand: model.generator.width=8"} <= set(few)
+
+
+def test_what_an_override_takes_back_is_not_stated():
+    name = "experiment=lucic2018_began_quick"
+    assert "1 instead of 5 discriminator updates per generator update" in stated(name)
+    found = stated(name, "model.n_critic=5", "model.optimizer_g.lr=1.0e-4")
+    assert not any("discriminator updates" in d or "Adam" in d for d in found)
+    assert "set by hand: model.n_critic=5" in found
+
+
+def test_settings_that_change_no_training_are_no_deviations():
+    name = "experiment=lucic2018_ns_gan_quick"
+    plain = stated(name)
+    assert stated(name, "datamodule=fashion_mnist_small", "seed=3", "threads=2") == plain
+    assert (
+        stated(name, "protocols=[]", "log_every_updates=7", "+trainer.detect_anomaly=true")
+        == plain
+    )
+    assert stated(name, "loss@model.loss=hinge")[-1] == "set by hand: loss@model.loss=hinge"
+
+
+NUMBER = re.compile(
+    r"(?<![\dx,.])[\d,.]+ instead of |(?<!1,000,000 )images seen"
+    r"|\b(?:width|depth|batches of|momentum|Adam|rate of|clipped at|layers of|decay) [\d.]"
+)
+
+
+@pytest.mark.parametrize("name", names("experiment"))
+def test_numbers_come_from_the_config(name):
+    own = experiment_config(name)
+    for dataset in datasets_of(own):
+        cfg = compose_for(name, dataset).cfg
+        raw = OmegaConf.to_container(cfg, resolve=False)
+        for template, text in zip(
+            [*raw["deviations"], *raw["data_deviations"]],
+            [*cfg.deviations, *cfg.data_deviations],
+            strict=True,
+        ):
+            assert "${" in template or not NUMBER.search(template), template
+            assert "None" not in text
+
+
+def test_a_deviation_of_a_key_that_does_not_exist():
+    with pytest.raises(UserError, match="model.nothing"):
+        compose(["experiment=toy_ns_gan", "deviations=['${number:model.nothing} instead of 1']"])
