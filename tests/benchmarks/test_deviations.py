@@ -65,7 +65,7 @@ def test_settings_that_change_no_training_are_no_deviations():
 
 
 NUMBER = re.compile(
-    r"(?<![\dx,.])[\d,.]+ instead of |(?<!1,000,000 )images seen"
+    r"(?<![\dx,.])\d[\d,.]* instead of |(?<!1,000,000 )images seen"
     r"|\b(?:width|depth|batches of|momentum|Adam|rate of|clipped at|layers of|decay) [\d.]"
 )
 
