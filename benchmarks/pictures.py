@@ -165,9 +165,7 @@ def neighbours(model: LitGenerativeModel, datamodule: DataModule, near: Near) ->
         "training images",
     )
     known = in_order(parts, samples.device)
-    center = known.pooled.mean(0)
-    found = near.extractor(samples).pooled - center
-    _, index = nearest_few(found, known.pooled - center, FEW)
+    _, index = nearest_few(near.extractor(samples).pooled, known.pooled, FEW)
     rows = []
     for sample, nearby in zip(samples.cpu(), index.tolist(), strict=True):
         rows += [sample[None]] + [train(range(i, i + 1), torch.Generator()) for i in nearby]

@@ -56,9 +56,8 @@ class ClassCoverage(SampleMetric):
         p = self.fake.double() / self.fake.sum()
         q = reference.double() / reference.sum()
         log_ratio = torch.where(self.fake > 0, p / q, 1.0).log()
-        found = (self.fake > 0).sum().double()
         return {
-            "classes": found,
-            "missing_classes": (reference > 0).sum() - found,
-            "class_kl": (p * log_ratio).sum(),
+            "classes": (self.fake > 0).sum().double(),
+            "missing_classes": ((reference > 0) & (self.fake == 0)).sum().double(),
+            "class_kl": (p * log_ratio).sum().clamp(min=0),  # rounding may take it below zero
         }

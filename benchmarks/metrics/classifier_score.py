@@ -14,7 +14,8 @@ class ClassifierScore(SampleMetric):
 
     Salimans et al., 2016, https://arxiv.org/abs/1606.03498, Sec. 4. Between 1 and the number of
     classes. Splits go by the samples' global index, so the score does not depend on the number of
-    processes.
+    processes; where they do not divide, split i begins at floor(i N / splits), as in the authors'
+    code.
 
     Args:
         num_classes: Number of classes.
@@ -47,7 +48,7 @@ class ClassifierScore(SampleMetric):
         logits = logits_of(features, self.fake_marginal.shape[1], "a classifier score")
         log_p = logits.double().log_softmax(1)
         p = log_p.exp()
-        split = index.to(p.device) * self.num_splits // self.num_samples
+        split = ((index.to(p.device) + 1) * self.num_splits - 1) // self.num_samples
         self.fake_marginal.index_add_(0, split, p)
         self.fake_negative_entropy.index_add_(0, split, (p * log_p).sum(1))
         self.fake_count.index_add_(0, split, torch.ones_like(p[:, 0]))
@@ -59,4 +60,5 @@ class ClassifierScore(SampleMetric):
             raise ValueError(f"classifier score needs {self.num_samples} samples, got {found}")
         marginal = self.fake_marginal / self.fake_count[:, None]
         marginal_entropy = -torch.special.xlogy(marginal, marginal).sum(1)
-        return (self.fake_negative_entropy / self.fake_count + marginal_entropy).exp().mean()
+        divergence = self.fake_negative_entropy / self.fake_count + marginal_entropy
+        return divergence.clamp(min=0).exp().mean()  # rounding may take it below zero

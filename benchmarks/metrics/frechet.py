@@ -31,12 +31,14 @@ def frechet_distance(
     .. math:: \|\mu_1 - \mu_2\|^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^{1/2})
 
     With C_1 = F F^T, the eigenvalues of C_1 C_2 are those of the symmetric F^T C_2 F, which are
-    found faster and more safely. factor_1 is F, where it is known.
+    found faster and more safely. factor_1 is F, where it is known. What rounding takes below zero
+    is zero.
     """
     factor = covariance_factor(cov_1) if factor_1 is None else factor_1
     inner = _lower_congruence(factor, cov_2)
     trace_root = torch.linalg.eigvalsh(inner).clamp(min=0).sqrt().sum()
-    return (mu_1 - mu_2).square().sum() + cov_1.trace() + cov_2.trace() - 2 * trace_root
+    traces = cov_1.trace() + cov_2.trace() - 2 * trace_root
+    return ((mu_1 - mu_2).square().sum() + traces).clamp(min=0)
 
 
 def _lower_congruence(factor: Tensor, cov: Tensor) -> Tensor:

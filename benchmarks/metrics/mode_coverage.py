@@ -63,8 +63,9 @@ class ModeCoverage(Metric):
             raise ValueError("mode coverage needs at least 1 sample, got 0")
         counts = (self.nearby if self.kl_of_high_quality else self.nearest).double()
         shares = counts / counts.sum()
+        kl = torch.special.xlogy(shares, shares).sum() + math.log(len(shares))
         return {
             "modes": (self.nearby > 0).sum().double(),
             "high_quality_percent": 100 * self.nearby.sum().double() / total,
-            "reverse_kl": torch.special.xlogy(shares, shares).sum() + math.log(len(shares)),
+            "reverse_kl": kl.clamp(min=0),  # rounding may take it below zero
         }

@@ -1,7 +1,8 @@
-"""Nearest neighbours by Euclidean distance, block by block, in the dtype of the features.
+"""Nearest neighbours by Euclidean distance, block by block, in float64.
 
-Squared distances come from |x|^2 + |y|^2 - 2 x y; take the mean out of both sides first, which
-keeps small what cancels. Their rounding error stays within `ROUNDING` times |x|^2 + |y|^2, which
+Squared distances come from |x|^2 + |y|^2 - 2 x y; `prepared` takes the mean out of both sides
+first, which keeps small what cancels. In float32 the error of that exceeds the radius of a cluster
+that lies away from others. What is left of it stays within `ROUNDING` times |x|^2 + |y|^2, which
 is given beside them. Distances (without the square) are recomputed from differences.
 """
 
@@ -17,12 +18,18 @@ __all__ = [
     "kth_squares",
     "nearest",
     "nearest_few",
+    "prepared",
     "squared_distances",
 ]
 
 BLOCK = 1024
 ROUNDING = 64  # units of the dtype's precision
 Visit = Callable[[slice, slice, Tensor], None]  # takes rows, columns, and their dot products
+
+
+def prepared(center: Tensor, *sides: Tensor) -> list[Tensor]:
+    """Return features (N, D) of each side in float64, less the center (D,) of the features."""
+    return [x.double() - center for x in sides]
 
 
 def squared_distances(
@@ -53,7 +60,10 @@ def kth_squares(x: Tensor, ks: tuple[int, ...], visit: Visit | None = None) -> l
 
 
 def closest_pair(x: Tensor) -> Tensor:
-    """Return the smallest distance between two rows of x (N, D), a scalar."""
+    """Return the smallest distance between two rows of x (N, D), a float64 scalar; 0 for equal."""
+    if len(x.unique(dim=0)) < len(x):  # rounding may take a near row for the nearest
+        return torch.zeros((), dtype=torch.float64, device=x.device)
+    (x,) = prepared(x.double().mean(0), x)
     _, index = _among(x, 1, None)
     return _exact(x, x, index).min()
 
@@ -76,13 +86,17 @@ def _among(x: Tensor, few: int, visit: Visit | None) -> tuple[Tensor, Tensor]:
 
 
 def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distance (N,) of every row of x (N, D) to the nearest of y (M, D), and which."""
+    """Return the distance (N,) of every row of x (N, D) to the nearest of y (M, D), and which.
+
+    Distances are float64.
+    """
     distance, index = nearest_few(x, y, 1)
     return distance[:, 0], index[:, 0]
 
 
 def nearest_few(x: Tensor, y: Tensor, few: int) -> tuple[Tensor, Tensor]:
     """Return the distances (N, few) of rows of x to the nearest of y, and which, nearest first."""
+    x, y = prepared(y.double().mean(0), x, y)
     best, index = _no_neighbours(x, few)
     for rows, columns, block, _ in squared_distances(x, y):
         _keep_smallest(best, index, rows, block, columns.start)

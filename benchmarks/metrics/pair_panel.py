@@ -39,7 +39,7 @@ class PairPanel(PRDC):
 
     def compute(self) -> dict[str, Tensor]:
         """Return the six numbers, float64 scalars."""
-        real, fake = self.rows("real"), self.rows("fake")
+        real, fake = self.rows("real").double(), self.rows("fake").double()
         k = self.kernel
         sums = _KernelSums(real, fake, k.subsets, k.subset_size, k.seed)
         found = prdc(real, fake, self.k_precision, self.k_density, sums.visits())

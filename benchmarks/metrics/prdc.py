@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from benchmarks.metrics.neighbours import Visit, kth_squares, squared_distances
+from benchmarks.metrics.neighbours import Visit, kth_squares, prepared, squared_distances
 from benchmarks.metrics.stored import StoredFeatures
 
 __all__ = ["PRDC", "prdc"]
@@ -60,7 +60,7 @@ def prdc(
     k_density: int,
     visits: tuple[Visit | None, Visit | None, Visit | None] = (None, None, None),
 ) -> dict[str, Tensor]:
-    """Return the four numbers of `PRDC` for features (N, D) and (M, D).
+    """Return the four numbers of `PRDC` for features (N, D) and (M, D), computed in float64.
 
     `visits` see the dot products among real, among generated, and of real with generated features,
     from which the mean of the real ones has been taken.
@@ -70,8 +70,7 @@ def prdc(
     """
     if bool((real == real[0]).all()):
         raise ValueError("PRDC needs real features that differ, got constant ones")
-    center = real.mean(0)
-    real, fake = real - center, fake - center
+    real, fake = prepared(real.double().mean(0), real, fake)
     closed, opened = kth_squares(real, (k_precision, k_density), visits[0])
     (reach,) = kth_squares(fake, (k_precision,), visits[1])
     precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)

@@ -32,6 +32,18 @@ def test_hand_worked_against_uniform():
     assert found["class_kl"] == pytest.approx(0.75 * math.log(3) + 0.25 * math.log(1))
 
 
+def test_missing_classes_are_those_of_the_reference():
+    """A class that no real image has does not make up for one that is missing."""
+    found = scores(fake=[3, 3], real=[0, 1])
+    assert (found["classes"], found["missing_classes"]) == (1, 2)
+
+
+def test_the_same_histogram_has_no_divergence():
+    for count in range(1, 30):
+        classes = [0] * count + [1, 2, 2]
+        assert 0 <= scores(classes, classes)["class_kl"] < 1e-12
+
+
 def test_the_floor_of_perfect_samples():
     """(classes - 1) / (2 samples) in expectation."""
     rng = torch.Generator().manual_seed(0)

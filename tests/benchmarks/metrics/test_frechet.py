@@ -49,6 +49,9 @@ def test_it_handles_singular_covariances():
 def test_identity_and_symmetry():
     a, b = gaussian(0), gaussian(1, shift=0.5)
     torch.testing.assert_close(distance(a, a).item(), 0.0, rtol=0, atol=1e-9)
+    for seed in range(20):  # rounding takes some of them below zero
+        same = 100 * gaussian(seed)
+        assert distance(same, same) >= 0
     torch.testing.assert_close(distance(a, b), distance(b, a))
     assert distance(a, b) > 1
 

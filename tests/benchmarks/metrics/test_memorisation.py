@@ -19,7 +19,7 @@ def test_hand_worked_on_a_line():
     found = fed(metric, **{k: torch.tensor(v).double()[:, None] for k, v in points.items()})
     assert {n: v.item() for n, v in found.compute().items()} == pytest.approx(
         # nearer than 1 and 3: 2 of 2; 1 of 2; half of one; none. Below 2 (the median of 1, 3): 0
-        {"copied": (1 + 0.5 + 0.25 + 0) / 4, "too_near": 1 / 4, "distance_ratio": 2 / 1}
+        {"copied": (1 + 0.5 + 0.25 + 0) / 4, "too_near": 1 / 4, "distance_ratio": 2.5 / 2}
     )
 
 

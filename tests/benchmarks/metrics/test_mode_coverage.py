@@ -44,6 +44,13 @@ def test_perfect_data_reach_989_percent():
     assert found["reverse_kl"].item() == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.parametrize("modes", [3, 7, 25, 49])
+def test_equal_shares_have_no_divergence(modes):
+    """Rounding takes some of them below zero."""
+    places = np.arange(2.0 * modes).reshape(-1, 2) * 10
+    assert 0 <= scores(torch.from_numpy(places), modes=places)["reverse_kl"] < 1e-12
+
+
 def test_collapse_and_garbage():
     one = scores(torch.zeros(50, 2))
     assert (one["modes"], one["high_quality_percent"]) == (1, 100)

@@ -52,6 +52,15 @@ def test_copies_are_at_distance_zero_in_single_precision():
     assert closest_pair(torch.cat([x, x[:1]])) == 0
 
 
+def test_equal_rows_are_found_among_near_ones():
+    """Rounding makes another row the nearest; the distance of the equal one is still 0."""
+    x = gaussian(0, n=200, d=8)
+    near = 1e4 + torch.cat([1e-9 * x, 1e-9 * x[:1]])
+    assert closest_pair(near) == 0
+    assert closest_pair(near[:-1]) > 0
+    assert closest_pair(torch.cat([x, x[7:8]])) == 0
+
+
 @pytest.mark.usefixtures("block")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_stated_rounding_covers_the_error(dtype):

@@ -40,12 +40,9 @@ def test_parity_with_prdc_and_torch_fidelity_on_asymmetric_data():
     assert ours["recall"] == pytest.approx(theirs["recall"])
 
 
-@pytest.mark.parametrize(("dtype", "rel"), [(torch.float32, 2e-3), (torch.float64, 1e-9)])
-def test_copies_of_real_points_are_counted_as_the_package_does(dtype, rel, monkeypatch):
-    """Distances then equal radii, and rounding must not decide (without care: density 1.1).
-
-    In single precision a few radii that nearly agree count as equal.
-    """
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_copies_of_real_points_are_counted_as_the_package_does(dtype, monkeypatch):
+    """Distances then equal radii, and rounding must not decide (without care: density 1.1)."""
     monkeypatch.setattr(neighbours, "BLOCK", 70)  # sums round differently at the edges
     real = gaussian(0, n=600, d=192, dtype=dtype)
     half = torch.cat([real[:300], gaussian(1, n=300, d=192, dtype=dtype)])
@@ -53,9 +50,9 @@ def test_copies_of_real_points_are_counted_as_the_package_does(dtype, rel, monke
     for fake in (real.flip(0), half, ten):
         theirs = compute_prdc(real.double().numpy(), fake.double().numpy(), nearest_k=5)
         ours = scores(real, fake, 3, 5)
-        assert ours["density"] == pytest.approx(theirs["density"], rel=rel)
-        assert ours["coverage"] == pytest.approx(theirs["coverage"], rel=rel)
-    assert scores(real, real)["density"] == pytest.approx(1, rel=rel)
+        assert ours["density"] == pytest.approx(theirs["density"], rel=1e-9)
+        assert ours["coverage"] == pytest.approx(theirs["coverage"], rel=1e-9)
+    assert scores(real, real)["density"] == pytest.approx(1, rel=1e-9)
     assert scores(real, ten)["recall"] == pytest.approx(10 / 600)  # balls of radius 0, closed
 
 
@@ -75,10 +72,31 @@ def test_a_dropped_mode_lowers_recall_and_coverage_only():
     assert ours["coverage"] < 0.55
 
 
-def test_single_precision_gives_nearly_the_same():
+@pytest.mark.parametrize("offset", [0, 20, 1e4])
+def test_features_of_single_precision_are_compared_in_double(offset):
     real, fake = gaussian(0, n=500, d=32), gaussian(1, n=500, d=32, shift=0.1)
-    single = scores(real.float() + 20, fake.float() + 20)
-    assert single == pytest.approx(scores(real, fake), abs=0.005)
+    real, fake = (real + offset).float(), (fake + offset).float()
+    assert scores(real, fake) == scores(real.double(), fake.double())
+
+
+def test_clusters_far_from_their_mean_keep_their_radii():
+    """Two at +-100 of deviation .1, samples of .3: each is outside of every ball (float32: 1.0)."""
+
+    def clusters(seed, scale):
+        both = [
+            gaussian(seed + i, n=300, d=64, shift=s, scale=scale) for i, s in ((0, 100), (1, -100))
+        ]
+        return torch.cat(both).float()
+
+    real, fake = clusters(0, 0.1), clusters(2, 0.3)
+    found = scores(real, fake)
+    assert found["precision"] == 0
+    theirs = compute_prdc(real.double().numpy(), fake.double().numpy(), nearest_k=5)
+    assert found["density"] == pytest.approx(theirs["density"])
+    same = scores(real, clusters(4, 0.1))
+    theirs = compute_prdc(real.double().numpy(), clusters(4, 0.1).double().numpy(), nearest_k=5)
+    assert same["density"] == pytest.approx(theirs["density"])
+    assert same["coverage"] == pytest.approx(theirs["coverage"])
 
 
 def test_refusals():
