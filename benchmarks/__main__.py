@@ -68,7 +68,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from benchmarks.compose import compose_group
     from benchmarks.evaluate import describe, evaluate_images, evaluate_run
 
-    known = ("protocol", "images", "datamodule", "checkpoint", "weights", "draws")
+    known = ("protocol", "images", "datamodule", "value_range", "checkpoint", "weights", "draws")
     of_data = [o for o in arguments.overrides if o.startswith("datamodule.")]
     settings = _settings([o for o in arguments.overrides if o not in of_data], known)
     mine = arguments.config_dir
@@ -77,7 +77,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
     protocols = settings["protocol"].strip("[]").split(",")
     for name in protocols:
         compose_group("protocol", name, config_dirs=mine)
-    wrong = ("images", "datamodule") if arguments.run else ("checkpoint", "weights", "draws")
+    wrong = (
+        ("images", "datamodule", "value_range")
+        if arguments.run
+        else ("checkpoint", "weights", "draws")
+    )
     for name in (n for n in wrong if n in settings):
         other = "images=PATH" if arguments.run else "a RUN"
         raise UserError(f"{name} must be given with {other} only, got {name}={settings[name]}")
@@ -95,7 +99,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
             raise UserError("datamodule must be given: the data set that images are compared with")
         values = [o.removeprefix("datamodule.") for o in of_data]
         data = compose_group("datamodule", settings["datamodule"], values, mine)
-        record = evaluate_images(settings["images"], data, protocols, mine)
+        value_range = _numbers(settings, "value_range")
+        record = evaluate_images(settings["images"], data, protocols, mine, value_range)
     else:
         raise UserError("RUN or images=PATH must be given")
     for line in describe(record):
@@ -454,6 +459,17 @@ def _settings(overrides: Sequence[str], known: Sequence[str]) -> dict[str, str]:
             raise UserError(f"{key} is no setting of this verb{suggest(key, known)}")
         found[key] = value
     return found
+
+
+def _numbers(settings: dict[str, str], name: str) -> list[float] | None:
+    if name not in settings:
+        return None
+    try:
+        return [float(part) for part in settings[name].strip("[]").split(",")]
+    except ValueError:
+        raise UserError(
+            f"{name} must be numbers with commas between, got {settings[name]}"
+        ) from None
 
 
 def _count(settings: dict[str, str], name: str) -> int:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,7 +12,6 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 from yaml import YAMLError
 
 from benchmarks.bookkeeping import now
@@ -23,7 +23,7 @@ from benchmarks.features.base import Extractor, Features, Remembered
 from benchmarks.features.cache import FeatureCache
 from benchmarks.identity import fingerprint, run_id
 from benchmarks.instantiate import check_trusted, instantiate
-from benchmarks.made_elsewhere import SPLITS, read_images
+from benchmarks.made_elsewhere import SPLITS, Images, read_images
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import SampleProtocol
 from benchmarks.records import Evaluation, Record, bound_sign
@@ -268,6 +268,7 @@ def evaluate_images(
     composed_data: DictConfig,
     protocols: Sequence[str],
     config_dirs: Sequence[str] = (),
+    value_range: Sequence[float] | None = None,
 ) -> Record:
     """Score a split of the data, a folder of images, or an npz under protocols.
 
@@ -275,22 +276,25 @@ def evaluate_images(
 
     Args:
         images: "train", "validation", "test", a folder of images, or an npz with `images`
-            (uint8, or floats in [0, 255]; NHW or NHWC).
+            (uint8 or floats, NHW or NHWC).
         composed_data: The data set to compare with.
         protocols: Names.
         config_dirs: The user's own config folders.
+        value_range: Lowest and highest value of a pixel; None where the images leave no doubt.
 
     Raises:
-        UserError: if the images are absent, unreadable, too few, or do not fit.
+        UserError: if the images are absent, unreadable, in doubt, too few, or do not fit.
     """
     torch.set_num_threads(1)
     exact_arithmetic()
     with ExitStack() as stack, user_errors(ValueError, OSError):
         datamodule = instantiate(composed_data, "datamodule")
         datamodule.setup()
-        found = read_images(images, datamodule)
+        found = read_images(images, datamodule, value_range)
+        if found.left_out:
+            print(f"{found.name}: {found.left_out}", file=sys.stderr)
         source = TensorSource(found.pixels, found.num_levels, seed=0, device=_device())
-        key = images if images in SPLITS else _digest(found.pixels)
+        key = images if images in SPLITS else _digest(found)
         identifier = images_run_id(key, composed_data)
         run = Run(outputs_dir() / "images" / datamodule.name / identifier)
         check_writable(run.folder)
@@ -302,7 +306,7 @@ def evaluate_images(
             seed=0,
             status="finished",
             method=f"images: {found.name}",
-            config={"images": found.name},
+            config={"images": found.name, "left_out": found.left_out},
             code=code_state(),
             data_fingerprint=datamodule.found_fingerprint,
             data_pinned=datamodule.fingerprint is not None,
@@ -323,8 +327,11 @@ def evaluate_images(
     return record
 
 
-def _digest(pixels: Tensor) -> str:
-    return hashlib.sha256(pixels.numpy().tobytes()).hexdigest()
+def _digest(images: Images) -> str:
+    digest = hashlib.sha256(images.pixels.numpy().tobytes())
+    if images.num_levels not in (None, 256):  # the same bytes may mean other images
+        digest.update(str(images.num_levels).encode())
+    return digest.hexdigest()
 
 
 def describe(record: Record) -> list[str]:

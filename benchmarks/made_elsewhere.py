@@ -1,21 +1,23 @@
 """Images that exist already: a split of the data, a folder, an npz."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from benchmarks.errors import UserError, one_line
+from benchmarks.errors import UserError
 from datamodules.base import DataModule
 from datamodules.npz import nchw, read_arrays
+from datamodules.pictures import find_pictures, read_pictures
 
 __all__ = ["SPLITS", "Images", "read_images"]
 
 SPLITS = ("train", "validation", "test")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+FLOATS = (np.float16, np.float32, np.float64)
+CLEARLY_255 = 128  # floats that reach it are in [0, 255]; below, they may be in any range
 
 
 @dataclass(frozen=True)
@@ -26,80 +28,112 @@ class Images:
         pixels: Levels, or floats in [0, 255], (N, C, H, W); or vectors (N, D).
         num_levels: 256 for floats; None for vectors.
         name: Without a path.
+        left_out: What else the folder holds; None where that is nothing.
     """
 
     pixels: Tensor
     num_levels: int | None
     name: str
+    left_out: str | None = None
 
 
-def read_images(images: str, datamodule: DataModule) -> Images:
+def read_images(
+    images: str, datamodule: DataModule, value_range: Sequence[float] | None = None
+) -> Images:
     """Read what `images` names: a split's name, a folder, or an npz with `images`.
+
+    Args:
+        images: The name.
+        datamodule: The data set that the images are compared with.
+        value_range: Lowest and highest value that a pixel may have; None where the file states it
+            (an array `value_range` of an npz) or the pixels leave no doubt.
 
     Raises:
         UserError: if there is nothing such.
-        ValueError: if it cannot be read or used; the message names the file.
+        ValueError: if it cannot be read or used, or its range is in doubt; the message names the
+            file.
     """
     if images in SPLITS:
+        if value_range is not None:
+            raise UserError(f"value_range is that of the data set with images={images}")
         return Images(datamodule.split(images)[0], datamodule.num_levels, images)
     path = Path(images).expanduser()
     if path.is_dir():
-        return Images(_tensor(_read_folder(path)), 256, path.name)
-    if path.suffix == ".npz" and path.is_file():
-        array = read_arrays(path, ["images"])["images"]
-        _check_array(array, path)
-        return Images(_tensor(array), 256, path.name)
-    raise UserError(
-        f"images must be one of {', '.join(SPLITS)}, a folder of images, or an npz, got {images!r}"
-    )
+        files, left_out = find_pictures(path)
+        array = read_pictures(files, path.name)
+    elif path.suffix == ".npz" and path.is_file():
+        arrays = read_arrays(path, ["images"], ["value_range"])
+        array, left_out = arrays["images"], None
+        stated = arrays.get("value_range")
+        value_range = value_range if stated is None or value_range else stated.tolist()
+    else:
+        raise UserError(
+            f"images must be one of {', '.join(SPLITS)}, a folder of images, or an npz, "
+            f"got {images!r}"
+        )
+    _check_array(array, path.name)
+    bounds = _stated(value_range, path.name) or _evident(array, path.name, datamodule.num_levels)
+    return _in_range(array, bounds, path.name, left_out)
 
 
-def _read_folder(folder: Path) -> np.ndarray:
-    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
-    if not files:
-        raise UserError(f"images: {folder} holds no image files ({', '.join(SUFFIXES)})")
-    arrays: list[np.ndarray] = []
-    for file in tqdm(files, desc=folder.name, unit="image", disable=None, leave=False):
-        array = _read_file(file)
-        if arrays and array.shape != arrays[0].shape:
-            raise ValueError(
-                f"images of a folder must have one shape: {files[0].name} has {arrays[0].shape}, "
-                f"{file.name} has {array.shape}"
-            )
-        arrays.append(array)
-    return np.stack(arrays)
-
-
-def _read_file(file: Path) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as image:
-            if image.mode not in ("L", "RGB"):
-                raise ValueError(f"{file.name} must be 8-bit grey or RGB, got mode {image.mode}")
-            return np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{file.name} is no readable image: {one_line(error)}") from error
-
-
-def _check_array(array: np.ndarray, path: Path) -> None:
-    if array.dtype not in (np.uint8, np.float32, np.float64) or array.ndim not in (3, 4):
+def _check_array(array: np.ndarray, name: str) -> None:
+    if array.dtype not in (np.uint8, *FLOATS) or array.ndim not in (3, 4) or array.size == 0:
         raise ValueError(
-            f"{path.name} must hold uint8 or float (N, H, W) or (N, H, W, C), "
+            f"{name} must hold uint8 or float (N, H, W) or (N, H, W, C), "
             f"got {array.dtype} {array.shape}"
         )
-    if array.dtype == np.uint8 or array.size == 0:
-        return
     if not np.isfinite(array).all():
-        raise ValueError(f"{path.name} must hold finite images, got NaN or infinity")
-    low, high = float(array.min()), float(array.max())
-    if low < 0 or high > 255 or high <= 1:
-        scale = " (in [0, 1]? multiply by 255)" if low >= 0 and high <= 1 else ""
+        raise ValueError(f"{name} must hold finite images, got NaN or infinity")
+
+
+def _stated(value_range: Sequence[float] | None, name: str) -> tuple[float, float] | None:
+    if value_range is None:
+        return None
+    try:
+        low, high = map(float, value_range)
+        fits = np.isfinite([low, high]).all() and low < high
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
         raise ValueError(
-            f"{path.name} must hold floats in [0, 255], some above 1, got values in "
-            f"[{low:.4g}, {high:.4g}]{scale}"
+            f"value_range of {name} must be two numbers, low and high, got {value_range}"
         )
+    return low, high
 
 
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(nchw(array if array.dtype == np.uint8 else array.astype(np.float32)))
+def _evident(array: np.ndarray, name: str, num_levels: int | None) -> tuple[float, float]:
+    """Return the range of pixels that leave no doubt.
+
+    Raises:
+        ValueError: if they do.
+    """
+    low, high = float(array.min()), float(array.max())
+    if array.dtype == np.uint8:
+        # levels of a data set of few, or floats in [0, 1] that were cast
+        doubtful = high < (2 if num_levels in (None, 256) else num_levels)
+    else:
+        doubtful = low < 0 or high > 255 or high < CLEARLY_255
+    if doubtful:
+        raise ValueError(
+            f"{name} must state its range: its {array.dtype} values lie in "
+            f"[{low:.4g}, {high:.4g}], and could mean [0, 255] or another (give value_range=LOW,HIGH"
+            f", such as value_range=0,1, or an array value_range in an npz)"
+        )
+    return 0.0, 255.0
+
+
+def _in_range(
+    array: np.ndarray, bounds: tuple[float, float], name: str, left_out: str | None
+) -> Images:
+    low, high = bounds
+    found = float(array.min()), float(array.max())
+    if found[0] < low or found[1] > high:
+        raise ValueError(
+            f"{name} must have values in its range [{low:g}, {high:g}], got "
+            f"[{found[0]:.6g}, {found[1]:.6g}]"
+        )
+    if array.dtype == np.uint8 and low == 0 and high.is_integer() and high <= 255:
+        return Images(torch.from_numpy(nchw(array)), int(high) + 1, name, left_out)
+    scaled = (array.astype(np.float64) - low) * (255 / (high - low))
+    pixels = array if bounds == (0.0, 255.0) else scaled
+    return Images(torch.from_numpy(nchw(pixels.astype(np.float32))), 256, name, left_out)

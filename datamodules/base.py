@@ -19,6 +19,9 @@ from torch import Tensor
 __all__ = ["BatchStream", "DataModule", "ImageDataModule", "Splits", "fingerprint_of"]
 
 
+A_FEW = 100  # images that are looked at, where all would take long
+
+
 @dataclass(frozen=True)
 class Splits:
     """Train and test arrays: images (N, C, H, W) uint8 or vectors (N, D) float32; labels int64."""
@@ -202,23 +205,23 @@ class DataModule(LightningDataModule):
         )
 
     def _check(self, splits: Splits) -> None:
+        """Check what was loaded by its content, wherever it came from."""
+        if not isinstance(self.num_classes, int) or self.num_classes < 1:
+            raise ValueError(f"num_classes must be an integer >= 1, got {self.num_classes}")
         for name, array in (("train", splits.train), ("test", splits.test)):
             if array.shape[1:] != self.shape:
                 raise ValueError(
                     f"{name} examples must have shape {self.shape}, got {array.shape[1:]}"
                 )
-            if self.num_levels not in (None, 256) and array.max(initial=0) >= self.num_levels:
-                raise ValueError(
-                    f"{name} images must have levels below {self.num_levels}, got {array.max()}"
-                )
-        if not isinstance(self.num_classes, int) or self.num_classes < 1:
-            raise ValueError(f"num_classes must be an integer >= 1, got {self.num_classes}")
-        for labels in (splits.train_labels, splits.test_labels):
-            if not 0 <= labels.min(initial=0) <= labels.max(initial=0) < self.num_classes:
-                raise ValueError(
-                    f"labels must be in 0 .. {self.num_classes - 1}, "
-                    f"got {labels.min()} .. {labels.max()}"
-                )
+            if self.num_levels is None:
+                check_vectors(array, name)
+            else:
+                check_levels(array, name, self.num_levels)
+        for name, array, labels in (
+            ("train_labels", splits.train, splits.train_labels),
+            ("test_labels", splits.test, splits.test_labels),
+        ):
+            check_labels(labels, name, len(array), self.num_classes)
         if not 0 <= self.validation_size < len(splits.train):
             raise ValueError(
                 f"validation_size must be >= 0 and < {len(splits.train)}, "
@@ -250,5 +253,48 @@ class ImageDataModule(DataModule):
         super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
 
 
+def check_levels(images: np.ndarray, name: str, num_levels: int) -> None:
+    """Refuse images that are no levels 0 .. num_levels - 1.
+
+    Raises:
+        ValueError: naming them.
+    """
+    if images.dtype != np.uint8:
+        raise ValueError(f"{name} images must be uint8, got {images.dtype}")
+    if num_levels < 256:
+        high = int(images.max(initial=0))
+        if high >= num_levels:
+            raise ValueError(f"{name} images must have levels below {num_levels}, got {high}")
+    elif len(images) >= A_FEW and int(images[:A_FEW].max()) <= 1:  # a map is not read whole
+        raise ValueError(
+            f"{name} images must have levels 0 .. 255, got none above 1: are they floats in [0, 1] "
+            "that were cast, or of two levels (num_levels=2)?"
+        )
+
+
+def check_vectors(x: np.ndarray, name: str) -> None:
+    """Refuse vectors that are no finite floats.
+
+    Raises:
+        ValueError: naming them.
+    """
+    if x.dtype.kind != "f" or not np.isfinite(x).all():
+        raise ValueError(f"{name} vectors must be finite floats, got {x.dtype} or NaN or infinity")
+
+
+def check_labels(labels: np.ndarray, name: str, count: int, num_classes: int) -> None:
+    """Refuse labels that are no integers (count,) in 0 .. num_classes - 1.
+
+    Raises:
+        ValueError: naming them.
+    """
+    wanted = f"{name} must be integers of shape ({count},) in 0 .. {num_classes - 1}"
+    if labels.dtype.kind not in "iu" or labels.shape != (count,):
+        raise ValueError(f"{wanted}, got {labels.dtype} {labels.shape}")
+    if not 0 <= labels.min(initial=0) <= labels.max(initial=0) < num_classes:
+        raise ValueError(f"{wanted}, got {labels.min()} .. {labels.max()}")
+
+
 def _tensors(x: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+    labels = labels.astype(np.int64, copy=False)
     return torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(labels)

@@ -19,6 +19,7 @@ from benchmarks.metrics.classifier_score import ClassifierScore
 from benchmarks.metrics.frechet import FrechetDistance
 from benchmarks.metrics.prdc import PRDC
 from benchmarks.protocols import SampleProtocol
+from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.sources import TensorSource
 from benchmarks.train import train
@@ -156,11 +157,12 @@ def test_a_folder_and_an_npz_equal_the_split_they_hold(outputs, tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    ("count", "message"), [(0, "holds no image files"), (3, "needs at least 2000 images, got 3")]
+    ("count", "message"),
+    [(0, "must hold image files .* got none"), (3, "needs at least 2000 images, got 3")],
 )
 def test_too_few_images_are_refused(outputs, tmp_path, count, message):
     for i in range(count):
-        Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / f"{i}.png")
+        Image.fromarray(np.full((28, 28), 255, np.uint8)).save(tmp_path / f"{i}.png")
     with pytest.raises(UserError, match=message):
         evaluate_images(str(tmp_path), DATA, [LENET])
 
@@ -345,14 +347,41 @@ def test_float_images_are_taken_in_their_range_only(outputs, tmp_path, data):
     found = evaluate_images(str(tmp_path / "x.npz"), DATA, [LENET]).evaluations[0]
     assert found.metrics["fd_lenet"] == pytest.approx(0, abs=1e-4)
     for images, message in (
-        (pixels / 255, r"some above 1, got values in \[0, 1\] \(in \[0, 1\]\? multiply by 255\)"),
-        (pixels - 1, r"got values in \[-1, 254\]"),
+        (pixels / 255, r"must state its range: its float32 values lie in \[0, 1\]"),
+        (pixels - 1, r"must state its range: its float32 values lie in \[-1, 254\]"),
         (pixels * np.nan, "finite images, got NaN or infinity"),
         (pixels.astype(np.int64), "must hold uint8 or float .* got int64"),
     ):
         np.savez(tmp_path / "x.npz", images=images)
         with pytest.raises(UserError, match=message):
             evaluate_images(str(tmp_path / "x.npz"), DATA, [LENET])
+
+
+def test_a_stated_range_is_taken_and_what_was_left_out_is_told(outputs, tmp_path, data, capsys):
+    """One score for the same images, whatever their type and range."""
+    pixels = data.split("test")[0].numpy()[:, 0]
+    np.savez(tmp_path / "x.npz", images=pixels / 255, value_range=[0, 1])
+    found = evaluate_images(str(tmp_path / "x.npz"), DATA, [LENET]).evaluations[0]
+    assert found.metrics["fd_lenet"] == pytest.approx(0, abs=1e-4)
+    np.savez(tmp_path / "y.npz", images=pixels / 127.5 - 1)
+    command = ["evaluate", f"images={tmp_path / 'y.npz'}", "datamodule=fashion_mnist_small"]
+    command.append(f"protocol={LENET}")
+    assert main(command) == 2
+    assert "must state its range" in capsys.readouterr().err
+    assert main([*command, "value_range=-1,1"]) == 0
+    for wrong in ("value_range=1,-1", "value_range=0", "value_range=a,b", "value_range=0,1"):
+        assert main([*command, wrong]) == 2
+    assert "must have values in its range [0, 1], got [-1, 1]" in capsys.readouterr().err
+    folder = tmp_path / "made"
+    folder.mkdir()
+    for i, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{i}.bmp")
+    (folder / "notes.txt").write_text("x")
+    assert main([*command[:1], f"images={folder}", *command[2:]]) == 0
+    assert "made: files that are no images are left out: 1 .txt" in capsys.readouterr().err
+    records = [Record.from_json(p.read_text()) for p in outputs.rglob("record.json")]
+    (record,) = [r for r in records if r.config["left_out"]]
+    assert record.evaluations[0].metrics["fd_lenet"] == pytest.approx(0, abs=1e-4)
 
 
 def test_cached_features_of_something_else_are_refused(data, tmp_path):

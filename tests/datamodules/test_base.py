@@ -93,7 +93,7 @@ def test_fingerprint_is_over_all_four_arrays():
         ({"validation_size": 30}, "validation_size must be >= 0 and < 30, got 30"),
         ({"num_classes": 10, "shape": (1, 4, 4)}, "train examples must have shape"),
         ({"levels": 100}, "train images must have levels below 100"),
-        ({"classes": 3}, "labels must be in 0 .. 2"),
+        ({"classes": 3}, r"train_labels must be integers of shape \(30,\) in 0 .. 2, got 0 .. 9"),
     ],
 )
 def test_data_that_is_not_as_configured_is_refused(settings, message):

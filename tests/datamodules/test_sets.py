@@ -1,5 +1,8 @@
 """The data sets: pinned sizes and fingerprints, disjoint splits, honest content."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -124,13 +127,66 @@ def test_a_prepared_file(tmp_path):
     [
         ({"test_labels": None}, "must hold train_images, train_labels, test_images, test_labels"),
         ({"train_images": np.zeros((6, 4, 4))}, "train_images must be uint8"),
-        ({"train_labels": np.arange(5)}, "with N labels"),
+        ({"train_images": np.zeros((0, 4, 4), np.uint8)}, "N >= 1, got uint8"),
+        ({"train_labels": np.arange(5)}, r"train_labels must be integers of shape \(6,\)"),
+        ({"train_labels": np.arange(6.0)}, r"train_labels must be .* got float64 \(6,\)"),
+        ({"train_labels": np.full(6, np.nan)}, r"train_labels must be .* got float64 \(6,\)"),
+        ({"train_labels": np.arange(6)[:, None]}, r"train_labels must be .* got int64 \(6, 1\)"),
+        ({"test_labels": np.eye(2, dtype=int)}, r"test_labels must be .* got int64 \(2, 2\)"),
+        ({"test_labels": np.arange(2) * 1j}, r"test_labels must be .* got complex128"),
+        ({"test_labels": np.array([True, False])}, r"test_labels must be .* got bool"),
         ({"train_labels": np.array([None] * 6)}, "truncated or no npz file"),  # a pickle inside
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         read_npz(npz(tmp_path / "x.npz", **changes))
+
+
+def with_header(path, shape, dtype="|u1", data=b"\0" * 96):
+    """Write an npz whose train_images declare a shape that they do not have."""
+    npz(path)
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    header = io.BytesIO()
+    values = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, values)
+    members["train_images.npy"] = header.getvalue() + data
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [
+        ((10**12, 28, 28), "|u1", "train_images declares 784000000000000 bytes"),
+        ((7, 4, 4), "|u1", r"train_images declares 112 bytes \(7, 4, 4\), and holds 96"),
+        ((5, 4, 4), "|u1", "train_images declares 80 bytes"),
+        ((6, 4, 4), "|O", "holds Python objects"),
+    ],
+)
+def test_what_a_header_declares_is_checked_before_room_is_made(tmp_path, shape, dtype, message):
+    with pytest.raises(ValueError, match=message):
+        read_npz(with_header(tmp_path / "x.npz", shape, dtype))
+    assert read_npz(with_header(tmp_path / "y.npz", (6, 4, 4))).train.shape == (6, 1, 4, 4)
+
+
+def test_cast_floats_and_labels_out_of_range_are_refused(tmp_path):
+    """0 and 1 among 256 levels are no images of so many."""
+    many = {"train_images": np.ones((200, 4, 4, 3), np.uint8), "train_labels": np.arange(200) % 6}
+    settings = ["name=mine", "image_shape=[3,4,4]", "num_classes=6"]
+    path = npz(tmp_path / "mine.npz", **many)
+    with pytest.raises(ValueError, match="train images must have levels 0 .. 255, got none above"):
+        build("npz", *settings, f"path={path}")
+    assert build("npz", *settings, f"path={path}", "num_levels=2").num_levels == 2
+    path = npz(tmp_path / "labels.npz", test_labels=np.array([0, 6]))
+    with pytest.raises(ValueError, match=r"test_labels must be integers .* 0 .. 5, got 0 .. 6"):
+        build("npz", *settings, f"path={path}")
+    path = npz(tmp_path / "huge.npz", test_labels=np.array([0, 2**64 - 1], np.uint64))
+    with pytest.raises(ValueError, match=r"test_labels must be integers .* got -1 .. 0"):
+        build("npz", *settings, f"path={path}")
 
 
 @pytest.mark.parametrize("part", [0, 10, 300, 0.9])

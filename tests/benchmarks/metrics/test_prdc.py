@@ -80,7 +80,7 @@ def test_features_of_single_precision_are_compared_in_double(offset):
 
 
 def test_clusters_far_from_their_mean_keep_their_radii():
-    """Two at +-100 of deviation .1, samples of .3: each is outside of every ball (float32: 1.0)."""
+    """Two at +-100 of deviation .1, samples of .3: all outside of every ball (float32: 1.0)."""
 
     def clusters(seed, scale):
         both = [

@@ -1,0 +1,99 @@
+"""Image files, read by their content: nothing is dropped, converted or left out without a word."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+__all__ = ["SUFFIXES", "find_pictures", "read_picture", "read_pictures"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+MODES = ("L", "RGB")
+
+
+def find_pictures(folder: Path) -> tuple[list[Path], str | None]:
+    """Return the image files of a folder, or of its subfolders, sorted; and what else is there.
+
+    Returns:
+        The files, and a text that names those that are no images, None where there are none.
+
+    Raises:
+        ValueError: if there are no image files, or some here and others in subfolders.
+    """
+    every = sorted(p for p in folder.rglob("*") if p.is_file())
+    found = [p for p in every if p.suffix.lower() in SUFFIXES]
+    if not found:
+        raise ValueError(f"{folder} must hold image files ({', '.join(SUFFIXES)}), got none")
+    deeper = [p for p in found if p.parent != folder]
+    if deeper and len(deeper) < len(found):
+        raise ValueError(
+            f"{folder} must hold its images either itself or in subfolders, got both: "
+            f"{len(found) - len(deeper)} in it, {len(deeper)} below ({deeper[0].relative_to(folder)})"
+        )
+    rest = Counter(p.suffix.lower() or p.name for p in every if p.suffix.lower() not in SUFFIXES)
+    if not rest:
+        return found, None
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(rest.items()))
+    return found, f"files that are no images are left out: {kinds}"
+
+
+def read_pictures(files: Sequence[Path], name: str) -> np.ndarray:
+    """Return image files of one shape, (N, H, W) or (N, H, W, 3), uint8.
+
+    Args:
+        files: The files, not empty.
+        name: What the progress bar shows.
+
+    Raises:
+        ValueError: naming the first file that cannot be taken as it is.
+    """
+    arrays: list[np.ndarray] = []
+    for file in tqdm(files, desc=name, unit="image", disable=None, leave=False):
+        array = read_picture(file)
+        if arrays and array.shape != arrays[0].shape:
+            raise ValueError(
+                f"images of a folder must have one shape: {files[0].name} has {arrays[0].shape}, "
+                f"{file.name} has {array.shape}"
+            )
+        arrays.append(array)
+    return np.stack(arrays)
+
+
+def read_picture(file: Path) -> np.ndarray:
+    """Return one 8-bit grey or RGB image as it is stored, (H, W) or (H, W, 3), uint8.
+
+    Raises:
+        ValueError: naming the file, if it is no such image, has more bits or frames than would be
+            kept, or is too large to be one.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            if image.mode not in MODES:
+                raise ValueError(f"{file.name} must be 8-bit grey or RGB, got mode {image.mode}")
+            if any("16" in str(tile) for tile in _raw_modes(image)):  # Pillow would cut its bits
+                raise ValueError(f"{file.name} must be 8-bit grey or RGB, got 16 bits per channel")
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1:
+                raise ValueError(f"{file.name} must hold one image, got {frames} frames")
+            return np.asarray(image)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{file.name} is too large: {_one_line(error)}") from None
+    except (OSError, SyntaxError, EOFError) as error:  # an unidentified image is an OSError
+        raise ValueError(f"{file.name} is no readable image: {_one_line(error)}") from error
+
+
+def _raw_modes(image: object) -> list[object]:
+    """Return how Pillow unpacks the file's bytes, such as "RGB;16B"."""
+    found: list[object] = []
+    for tile in getattr(image, "tile", []):
+        arguments = tile[3]
+        found += arguments if isinstance(arguments, tuple | list) else [arguments]
+    return found
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
