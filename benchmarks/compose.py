@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmarks.deviations import register_resolver
 from benchmarks.errors import UserError, one_line, suggest, user_errors
 from benchmarks.paths import CONFIGS
+from benchmarks.yaml_files import check_folders
 
 __all__ = [
     "Composed",
@@ -31,6 +32,7 @@ __all__ = [
     "experiment_config",
     "names",
     "parse_overrides",
+    "settings",
     "with_values",
 ]
 
@@ -50,7 +52,12 @@ SWITCHES = ("data_on_device", "channels_last", "compile")
 LISTS = ("protocols", "snapshot_protocols", "deviations", "data_deviations")
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true")
 MAY_BE_NULL = [key for key in LEAST if "_every_" in key and "log" not in key]
-CONFIG_ERRORS = (HydraException, OmegaConfBaseException, ConfigCompositionException)
+CONFIG_ERRORS = (
+    HydraException,
+    OmegaConfBaseException,
+    ConfigCompositionException,
+    RecursionError,  # defaults that name each other
+)
 register_resolver()
 
 
@@ -90,6 +97,8 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Compos
     Raises:
         UserError: for a name or key that does not exist, or a value that does not parse.
     """
+    with user_errors(ValueError, OSError):
+        check_folders(config_dirs)
     parsed = parse_overrides(overrides)
     _check_names(parsed, config_dirs)
     cfg = _compose(overrides, parsed, config_dirs)
@@ -178,6 +187,8 @@ def compose_group(
 
 @lru_cache(maxsize=256)  # a table asks for the same few many times
 def _load_group(group: str, name: str, config_dirs: tuple[str, ...]) -> DictConfig:
+    with user_errors(ValueError, OSError):
+        check_folders(config_dirs)
     # the user's folder comes first, and need not hold the group
     root = next(
         f for f in [*map(Path, config_dirs), CONFIGS] if (f / group / f"{name}.yaml").exists()
@@ -254,6 +265,9 @@ def _compose(
 
 def _key_error(error: Exception, parsed: Sequence[Override], groups: Sequence[str]) -> UserError:
     """Find the override whose key does not exist, and the nearest key that does."""
+    if isinstance(error, RecursionError):
+        name = next(o.value() for o in parsed if o.key_or_group == "experiment")
+        return UserError(f"experiment {name}: its defaults lead back to it")
     try:
         plain = hydra_compose("train", list(groups))
     except CONFIG_ERRORS:
@@ -278,12 +292,18 @@ def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from _keys(value, f"{prefix}{key}.")
 
 
-def _check_top_level(cfg: DictConfig, experiment: str) -> None:
-    """An experiment's misspelt key merges silently: compare with train.yaml."""
+@lru_cache(maxsize=1)
+def settings() -> frozenset[str]:
+    """Return the top-level keys that an experiment or a command line may set."""
     train = OmegaConf.load(CONFIGS / "train.yaml")
     assert isinstance(train, DictConfig)
     groups = {next(iter(d)) for d in train.defaults if not isinstance(d, str)}
-    known = ({str(k) for k in train} | groups) - {"defaults", "experiment"}
+    return frozenset({str(k) for k in train} | groups) - {"defaults", "experiment"}
+
+
+def _check_top_level(cfg: DictConfig, experiment: str) -> None:
+    """An experiment's misspelt key merges silently: compare with train.yaml."""
+    known = settings()
     for key in map(str, cfg):
         if key not in known:
             raise UserError(f"experiment {experiment}: unknown key {key}{suggest(key, known)}")

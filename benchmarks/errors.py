@@ -16,6 +16,8 @@ class UserError(Exception):
 
 def one_line(error: BaseException) -> str:
     """Return an error's message as one line."""
+    if isinstance(error, RecursionError):  # of configs, whose defaults or values are followed
+        return "it refers to itself, or is nested too deeply"
     return " ".join(str(error).split()) or type(error).__name__
 
 

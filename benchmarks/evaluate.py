@@ -22,13 +22,14 @@ from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
 from benchmarks.features.base import Extractor, Features, Remembered
 from benchmarks.features.cache import FeatureCache
 from benchmarks.identity import fingerprint, run_id
-from benchmarks.instantiate import check_trusted, instantiate
+from benchmarks.instantiate import check_trusted_config, instantiate
 from benchmarks.made_elsewhere import SPLITS, Images, read_images
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import SampleProtocol
 from benchmarks.records import Evaluation, Record, bound_sign
 from benchmarks.runs import Run
 from benchmarks.sources import ImageSource, ModelSource, TensorSource
+from benchmarks.yaml_files import read_yaml
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.checkpoints import (
@@ -211,10 +212,8 @@ def open_run(folder: Path) -> tuple[Run, DictConfig]:
             f"RUN must be a run's folder (with record.json and config.yaml), got {folder}"
         )
     with user_errors(YAMLError, OSError, ValueError):
-        cfg = OmegaConf.load(run.config_path)
-    assert isinstance(cfg, DictConfig)
-    for key in ("datamodule", "model"):
-        check_trusted(OmegaConf.to_container(cfg[key], resolve=True), key)
+        cfg = read_yaml(run.config_path)
+    check_trusted_config(cfg, str(run.config_path))
     return run, cfg
 
 

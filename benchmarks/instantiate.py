@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import hydra.utils
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from benchmarks.errors import UserError, one_line, suggest
+from benchmarks.errors import UserError, one_line, suggest, user_errors
 
-__all__ = ["check_signatures", "check_trusted", "instantiate"]
+__all__ = ["check_signatures", "check_trusted", "check_trusted_config", "instantiate"]
 
 TRUSTED = ("lit_models", "datamodules", "torch.nn", "torch.optim")
+NEVER_BUILT = ("trainer", "logger")  # from a config that came with files
+RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
+RESOLVERS = ("number",)  # of `benchmarks.deviations`, which reads the config itself
 
 
 def instantiate(node: DictConfig, where: str, **extra: Any) -> Any:
@@ -52,6 +57,45 @@ def check_trusted(node: Any, where: str) -> None:
     """
     for place, found in _targets(node, where):
         _check_target(str(found["_target_"]), place)
+
+
+def check_trusted_config(cfg: Any, name: str) -> None:
+    """Refuse the config of a run that came with files, if building it could do anything else.
+
+    It may build classes of ours and torch's only, and look up nothing but its own keys. Trainer
+    and logger are never built from such a config.
+
+    Args:
+        cfg: The config.
+        name: Of the file, for messages.
+
+    Raises:
+        UserError: naming the key.
+    """
+    for key in ("datamodule", "model"):
+        if not OmegaConf.is_dict(cfg) or not OmegaConf.is_dict(cfg._get_node(key)):
+            raise UserError(f"{name} must be a run's config, which has a {key}")
+    for key in (str(k) for k in cfg if k not in NEVER_BUILT):
+        raw = cfg._get_node(key)
+        _check_interpolations(
+            OmegaConf.to_container(raw) if OmegaConf.is_config(raw) else raw._value(), key
+        )
+        if OmegaConf.is_config(cfg[key]):
+            with user_errors(OmegaConfBaseException, RecursionError):
+                resolved = OmegaConf.to_container(cfg[key], resolve=True)
+            check_trusted(resolved, key)
+
+
+def _check_interpolations(value: Any, where: str) -> None:
+    """Refuse what a resolver would look up outside of the config, such as the environment."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _check_interpolations(part, f"{where}.{key}")
+    elif isinstance(value, list):
+        for i, part in enumerate(value):
+            _check_interpolations(part, f"{where}[{i}]")
+    elif isinstance(value, str) and any(r not in RESOLVERS for r in RESOLVER.findall(value)):
+        raise UserError(f"{where} must look up keys of the config only, got {value}")
 
 
 def _check_target(target: str, where: str) -> None:

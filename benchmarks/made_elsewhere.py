@@ -116,8 +116,8 @@ def _evident(array: np.ndarray, name: str, num_levels: int | None) -> tuple[floa
     if doubtful:
         raise ValueError(
             f"{name} must state its range: its {array.dtype} values lie in "
-            f"[{low:.4g}, {high:.4g}], and could mean [0, 255] or another (give value_range=LOW,HIGH"
-            f", such as value_range=0,1, or an array value_range in an npz)"
+            f"[{low:.4g}, {high:.4g}], and could mean [0, 255] or another (give value_range=0,1 "
+            "or the like, or an array value_range in an npz)"
         )
     return 0.0, 255.0
 

@@ -77,6 +77,8 @@ class Record:
         versions: Of python and the libraries.
         started: ISO time, UTC.
         ended: ISO time, UTC.
+        without_digest: Whether it was read from a file that has none. A digest tells of damage and
+            of careless edits, not of whom to trust: anyone can compute it.
     """
 
     experiment: str
@@ -100,6 +102,7 @@ class Record:
     started: str | None = None
     ended: str | None = None
     schema_version: int = SCHEMA_VERSION
+    without_digest: bool = field(default=False, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -129,6 +132,7 @@ class Record:
     def to_json(self) -> str:
         """Return the file's text, with a digest of the rest."""
         values = redacted_values(_finite(asdict(self)))
+        del values["without_digest"]
         values["digest"] = _digest(values)
         return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
@@ -154,14 +158,16 @@ class Record:
                 "edited by hand or damaged: its digest is not that of its content (restore it, or "
                 "delete it, and the same command makes it anew)"
             )
-        unknown = set(values) - {f.name for f in fields(cls)}
+        unknown = set(values) - {f.name for f in fields(cls) if f.init}
         if unknown:
             raise ValueError(f"not a record: unknown keys {sorted(unknown)}")
         try:
             values["evaluations"] = [Evaluation(**e) for e in values["evaluations"]]
-            return cls(**values)
+            record = cls(**values)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a record: {error}") from None
+        record.without_digest = digest is None
+        return record
 
     def write(self, path: Path) -> None:
         """Write the file at once: a reader sees the old one or the new one."""

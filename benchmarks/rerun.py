@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmarks.compare import ROUNDING, changes, line_of, records_of
-from benchmarks.compose import compose
+from benchmarks.compose import compose, settings
 from benchmarks.environment import code_state
 from benchmarks.errors import UserError
 from benchmarks.identity import run_id
+from benchmarks.instantiate import check_trusted_config
 from benchmarks.paths import outputs_dir, results_dir, working_in
 from benchmarks.records import Record
 from benchmarks.runs import Run
@@ -23,7 +24,9 @@ from benchmarks.tables.statistics import quantile_of_t
 __all__ = ["gate", "reproduce"]
 
 FAMILY_LEVEL = 0.05  # chance that an unchanged program fails the gate
-NOT_REPEATED = ("experiment", "datamodule", "seed", "protocols", "trainer", "logger")
+# of a record's overrides: given otherwise, or nothing that determines a result
+NOT_REPEATED = ("experiment", "datamodule", "seed", "protocols")
+NEVER_REPEATED = ("trainer", "logger")
 
 
 def reproduce(path: str) -> int:
@@ -38,12 +41,14 @@ def reproduce(path: str) -> int:
     from benchmarks.train import train
 
     (old,) = _one(records_of(path), path)
+    if old.without_digest:
+        print(f"{path} has no digest: it may have been changed since it was written")
     if old.experiment == "images":
         raise UserError(f"{path} must be the record of a training run, got one of images")
-    overrides = [o for o in old.overrides if _key(o) not in NOT_REPEATED]
     given = [f"experiment={old.experiment}", f"datamodule={old.dataset}", f"seed={old.seed}"]
     protocols = ",".join(dict.fromkeys(e.protocol for e in old.evaluations))
-    composed = compose([*given, *overrides, f"protocols=[{protocols}]"])
+    composed = compose([*given, *_repeated(old.overrides, path), f"protocols=[{protocols}]"])
+    check_trusted_config(composed.cfg, path)  # a record may be a stranger's
     if run_id(composed.cfg) != old.run_id:
         raise UserError(
             f"{path} must be of today's config of {old.experiment}: its id is {old.run_id}, "
@@ -70,8 +75,22 @@ def reproduce(path: str) -> int:
     return 0 if agrees else 1
 
 
-def _key(override: str) -> str:
-    return override.lstrip("+~").split("=")[0].split(".")[0]
+def _repeated(overrides: Sequence[str], path: str) -> list[str]:
+    """Return a record's overrides that are given again.
+
+    Raises:
+        UserError: for one of something else than a run's own settings.
+    """
+    kept = []
+    for override in overrides:
+        group, _, package = override.lstrip("+~").split("=")[0].partition("@")
+        key = package or group
+        if key in NOT_REPEATED or key.split(".")[0] in NEVER_REPEATED:
+            continue
+        if key.split(".")[0] not in settings():
+            raise UserError(f"{path} must override settings of a run only, got {override!r}")
+        kept.append(override)
+    return kept
 
 
 def _measured(record: Record) -> set[str]:

@@ -267,8 +267,8 @@ def check_levels(images: np.ndarray, name: str, num_levels: int) -> None:
             raise ValueError(f"{name} images must have levels below {num_levels}, got {high}")
     elif len(images) >= A_FEW and int(images[:A_FEW].max()) <= 1:  # a map is not read whole
         raise ValueError(
-            f"{name} images must have levels 0 .. 255, got none above 1: are they floats in [0, 1] "
-            "that were cast, or of two levels (num_levels=2)?"
+            f"{name} images must have levels 0 .. 255, got none above 1 (floats in [0, 1] "
+            "that were cast, or two levels: num_levels=2?)"
         )
 
 

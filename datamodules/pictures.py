@@ -28,9 +28,10 @@ def find_pictures(folder: Path) -> tuple[list[Path], str | None]:
         raise ValueError(f"{folder} must hold image files ({', '.join(SUFFIXES)}), got none")
     deeper = [p for p in found if p.parent != folder]
     if deeper and len(deeper) < len(found):
+        below = f"{len(deeper)} below ({deeper[0].relative_to(folder)})"
         raise ValueError(
             f"{folder} must hold its images either itself or in subfolders, got both: "
-            f"{len(found) - len(deeper)} in it, {len(deeper)} below ({deeper[0].relative_to(folder)})"
+            f"{len(found) - len(deeper)} in it, {below}"
         )
     rest = Counter(p.suffix.lower() or p.name for p in every if p.suffix.lower() not in SUFFIXES)
     if not rest:

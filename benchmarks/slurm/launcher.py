@@ -13,6 +13,7 @@ from benchmarks.compose import compose, compose_group, parse_overrides
 from benchmarks.errors import UserError, suggest, user_errors
 from benchmarks.instantiate import instantiate
 from benchmarks.slurm import commands
+from benchmarks.yaml_files import read_yaml
 
 __all__ = ["Launcher", "load_launcher", "trainer_overrides"]
 
@@ -226,7 +227,7 @@ def _file(path: Path) -> dict[Any, Any]:
     if not path.exists():
         raise UserError(f"launcher file {path} does not exist")
     with user_errors(OSError, ValueError, YAMLError):
-        values = OmegaConf.to_container(OmegaConf.load(path))
+        values = OmegaConf.to_container(read_yaml(path))
     if not isinstance(values, dict):
         raise UserError(f"launcher {path} must map settings to values")
     if "defaults" in values:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.compose import with_values
-from benchmarks.errors import UserError, suggest
+from benchmarks.errors import UserError, suggest, user_errors
 from benchmarks.identity import config_hash, determining, short_hash
 from benchmarks.paths import CONFIGS
+from benchmarks.yaml_files import read_yaml
 
 __all__ = ["configuration", "hasher", "load_space"]
 
@@ -36,7 +36,8 @@ def load_space(name: str, folder: Path = CONFIGS / "search") -> Space:
     known = sorted(p.stem for p in folder.glob("*.yaml"))
     if name not in known:
         raise UserError(f"search {name!r} does not exist{suggest(name, known)}")
-    space = yaml.safe_load((folder / f"{name}.yaml").read_text())
+    with user_errors(ValueError, OSError):
+        space: Any = OmegaConf.to_container(read_yaml(folder / f"{name}.yaml"))
     if not isinstance(space, dict) or not space:
         raise UserError(f"search {name} must map keys to values or ranges")
     for key, value in space.items():

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.errors import UserError, one_line, suggest
+from benchmarks.yaml_files import read_yaml
 
 __all__ = [
     "DIFFERENCES",
@@ -244,7 +245,7 @@ def load_spec(name: str) -> TableSpec:
         raise UserError(f"table {name!r} does not exist{suggest(name, table_names())}")
     name = path.stem
     try:
-        values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        values: Any = OmegaConf.to_container(read_yaml(path), resolve=True)
         if not isinstance(values, dict):
             raise ValueError("a specification must map keys to values")
         columns = tuple(_column(c) for c in values.pop("columns"))
