@@ -22,6 +22,7 @@ from benchmarks.deviations import register_resolver
 from benchmarks.errors import UserError, one_line, suggest, user_errors
 from benchmarks.paths import CONFIGS
 from benchmarks.yaml_files import check_folders
+from datamodules.root import checked_name
 
 __all__ = [
     "Composed",
@@ -122,6 +123,9 @@ def _finished(
     """Apply what the experiment sets for the data set, then the command line's values."""
     with user_errors(*CONFIG_ERRORS):
         dataset = str(cfg.datamodule.name)
+    with user_errors(ValueError):  # both are folders of the run's
+        checked_name(cfg.datamodule.name, "datamodule.name")
+        checked_name(experiment, "the name of an experiment")
     if not isinstance(cfg.per_dataset, DictConfig):
         raise UserError(f"per_dataset must map data sets to settings, got {cfg.per_dataset}")
     _apply(cfg, cfg.per_dataset.get(dataset) or {}, f"per_dataset.{dataset} of {experiment}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.redaction import redacted_values
+from datamodules.root import checked_name
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -164,7 +165,9 @@ class Record:
         try:
             values["evaluations"] = [Evaluation(**e) for e in values["evaluations"]]
             record = cls(**values)
-        except (KeyError, TypeError) as error:
+            for name in ("experiment", "dataset", "run_id"):
+                checked_name(getattr(record, name), name)
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a record: {error}") from None
         record.without_digest = digest is None
         return record

@@ -16,6 +16,8 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
+from datamodules.root import checked_name
+
 __all__ = ["BatchStream", "DataModule", "ImageDataModule", "Splits", "fingerprint_of"]
 
 
@@ -120,6 +122,9 @@ class DataModule(LightningDataModule):
         validation_size: Training examples set aside, drawn by a fixed seed; 0 for none.
         fingerprint: Expected SHA-256 of the data; None is recorded as unpinned.
 
+    Raises:
+        ValueError: if the name is none for a folder.
+
     Attributes:
         order_seed: Seed of the order of the batches.
         device: Where the training examples are kept, and so the batches made.
@@ -136,7 +141,7 @@ class DataModule(LightningDataModule):
         fingerprint: str | None,
     ) -> None:
         super().__init__()
-        self.name = name
+        self.name = checked_name(name, "name")
         self.shape, self.num_levels = tuple(shape), num_levels
         self.num_classes, self.validation_size = num_classes, validation_size
         self.fingerprint = fingerprint

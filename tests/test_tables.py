@@ -683,7 +683,7 @@ def test_a_diverged_run_is_done_again_when_asked(mini, capsys):
          "source_id 'x' does not exist"),
         (MINI + "search: {phases: [3], seed: 0}", "phases must map names to numbers"),
         (MINI + "search: {phases: {wide: 3}, seed: abc}", "seed must be an integer >= 0, got abc"),
-        (MINI.replace("seeds: 2", "seeds: [2"), "table own: while parsing"),
+        (MINI.replace("seeds: 2", "seeds: [2"), "own.yaml is no YAML: while parsing"),
         ("- 1", "must map keys to values"),
         ("title: x", "columns must be given"),
     ],

@@ -11,7 +11,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 from benchmarks.features.base import Features, check_hash
-from datamodules.root import data_root
+from datamodules.root import checked_name, data_root
 
 __all__ = ["PUBLISHED_SHA256", "URL_INCEPTION_V3", "Inception2015", "resize"]
 
@@ -87,7 +87,7 @@ class Inception2015:
     num_features = 2048
 
     def __init__(self, weights: str, weights_sha256: Sequence[str]) -> None:
-        path = data_root() / weights
+        path = data_root() / checked_name(weights, "weights")
         if not path.exists():
             raise ValueError(
                 f"weights file {weights} is missing: run `dgmbench prefetch inception_2015`, or "

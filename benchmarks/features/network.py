@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from benchmarks.features.base import Features, check_hash
-from datamodules.root import data_root
+from datamodules.root import checked_name, data_root
 
 __all__ = ["NetworkExtractor"]
 
@@ -53,7 +53,7 @@ class NetworkExtractor:
     ) -> None:
         if layer not in dict(network.named_modules()):
             raise ValueError(f"layer must be a submodule of the network, got {layer!r}")
-        path = data_root() / weights
+        path = data_root() / checked_name(weights, "weights")
         check_hash(path, weights_sha256)
         try:
             network.load_state_dict(_read(path))

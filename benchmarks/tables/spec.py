@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.errors import UserError, one_line, suggest
 from benchmarks.yaml_files import read_yaml
+from datamodules.root import checked_name
 
 __all__ = [
     "DIFFERENCES",
@@ -245,6 +246,7 @@ def load_spec(name: str) -> TableSpec:
         raise UserError(f"table {name!r} does not exist{suggest(name, table_names())}")
     name = path.stem
     try:
+        checked_name(name, "the name of a table")
         values: Any = OmegaConf.to_container(read_yaml(path), resolve=True)
         if not isinstance(values, dict):
             raise ValueError("a specification must map keys to values")
