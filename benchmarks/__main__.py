@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import __version__
 from benchmarks.environment import is_first_process
@@ -395,6 +395,7 @@ def _choice(arguments: argparse.Namespace) -> "Choice":
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; mistakes of the user give one line and exit code 2."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # we tell of processes that died
+    sys.excepthook = _print_without_secrets
     arguments = _parse(argv)
     if arguments.verb == "evaluate":
         first = arguments.overrides[0]
@@ -418,6 +419,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dgmbench: interrupted; the same command begins again", file=sys.stderr)
         return 130
+
+
+def _print_without_secrets(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Print the traceback of a fault of ours; a run's log is such a place, too."""
+    import traceback
+
+    print(redacted("".join(traceback.format_exception(kind, error, trace))), file=sys.stderr)
 
 
 def _leave(signal: str) -> tuple[int, str]:

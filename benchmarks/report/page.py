@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmarks import __version__
 from benchmarks.paths import outputs_dir, results_dir
 from benchmarks.records import Record, bound_sign, write_atomically
+from benchmarks.redaction import redacted_values
 from benchmarks.tables.cells import Table, join
 from benchmarks.tables.figure import newest_grid
 from benchmarks.tables.figures import write_figures
@@ -71,9 +72,8 @@ def page_of(tables: Sequence[Table]) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("page.html")
-    return template.render(
-        title="dgmbench: results", header=_header(tables), tables=[_table(t) for t in tables]
-    )
+    shown = redacted_values({"header": _header(tables), "tables": [_table(t) for t in tables]})
+    return template.render(title="dgmbench: results", **shown)
 
 
 def _header(tables: Sequence[Table]) -> list[tuple[str, str]]:

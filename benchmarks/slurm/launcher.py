@@ -12,6 +12,7 @@ from yaml import YAMLError
 from benchmarks.compose import compose, compose_group, parse_overrides
 from benchmarks.errors import UserError, suggest, user_errors
 from benchmarks.instantiate import instantiate
+from benchmarks.redaction import check_no_secret
 from benchmarks.slurm import commands
 from benchmarks.yaml_files import read_yaml
 
@@ -93,6 +94,7 @@ class Launcher:
         if isinstance(self.setup, str) or not all(isinstance(x, str) for x in self.setup):
             raise ValueError(f"setup must be a list of lines, got {self.setup!r}")
         self._check_maps()
+        check_no_secret({f.name: getattr(self, f.name) for f in fields(self)}, "launcher")
 
     def _check_maps(self) -> None:
         for name in FREE:

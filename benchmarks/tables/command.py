@@ -10,6 +10,7 @@ from benchmarks.compose import compose
 from benchmarks.errors import UserError
 from benchmarks.paths import check_writable, outputs_dir
 from benchmarks.records import Record, write_atomically
+from benchmarks.redaction import redacted
 from benchmarks.tables.cells import Table, join
 from benchmarks.tables.choice import Choice
 from benchmarks.tables.estimate import Rates, describe_work, known_rates
@@ -245,9 +246,9 @@ def _forget_divergence(run: PlannedRun, record: Record | None) -> None:
 def write_table(table: Table, folder: Path) -> Path:
     """Write the table in every format, with figures; return the path of the samples picture."""
     laid_out = rendered(table)
-    write_atomically(folder / "table.md", to_markdown(laid_out))
-    write_atomically(folder / "table.csv", to_csv(laid_out))
-    write_atomically(folder / "table.tex", to_latex(laid_out))
+    write_atomically(folder / "table.md", redacted(to_markdown(laid_out)))
+    write_atomically(folder / "table.csv", redacted(to_csv(laid_out)))
+    write_atomically(folder / "table.tex", redacted(to_latex(laid_out)))
     write_atomically(folder / "table.json", to_json(table))
     write_figures(table, folder / "figures")
     return folder / "samples.png"

@@ -14,6 +14,7 @@ from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id
 from benchmarks.identity import run_id, without_seed
 from benchmarks.records import Record, better, many_records, read_record
+from benchmarks.redaction import check_no_secret
 from benchmarks.tables.planned import Key, PlannedRun, published_record_path
 from benchmarks.tables.search import configuration, hasher, load_space
 from benchmarks.tables.selection import best_of, searched_column
@@ -176,6 +177,8 @@ def _check_columns(spec: TableSpec, runs: Sequence[PlannedRun]) -> None:
 
 def check_passed_on(spec: TableSpec, overrides: Sequence[str]) -> None:
     """Refuse overrides that would change what a table's runs are, or that do not compose."""
+    with user_errors(ValueError):  # they stand in the jobs' files, and in records
+        check_no_secret(list(overrides), "overrides")
     for override in overrides:
         name = override.lstrip("+~").split("=")[0].split(".")[0]
         if name not in PASSED_ON:

@@ -1,8 +1,24 @@
 """Secrets are hidden wherever they stand, and ordinary text is left alone."""
 
-import pytest
+import json
+import sys
 
-from benchmarks.redaction import redacted, redacted_values
+import pytest
+import wandb
+
+from benchmarks.__main__ import main
+from benchmarks.errors import UserError
+from benchmarks.records import Record
+from benchmarks.redaction import check_no_secret, redacted, redacted_values
+from benchmarks.report.page import page_of
+from benchmarks.runs import Run
+from benchmarks.slurm.launcher import load_launcher
+from benchmarks.tables.cells import join
+from benchmarks.tables.command import write_table
+from benchmarks.tables.plan import check_passed_on, make_plan
+from benchmarks.tables.spec import load_spec
+from benchmarks.train import train
+from tests.helpers import tiny_run
 
 
 @pytest.mark.parametrize(
@@ -29,6 +45,121 @@ def test_values_of_the_environment_are_hidden(monkeypatch):
     assert redacted("standard s3cr3t-value for adam") == "standard [redacted] for adam"
 
 
+SECRETS = {  # as the issuers shape them; none is real
+    "github": "github_pat_" + "11ABCDE0a" * 5,
+    "gitlab": "glpat-" + "abcDEF123_" * 2,
+    "openai": "sk-proj-" + "A1b2C3d4" * 6,
+    "anthropic": "sk-ant-api03-" + "A1b2C3d4" * 6,
+    "slack": "xoxb-" + "1234567890-abcDEF",
+    "aws": "AKIA" + "ABCDEFGHIJ012345",
+    "bearer": "Bearer abcdefgh.ijklmnop",
+    "jwt": "eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeKKF2QT4",
+    "pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nabc=\n-----END RSA PRIVATE KEY-----",
+    "ssh": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n",
+    "postgres": "PGPASSWORD=hunter22",
+    "mysql": "MYSQL_PWD=hunter22",
+    "aws_id": "AWS_ACCESS_KEY_ID=hunter22",
+    "aws_secret": "AWS_SECRET_ACCESS_KEY: hunter22",
+    "url": "postgres://me:hunter22@host/db",
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_the_common_forms_of_secrets_are_hidden(name):
+    secret = SECRETS[name]
+    hidden = redacted(f"before {secret} after")
+    assert "[redacted]" in hidden
+    assert hidden.startswith("before ")
+    assert hidden.endswith(" after") or name == "ssh"  # a torn key hides what follows it
+    assert not any(part in hidden for part in (secret, "hunter22", "MIIEow", "b3Blbn", "ijklm"))
+    assert redacted(hidden) == hidden
+    with pytest.raises(ValueError, match=r"^here\[0\]\.x must hold no secret") as refused:
+        check_no_secret([{"x": secret}], "here")
+    assert secret not in str(refused.value)
+
+
+VARIABLES = [
+    "WANDB_API_KEY",
+    "PGPASSWORD",
+    "MYSQL_PWD",
+    "SSHPASS",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SESSION_TOKEN",
+    "GITHUB_PAT",
+    "SLURM_JWT",
+    "DB_PASS",
+]
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_variables_that_are_secrets(name, monkeypatch):
+    monkeypatch.setenv(name, "correct horse battery")
+    assert redacted("a correct horse battery b") == "a [redacted] b"
+    with pytest.raises(ValueError, match=f"environment.{name} must hold no secret"):
+        check_no_secret({name: "x"}, "environment")
+
+
+def test_variables_that_are_none(monkeypatch):
+    for name in ("PWD", "OLDPWD", "MONKEY", "SSH_AUTH_SOCK", "KEYBOARD", "PATH"):
+        monkeypatch.setenv(name, "/an/ordinary/folder")
+    assert redacted("in /an/ordinary/folder") == "in /an/ordinary/folder"
+    check_no_secret({"PWD": "/x", "MONKEY": 1, "A": ["b", {"c": None}]}, "environment")
+
+
+def test_no_sink_lets_a_secret_through(outputs, tmp_path, monkeypatch, capsys):
+    """Records, configs, errors, logs, tables, the page, W&B's files and what is exported."""
+    secrets = [*SECRETS.values(), "correct horse battery"]
+    monkeypatch.setenv("PGPASSWORD", "correct horse battery")
+    text = " and ".join(secrets)
+    settings = [f"logger.{name}={value}" for name, value in (("mode", "offline"), ("group", "g"))]
+    composed = tiny_run("lucic2018_ns_gan_quick", ["logger=wandb", *settings])
+    cfg = composed.cfg
+    cfg.method, cfg.deviations, cfg.logger.tags = text, [text], ["a " + secrets[0]]
+    cfg.logger.group = cfg.logger.project = "p " + secrets[2]
+
+    def fail(*_):
+        raise RuntimeError(text)
+
+    monkeypatch.setattr("benchmarks.train._evaluate", fail)
+    record = train(composed, bar=False)
+    wandb.finish()
+    assert record.status == "failed"
+    run = Run.of(composed)
+    plan = make_plan(load_spec("quick"), 1)
+    planned = next(r for r in plan.runs if r.experiment == "lucic2018_ns_gan_quick")
+    told = Record.from_json(run.record_path.read_text())
+    told.run_id, told.reason, told.overrides = planned.run_id, text, [f"+x={text}"]
+    table = join(plan, {planned.key: told})
+    write_table(table, tmp_path / "table")
+    (tmp_path / "page.html").write_text(page_of([table]))
+    assert main(["train", f"experiment={secrets[0]}"]) == 2
+    sys.excepthook(RuntimeError, RuntimeError(text), None)  # which `main` has set
+    assert main(["train", "experiment=toy_ns_gan", f"+x={secrets[2]}"]) == 2
+    shown = capsys.readouterr()
+    (tmp_path / "terminal").write_text(shown.out + shown.err)
+    looked_at = [p for p in (*outputs.rglob("*"), *tmp_path.rglob("*")) if p.is_file()]
+    assert {p.suffix for p in looked_at} >= {".json", ".yaml", ".txt", ".md", ".html", ".wandb"}
+    parts = {s.encode() for s in (*secrets, "hunter22", "MIIEow", "b3BlbnNz", "ijklmnop")}
+    for path in looked_at:
+        content = path.read_bytes()
+        found = [part for part in parts if part in content]
+        assert not found, (path, found)
+        if path.suffix == ".json":
+            json.loads(content)
+
+
+def test_what_jobs_would_write_is_refused(monkeypatch):
+    for override in (
+        "launcher.environment={WANDB_API_KEY: abcdefgh}",
+        f"launcher.setup=['export X={SECRETS['gitlab']}']",
+        f"launcher.sbatch.comment={SECRETS['openai']}",
+    ):
+        with pytest.raises(UserError, match=r"launcher\.\w+.* must hold no secret"):
+            load_launcher("slurm", [override])
+    with pytest.raises(UserError, match=r"overrides\[0\] must hold no secret"):
+        check_passed_on(load_spec("quick"), [f"logger.group={SECRETS['github']}"])
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -36,6 +167,10 @@ def test_values_of_the_environment_are_hidden(monkeypatch):
         "tokenizer:\n  _target_: x",
         "api_key: null",
         "monkey: 12345678",
+        "task-0123456789012345678901234",
+        "the bearer of news",
+        "risk-free and desk-bound-and-so-on-forever",
+        "a password manager, tokens and a secret",
         "keep_best_by: fd_lenet",
         "https://arxiv.org/abs/1711.10337",
         "weights_sha256: 0123abcd",
