@@ -50,14 +50,24 @@ class CsvLogger(Logger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any) -> None:
         """Do nothing: the config stands beside the file."""
 
+    def rows(self) -> dict[int, dict[str, float]]:
+        """Return what the file holds, by images_seen, in order."""
+        found: dict[int, dict[str, float]] = {}
+        for step, name, value in self._lines():
+            found.setdefault(int(step), {})[name] = float(value)
+        return found
+
+    def _lines(self) -> list[list[str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            rows = [row for row in csv.reader(file) if len(row) == 3][1:]
+        return [row for row in rows if row[0].isdigit()]
+
     @rank_zero_only
     def _begin(self, images_seen: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        kept: list[list[str]] = []
-        if self.path.exists():
-            with self.path.open(newline="") as file:
-                rows = [row for row in csv.reader(file) if len(row) == 3][1:]
-            kept = [row for row in rows if row[0].isdigit() and int(row[0]) <= images_seen]
+        kept = [row for row in self._lines() if int(row[0]) <= images_seen]
         out = io.StringIO()
         csv.writer(out, lineterminator="\r\n").writerows([HEADER, *kept])
         write_atomically(self.path, out.getvalue())

@@ -14,9 +14,10 @@ import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from benchmarks.errors import one_line
+from benchmarks.errors import UserError, one_line
 from benchmarks.records import write_atomically
 from benchmarks.redaction import redacted
+from benchmarks.report.csv_logger import CsvLogger
 
 __all__ = [
     "ImagesSeenWandbLogger",
@@ -29,19 +30,43 @@ __all__ = [
 ]
 
 BLOCK, HEADER = 32 * 1024, 7  # of a LevelDB log
+MODES = ("online", "offline", "shared", "disabled")
+ALIASES = {"dryrun": "offline", "run": "online"}  # older names, which W&B still takes
 FLUSH_SECONDS = 1.0  # what a kill may take; 15 where wandb decides
 
 
 def has_key() -> bool:
-    """Return whether a key is set, in the environment or by `wandb login`."""
-    import netrc
+    """Return whether W&B finds a key for the server that it would log to.
 
-    if os.environ.get("WANDB_API_KEY"):
-        return True
+    W&B itself is asked, since it looks at more than one place: WANDB_API_KEY, the file that NETRC
+    names or ~/.netrc, its own settings, each for the server of WANDB_BASE_URL or of its settings.
+
+    Raises:
+        UserError: if there is one of a wrong form.
+    """
+    import wandb
+    from wandb.errors import AuthenticationError
+    from wandb.sdk.lib import wbauth
+
     try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (FileNotFoundError, netrc.NetrcParseError):
-        return False
+        found = wbauth.authenticate_session(
+            host=_settings().base_url, source="dgmbench", prompt=False, update_session=False
+        )
+    except (AuthenticationError, wandb.errors.UsageError) as error:
+        raise UserError(f"W&B's key is of a wrong form: {one_line(error)}") from error
+    return found is not None
+
+
+def _settings() -> Any:
+    """Return W&B's own settings, of its files and of the environment as it is now."""
+    import wandb
+
+    try:
+        settings = wandb.setup().settings.model_copy()
+        settings.update_from_env_vars(dict(os.environ))
+    except ValueError as error:  # such as WANDB_MODE=ofline
+        raise UserError(f"a setting of W&B is wrong: {one_line(error)}") from error
+    return settings
 
 
 class ImagesSeenWandbLogger(WandbLogger):
@@ -51,14 +76,18 @@ class ImagesSeenWandbLogger(WandbLogger):
         held: Names that earlier lives of the run logged offline, by images_seen. A run that was
             killed goes on from its last checkpoint and comes by them again, with the same values
             (on one machine; to rounding on another). A server sorts them out by itself.
+        beside: The run's `metrics.csv`, which holds all of it whichever logger a part had.
     """
 
     held: Mapping[int, set[str]] = {}
+    beside: CsvLogger | None = None
     _pending = False  # wandb writes a step when it is told of the next one
     _gone = False
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        if self.beside is not None:
+            self.beside.log_metrics(metrics, step)
         held = self.held.get(step or 0, set())
         new = {name: value for name, value in metrics.items() if name not in held}
         if new:
@@ -131,8 +160,8 @@ def wandb_logger(
         entity: Team or user, or None.
         group: Group, or None.
         tags: Tags.
-        mode: "online", "offline", "disabled"; None for WANDB_MODE, else online with a key, else
-            offline.
+        mode: "online", "offline", "shared", "disabled"; None for W&B's own setting (WANDB_MODE,
+            `wandb offline`), else online with a key, else offline.
     """
     import wandb
 
@@ -153,14 +182,29 @@ def wandb_logger(
             x_disable_meta=True, x_transaction_log_flush_interval=FLUSH_SECONDS
         ),
     )
+    logger.beside = CsvLogger(folder, run_id, images_seen)
     if mode == "offline":
         logger.held = _held(folder, wandb_id, images_seen)
     _use_images_seen(logger)
+    if images_seen > 0:
+        _log_what_another_logger_had(logger, folder, wandb_id, images_seen)
     return logger
 
 
 def _mode(mode: str | None) -> str:
-    return mode or os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
+    """Return the mode that is meant: given, W&B's setting, or by whether there is a key.
+
+    Raises:
+        UserError: for one that W&B does not know.
+    """
+    if mode is None:
+        settings = _settings()
+        chosen = "mode" in settings.model_fields_set
+        mode = settings.mode if chosen else ("online" if has_key() else "offline")
+    mode = ALIASES.get(mode, mode)
+    if mode not in MODES:
+        raise UserError(f"logger.mode must be one of {', '.join(MODES)} or null, got {mode!r}")
+    return mode
 
 
 def log_table(
@@ -314,6 +358,20 @@ def _held(folder: Path, wandb_id: str, images_seen: int) -> dict[int, set[str]]:
         if (row.get("images_seen") or 0) >= images_seen:
             held.setdefault(row["images_seen"], set()).update(row)
     return held
+
+
+@rank_zero_only
+def _log_what_another_logger_had(
+    logger: ImagesSeenWandbLogger, folder: Path, wandb_id: str, images_seen: int
+) -> None:
+    """Log to W&B the part of `metrics.csv` that a stretch without W&B has written."""
+    assert logger.beside is not None
+    offline = [row.get("images_seen") or 0 for row in read_offline(folder, wandb_id).rows]
+    online = getattr(logger.experiment, "starting_step", 0) or 0  # after the server's last one
+    last = max([0, online - 1, *offline])
+    for step, values in logger.beside.rows().items():
+        if last < step <= images_seen:
+            logger._log(values, step)
 
 
 @rank_zero_only

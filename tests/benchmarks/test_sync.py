@@ -32,7 +32,7 @@ def called(monkeypatch):
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(sync.subprocess, "run", run)
-    monkeypatch.setenv("WANDB_API_KEY", "0123456789")
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
     return found
 
 

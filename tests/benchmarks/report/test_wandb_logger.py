@@ -1,5 +1,6 @@
 """W&B offline, read back from its file: one run, images_seen as the x axis, across a restart."""
 
+import csv
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.errors import UserError
 from benchmarks.report import wandb_logger
 from benchmarks.report.wandb_logger import log_table, read_offline
 from benchmarks.runs import Run
@@ -69,6 +71,34 @@ def test_a_run_killed_and_resumed_is_one_run(offline, monkeypatch):
     assert list(run.logs.glob("wandb/offline-run-*/files/media/images/*.png"))
     value = record.evaluations[0].metrics["bits_per_dim"]
     assert summary["bits_per_dim_test/bits_per_dim"] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("first", ["csv", "wandb"])
+def test_runs_that_change_their_logger_keep_one_history(offline, monkeypatch, first):
+    """metrics.csv holds all of it; W&B is told what the other logger had."""
+    import wandb
+
+    plain, logged = (
+        composed_run("pixel_cnn"),
+        with_wandb(composed_run("pixel_cnn"), ["bits_per_dim_test"]),
+    )
+    lives = (plain, logged) if first == "csv" else (logged, plain)
+    with monkeypatch.context() as patch:
+        kill_after(patch, 5)
+        with pytest.raises(Killed):
+            train(lives[0], bar=False)
+    wandb.finish()
+    train(lives[1], bar=False)
+    wandb.finish()
+    run, step = Run.of(plain), plain.cfg.model.batch_size
+    with (run.logs / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.reader(file) if row[1] == "train/loss"]
+    assert [int(row[0]) for row in rows] == [step * i for i in range(1, 8)]
+    if first == "csv":
+        found = read_when_there(run.logs).rows
+        seen = {r["images_seen"]: r["train/loss"] for r in found if "train/loss" in r}
+        assert list(seen) == [int(row[0]) for row in rows]
+        assert list(seen.values()) == pytest.approx([float(row[2]) for row in rows])
 
 
 LIFE = """
@@ -232,16 +262,79 @@ def test_a_run_begun_anew_is_another_run_on_the_server(tmp_path):
     assert {first[:4], again[:4]} == {"abc-"}
 
 
-def test_mode_follows_the_key(monkeypatch, tmp_path):
+KEY = "0123456789abcdef" * 2 + "01234567"
+
+
+@pytest.fixture
+def own_wandb(monkeypatch, tmp_path):
+    """A W&B that knows nothing yet, and a home of its own."""
+    import wandb
+
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    wandb.teardown()
+    yield tmp_path
+    monkeypatch.undo()
+    wandb.teardown()
+
+
+def write_netrc(path, host):
+    path.write_text(f"machine {host} login user password {KEY}\n")
+    path.chmod(0o600)
+
+
+def test_the_key_is_where_wandb_finds_it(own_wandb, monkeypatch):
     assert not wandb_logger.has_key()
-    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password secret\n")
-    (tmp_path / ".netrc").chmod(0o600)
+    write_netrc(own_wandb / ".netrc", "api.wandb.ai")
     assert wandb_logger.has_key()
-    (tmp_path / ".netrc").unlink()
-    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    assert not wandb_logger.has_key()  # it is another server's
+    write_netrc(own_wandb / "mine", "wandb.example.org")
+    assert not wandb_logger.has_key()
+    monkeypatch.setenv("NETRC", str(own_wandb / "mine"))
     assert wandb_logger.has_key()
+    monkeypatch.delenv("NETRC")
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    assert wandb_logger.has_key()
+    monkeypatch.setenv("WANDB_API_KEY", "short")
+    with pytest.raises(UserError, match="W&B's key is of a wrong form"):
+        wandb_logger.has_key()
+
+
+def test_a_key_of_wandb_login_is_found(own_wandb):
+    subprocess.run(
+        [sys.executable, "-m", "wandb", "login", "--no-verify", KEY], check=True, timeout=120
+    )
+    assert wandb_logger.has_key()
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "expected"),
+    [
+        (None, None, "offline"),  # no key
+        ("offline", None, "offline"),
+        ("dryrun", None, "offline"),
+        ("run", None, "online"),
+        ("disabled", None, "disabled"),
+        ("online", "dryrun", "offline"),
+        ("dryrun", "online", "online"),
+    ],
+)
+def test_every_name_of_a_mode(own_wandb, monkeypatch, variable, given, expected):
+    if variable is not None:
+        monkeypatch.setenv("WANDB_MODE", variable)
+    assert wandb_logger._mode(given) == expected
+
+
+def test_a_mode_that_is_none(own_wandb, monkeypatch):
+    with pytest.raises(UserError, match=r"logger.mode must be one of online, .*, got 'ofline'"):
+        wandb_logger._mode("ofline")
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    with pytest.raises(UserError, match="a setting of W&B is wrong"):
+        wandb_logger._mode(None)
 
 
 def test_the_environment_can_forbid_going_online(monkeypatch, tmp_path):
