@@ -34,8 +34,8 @@ class AutoregressiveLikelihood(nn.Module):
         self.network, self.pixels = network, pixels
         self.num_levels, self.channels = num_levels, channels
 
-    @property
-    def parameters_per_channel(self) -> int:
+    def maps(self, channels: int) -> int:
+        """Return D: the network is conditioned on as many maps, whatever the channels."""
         return self.network.condition_features
 
     def check_range(self, data_range: DataRange) -> None:

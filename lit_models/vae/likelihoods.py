@@ -33,14 +33,13 @@ class Likelihood(Protocol):
     """What the VAE asks of an observation model; `parameters` is the decoder's output.
 
     Attributes:
-        parameters_per_channel: P.
         dequantised: Whether it is a density, of levels with uniform noise added.
     """
 
     dequantised: ClassVar[bool]
 
-    @property
-    def parameters_per_channel(self) -> int: ...
+    def maps(self, channels: int) -> int:
+        """Return the number of maps (or values) that a decoder gives it, for so many channels."""
 
     def check_range(self, data_range: DataRange) -> None:
         """Raise ValueError where the likelihood is of data in another range."""
@@ -58,8 +57,16 @@ class Likelihood(Protocol):
         """Return what is shown as the sample of x | z: its mean, or a draw."""
 
 
-class ShowsMean:
-    """Shows the mean as the sample."""
+class ParametersPerChannel:
+    """Takes `parameters_per_channel` maps for each channel, and shows the mean as the sample."""
+
+    @property
+    def parameters_per_channel(self) -> int:
+        """P."""
+        raise NotImplementedError
+
+    def maps(self, channels: int) -> int:
+        return channels * self.parameters_per_channel
 
     def mean(self, parameters: Tensor) -> Tensor:
         raise NotImplementedError
@@ -69,7 +76,7 @@ class ShowsMean:
 
 
 @dataclass(frozen=True)
-class BernoulliLikelihood(ShowsMean):
+class BernoulliLikelihood(ParametersPerChannel):
     """Independent Bernoulli pixels; the decoder gives logits (..., C, H, W).
 
     Grey levels in [0, 1] are accepted as soft targets for training (the cross-entropy of Lucic et
@@ -99,7 +106,7 @@ class BernoulliLikelihood(ShowsMean):
 
 
 @dataclass(frozen=True)
-class CategoricalLikelihood(ShowsMean):
+class CategoricalLikelihood(ParametersPerChannel):
     """A softmax over all levels of each dimension; x are integer levels.
 
     Attributes:
@@ -133,7 +140,7 @@ class CategoricalLikelihood(ShowsMean):
         return (p * levels[:, None, None]).sum(-3)
 
 
-class DiscretizedLogisticPixels(ShowsMean, nn.Module):
+class DiscretizedLogisticPixels(ParametersPerChannel, nn.Module):
     """The mass of a logistic in each level's bin, its scale given per pixel by the decoder.
 
     Kingma et al., 2016, https://arxiv.org/abs/1606.04934, appendix C.4; the outer bins reach to
@@ -182,7 +189,7 @@ class DiscretizedLogistic(DiscretizedLogisticPixels):
         return parameters, self.log_scale.clamp(min=-7.0).expand_as(parameters)
 
 
-class GaussianPixels(ShowsMean, nn.Module):
+class GaussianPixels(ParametersPerChannel, nn.Module):
     """A normal density of dequantised pixels, its deviation given per pixel by the decoder.
 
     x are (level + u) / num_levels with u ~ U[0, 1), a number per dimension (Theis et al., 2016,

@@ -158,7 +158,7 @@ class VAE(LitGenerativeModel):
         if labels is not None:
             labels = labels.repeat(len(z))
         parameters = self.parameters_of(z.flatten(0, 1), labels).unflatten(0, z.shape[:2])
-        maps = x.shape[1] * self.likelihood.parameters_per_channel
+        maps = self.likelihood.maps(x.shape[1])
         if x.dim() == 4 and parameters.shape[2:] != (maps, *x.shape[2:]):
             got = "x".join(map(str, parameters.shape[2:]))
             raise ValueError(
@@ -260,7 +260,7 @@ class VAE(LitGenerativeModel):
         observed = self.observe(x, noise)
         self.likelihood.check_data(observed)
         features = self._features(x, labels)
-        size = x[0].numel() * self.likelihood.parameters_per_channel
+        size = self.likelihood.maps(x.shape[1]) * x[0, 0].numel()
         at_once = max(1, min(ROWS, PARAMETERS // size) // len(x))
         total = torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
         for first in range(0, num_importance_samples, at_once):

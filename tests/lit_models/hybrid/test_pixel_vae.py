@@ -10,21 +10,22 @@ from lit_models.hybrid.pixel_vae import AutoregressiveLikelihood
 from lit_models.images import LevelRange, UnitRange
 from lit_models.networks.gated_pixel_cnn import GatedPixelCNN
 from lit_models.networks.image_mlp import ImageDecoder, ImageEncoder
-from lit_models.noise import Noise
+from lit_models.noise import Noise, StepNoise
 from lit_models.priors import NormalPrior
 from lit_models.vae.lit_vae import VAE
 from tests.lit_models.autoregressive.test_networks import all_images
 
 SHAPE = (1, 2, 2)
+COLOUR = (3, 1, 2)
 
 
-def make():
+def make(shape=SHAPE):
     torch.manual_seed(0)
-    network = GatedPixelCNN(SHAPE, 3, 4, 2, 3, 3, 4, condition_features=2)
-    likelihood = AutoregressiveLikelihood(network, CategoricalLikelihood(), 3, 1)
+    network = GatedPixelCNN(shape, 3, 6, 2, 3, 3, 6, condition_features=2)
+    likelihood = AutoregressiveLikelihood(network, CategoricalLikelihood(), 3, shape[0])
     model = VAE(
-        ImageEncoder(SHAPE, 4, [8]),
-        ImageDecoder((2, 2, 2), 2, [8], 1),
+        ImageEncoder(shape, 4, [8]),
+        ImageDecoder((2, *shape[1:]), 2, [8], 1),
         likelihood,
         NormalPrior(2),
         1.0,
@@ -38,9 +39,10 @@ def make():
     return model.double().eval()
 
 
-def test_probabilities_given_z_sum_to_one():
-    model = make()
-    images = all_images(SHAPE, 3)
+@pytest.mark.parametrize("shape", [SHAPE, COLOUR])
+def test_probabilities_given_z_sum_to_one(shape):
+    model = make(shape)
+    images = all_images(shape, 3)
     z = torch.randn(2, 1, 2).double().expand(2, len(images), 2)
     with torch.no_grad():
         p = model.log_prob(images, z, None).exp()
@@ -67,8 +69,9 @@ def test_the_bound_is_a_bound():
     assert (exact - bounds[1]).abs().max() < 0.1
 
 
-def test_samples_are_drawn_given_the_maps():
-    model = make()
+@pytest.mark.parametrize("shape", [SHAPE, COLOUR])
+def test_samples_are_drawn_given_the_maps(shape):
+    model = make(shape)
     samples = model.sample(5, torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -76,8 +79,19 @@ def test_samples_are_drawn_given_the_maps():
         maps = model.decoder(z)
         noise = Noise(generator, dtype=torch.float64)
         likelihood = model.likelihood
-        naive = sample_naively(likelihood.network, likelihood.pixels, (5, *SHAPE), noise, maps)
+        naive = sample_naively(likelihood.network, likelihood.pixels, (5, *shape), noise, maps)
     assert torch.equal(samples, naive)
+
+
+def test_it_is_trained_on_colour():
+    model = make(COLOUR)
+    images = all_images(COLOUR, 3)
+    noise = StepNoise(0, dtype=torch.float64)
+    noise.start(0)
+    model.noise = noise
+    loss = model.train_step(images[:9], torch.zeros(9, dtype=torch.long))
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
 def test_refuses_other_ranges():

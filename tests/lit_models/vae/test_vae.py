@@ -81,7 +81,10 @@ class LinearGaussian(nn.Module):
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
         return normal_log_prob(x, parameters, torch.full_like(parameters, self.s))
 
-    dequantised, parameters_per_channel = False, 1
+    dequantised = False
+
+    def maps(self, channels: int) -> int:
+        return channels
 
     def check_data(self, x: Tensor) -> None:
         pass
