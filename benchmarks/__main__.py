@@ -45,6 +45,13 @@ def train(arguments: argparse.Namespace) -> int:
     from benchmarks.train import train as train_run
 
     composed = compose(arguments.overrides, arguments.config_dir)
+    if arguments.trial:
+        from benchmarks.train import trial
+
+        tried = trial(composed)
+        print(f"{composed.experiment} on {composed.dataset}: all that was tried works")
+        print("\n".join(f"  {line}" for line in tried))
+        return 0
     run = Run.of(composed)
     before = run.record_path.read_bytes() if run.record_path.exists() else None
     record = train_run(composed, bar=not arguments.no_bar)
@@ -52,7 +59,7 @@ def train(arguments: argparse.Namespace) -> int:
         again = before is not None and run.record_path.read_bytes() == before
         what = f"{record.status} before; nothing to do" if again else record.status
         print(f"{what}: {run.folder}" + (f" ({record.reason})" if record.reason else ""))
-        for line in describe(record):
+        for line in (*describe(record), *record.notes):
             print(f"  {line}")
     if record.status == "failed":
         if is_first_process():
@@ -295,6 +302,11 @@ def parser() -> argparse.ArgumentParser:
         "--config-dir", action="append", default=[], help="folder of your own configs"
     )
     verb.add_argument("--no-bar", action="store_true", help="no progress bar")
+    verb.add_argument(
+        "--trial",
+        action="store_true",
+        help="only try it: a few updates, the pictures, each protocol at its smallest",
+    )
     verb = add("evaluate", evaluate)
     verb.add_argument("overrides", nargs="+", metavar="RUN | key=value", help="RUN protocol=NAME")
     verb.add_argument(

@@ -1,6 +1,6 @@
 """Modes that samples reach, on data whose modes are known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -46,6 +46,11 @@ class CoverageProtocol:
         """The names of all values."""
         return list(ModeCoverage.value_names)
 
+    @property
+    def main_value(self) -> tuple[str, bool] | None:
+        """Modes: more are better."""
+        return "modes", True
+
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, data or samples that this protocol cannot score.
 
@@ -58,6 +63,10 @@ class CoverageProtocol:
                 f"{datamodule.name}"
             )
         check_shape(source, self.num_samples, datamodule)
+
+    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Score two samples."""
+        replace(self, num_samples=2).run(source, datamodule, None, "trial")
 
     def run(
         self,

@@ -121,6 +121,13 @@ class Scoring:
             draws={n: [f[n] for f in found] for n in found[0]} if draws > 1 else {},
         )
 
+    def main_value(self, name: str) -> tuple[str, bool] | None:
+        """Return the first value of a protocol that was asked for, and whether higher is better.
+
+        None where neither is.
+        """
+        return self._ready[name][0].main_value
+
     def next_source(self) -> None:
         """Forget the features of the last source, which the next one has not."""
         for known in self._features.values():

@@ -1,6 +1,6 @@
 """How much of its codes a variational autoencoder uses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -56,6 +56,11 @@ class LatentProtocol:
         if self.num_samples < 2:
             raise ValueError(f"num_samples must be >= 2, got {self.num_samples}")
 
+    @property
+    def main_value(self) -> tuple[str, bool] | None:
+        """None: neither more nor fewer active units are better."""
+        return None
+
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse what has no codes with a posterior.
 
@@ -70,6 +75,10 @@ class LatentProtocol:
                 f"is none (it has {source.model.scores})"
             )
         datamodule.split(self.split)
+
+    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Count over the images that a trial sees."""
+        replace(self, num_samples=2).run(source, datamodule, None, "trial")
 
     def run(
         self,

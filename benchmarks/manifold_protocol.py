@@ -1,6 +1,6 @@
 """Precision, recall and F1 on data whose manifold is known (Lucic et al., 2018, Sec. 5)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -82,6 +82,11 @@ class ManifoldProtocol:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
 
+    @property
+    def main_value(self) -> tuple[str, bool] | None:
+        """F1: more is better."""
+        return "f1", True
+
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, a source or data that this protocol cannot score.
 
@@ -95,6 +100,11 @@ class ManifoldProtocol:
         self._model(source)
         real_source(datamodule, "test", self.seed).require(self.num_real)
         check_shape(source, self.num_samples, datamodule)
+
+    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Measure two samples, and invert the generator at two images for one step."""
+        few = replace(self, num_samples=2, num_real=2, steps=1, restarts=1)
+        few.run(source, datamodule, None, "trial")
 
     def run(
         self,

@@ -1,7 +1,7 @@
 """What an encoder is worth: reconstructions, and classifiers on top of it."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,9 +47,18 @@ class ReconstructionProtocol:
     value_names: ClassVar[list[str]] = ["reconstruction_mse"]
     repeatable: ClassVar[bool] = False
 
+    @property
+    def main_value(self) -> tuple[str, bool] | None:
+        """The error: less is better."""
+        return "reconstruction_mse", False
+
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse what has no encoder."""
         _model(source, datamodule)
+
+    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Reconstruct the images that a trial sees."""
+        self.run(source, datamodule, None, "trial")
 
     def run(
         self,
@@ -106,6 +115,11 @@ class ProbeProtocol:
     value_names: ClassVar[list[str]] = ["linear_accuracy", "fine_tuned_accuracy"]
     repeatable: ClassVar[bool] = False
 
+    @property
+    def main_value(self) -> tuple[str, bool] | None:
+        """The linear classifier's accuracy: more is better."""
+        return "linear_accuracy", True
+
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse what has no encoder, and data without enough labels.
 
@@ -114,6 +128,11 @@ class ProbeProtocol:
         """
         _model(source, datamodule)
         self._labelled(datamodule)
+
+    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Train on one image of each class, for one step."""
+        few = replace(self, labels_per_class=1, fine_tune_steps=1, batch_size=2)
+        few.run(source, datamodule, None, "trial")
 
     def run(
         self,

@@ -1,5 +1,6 @@
 """What a score means. A protocol is a config file; its fingerprint hashes the measurement."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -68,6 +69,11 @@ class SampleProtocol:
         """The names of all values."""
         return [n for name, m in self.metrics.items() for n in m.value_names or (name,)]
 
+    @property
+    def main_value(self) -> tuple[str, bool] | None:
+        """The first value, and whether higher is better; None where neither is."""
+        return first_value(self.metrics)
+
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, data or samples that this protocol cannot score.
 
@@ -77,12 +83,26 @@ class SampleProtocol:
         """
         real_source(datamodule, self.real_split, self.seed).require(self.num_real)
         features = self.extractor(trial(source, self.num_samples))
+        counts = {side: count for side, (_, count) in self._real_sides(datamodule).items()}
         for name, metric in self.metrics.items():
+            metric.check_counts({**counts, "fake": self.num_samples})
             if features.logits is None and metric.needs_logits:
                 raise ValueError(
                     f"{name} is not available: the extractor's weights have no classifier head "
                     "(for Inception: remove the file, then `dgmbench prefetch inception_2015`)"
                 )
+
+    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Let every metric take in two samples, as real and as generated ones.
+
+        Raises:
+            ValueError: if a metric is not for such features.
+        """
+        features = self.extractor(trial(source, 2))
+        for metric in self.metrics.values():
+            tried = copy.deepcopy(metric).to(source.device)
+            for side in (*self._real_sides(datamodule), "fake"):
+                tried.update(features, torch.arange(2, device=source.device), side)
 
     def run(
         self,
@@ -175,6 +195,14 @@ def split_features(
     return done
 
 
+def first_value(metrics: Mapping[str, Metric]) -> tuple[str, bool] | None:
+    """Return the name of the first metric's first value, and whether higher is better."""
+    name, metric = next(iter(metrics.items()))
+    if metric.higher_is_better is None:
+        return None
+    return (getattr(metric, "value_names", ()) or (name,))[0], metric.higher_is_better
+
+
 def values(metrics: Mapping[str, Metric]) -> dict[str, float]:
     """Return the values of all metrics by name; every process must call this."""
     found: dict[str, float] = {}
@@ -244,6 +272,11 @@ class LikelihoodProtocol:
         bounds = [f"iwae_bound_k{k}_nats"] if k > 1 else ["elbo_nats"]
         return [*self.metrics, *(bounds if "nll_nats" in self.metrics else [])]
 
+    @property
+    def main_value(self) -> tuple[str, bool] | None:
+        """The first value, and whether higher is better."""
+        return first_value(self.metrics)
+
     def check(self, source: ImageSource, datamodule: DataModule) -> None:
         """Refuse, before anything long, a source without likelihood for such data.
 
@@ -261,6 +294,15 @@ class LikelihoodProtocol:
         # a few samples only: whether it can be done at all
         generator = torch.Generator().manual_seed(0)
         self._nats(source.model, x[:2], labels[:2], generator, min(2, self.num_importance_samples))
+
+    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Score two images, and let every metric take that in."""
+        assert isinstance(source, ModelSource)
+        x, labels = datamodule.split(self.split)
+        generator = torch.Generator().manual_seed(self.seed)
+        nats = self._nats(source.model, x[:2], labels[:2], generator, 1)
+        for metric in self.metrics.values():
+            copy.deepcopy(metric).to(source.device).update(nats, datamodule.num_dims)
 
     def run(
         self,

@@ -76,6 +76,7 @@ class Record:
         counters: images_seen, budget_images, updates.
         cost: seconds, images_per_second, device, threads, peak_memory_bytes.
         versions: Of python and the libraries.
+        notes: What else is to be said of its scores.
         started: ISO time, UTC.
         ended: ISO time, UTC.
         without_digest: Whether it was read from a file that has none. A digest tells of damage and
@@ -100,6 +101,7 @@ class Record:
     evaluations: list[Evaluation] = field(default_factory=list)
     cost: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     started: str | None = None
     ended: str | None = None
     schema_version: int = SCHEMA_VERSION

@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC, EROFS
@@ -29,6 +29,7 @@ from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.sources import ModelSource
 from benchmarks.tracker import BEST, Tracker, check_best, check_track
+from benchmarks.trial import try_out
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.agreement import Agreement, DisagreementError
@@ -47,11 +48,42 @@ from lit_models.distributed import ReplicatedStrategy
 from lit_models.interruption import Interrupted
 from lit_models.noise import fold_seed
 
-__all__ = ["quiet", "train"]
+__all__ = ["quiet", "train", "trial"]
 
 # children of the root seed
 INITIALISATION, ORDER, NOISE, GRIDS = range(4)
 CHECKPOINTS_PER_RUN = 10
+QUICK_SECONDS = 10  # a score that took longer is not taken again, of the untrained model
+# what a config may set of Lightning's Trainer; the rest would cut a run short or train another one
+OF_THE_TRAINER = (
+    "accelerator",
+    "benchmark",
+    "detect_anomaly",
+    "deterministic",
+    "devices",
+    "num_nodes",
+    "profiler",
+    "strategy",
+)
+OUR_WORDS = {  # of settings that people look for there
+    "accumulate_grad_batches": "model.batch_size, which is the images per update",
+    "callbacks": "the suite's own",
+    "default_root_dir": "DGMBENCH_OUTPUTS",
+    "enable_progress_bar": "--no-bar",
+    "fast_dev_run": "--trial",
+    "gradient_clip_val": "model.clip_grad_norm",
+    "limit_train_batches": "images_seen",
+    "limit_val_batches": "protocols=[]",
+    "limit_test_batches": "protocols=[]",
+    "logger": "logger=NAME",
+    "max_epochs": "images_seen",
+    "max_steps": "images_seen",
+    "max_time": "images_seen",
+    "min_epochs": "images_seen",
+    "min_steps": "images_seen",
+    "overfit_batches": "a data set of few images",
+    "precision": "precision",
+}
 HARMLESS = (  # true of every run here, and meant so
     ".*have overridden `on_after_batch_transfer`.*",
     ".*LeafSpec.*",
@@ -72,6 +104,14 @@ class Parts:
     checkpoints: Checkpoints
     watch: Watch
     checkpoint: Path | None  # to continue from
+    budget: int  # images
+
+
+class CutShortError(Exception):
+    """Something ended the training before its length."""
+
+    def __init__(self, images_seen: int, budget: int) -> None:
+        super().__init__(f"the training ended after {images_seen:,} of {budget:,} images")
 
 
 def train(composed: Composed, bar: bool = True) -> Record:
@@ -98,9 +138,32 @@ def train(composed: Composed, bar: bool = True) -> Record:
         return _train(composed, run, bar)
 
 
+def trial(composed: Composed) -> list[str]:
+    """Try a run in scratch space: a few updates, the pictures, each protocol at its smallest.
+
+    Returns:
+        What was tried, a line each; nothing else is left.
+
+    Raises:
+        UserError: naming the part that failed, and why.
+    """
+    quiet()
+    datamodule, model = _prepared(composed)
+    return try_out(model, datamodule, composed.cfg, _protocols(composed))
+
+
+def _prepared(composed: Composed) -> tuple[DataModule, LitGenerativeModel]:
+    torch.set_num_threads(composed.cfg.threads)
+    exact_arithmetic()
+    _check_trainer(composed.cfg)
+    datamodule = _data(composed)
+    return datamodule, _model(composed, datamodule)
+
+
 def _train(composed: Composed, run: Run, bar: bool) -> Record:
     torch.set_num_threads(composed.cfg.threads)
     exact_arithmetic()
+    _check_trainer(composed.cfg)
     datamodule = _data(composed)
     book = Book.open(composed, run)
     record = book.record
@@ -109,12 +172,17 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
     if record.status == "diverged" or (was_finished and not _to_do(book)):
         return record
     parts = _build(book, datamodule, bar)
+    if not was_finished and parts.checkpoint is None:
+        error_file = run.folder / "error.txt"
+        try_out(parts.model, datamodule, composed.cfg, _protocols(composed), error_file)
     if not was_finished:
         book.begin(datamodule, parts.model.draws_dropout)
     try:
         _fit(parts)
         if not was_finished:
             _take_stock(book, parts)
+        if parts.model.images_seen < parts.budget:
+            raise CutShortError(parts.model.images_seen, parts.budget)
         with user_errors(ValueError):
             _evaluate(book, parts)
         book.end("finished", None)
@@ -159,6 +227,8 @@ def _why(error: BaseException, watch: Watch) -> tuple[str, str]:
         return "diverged", str(error)
     if isinstance(error, Interrupted):
         return "interrupted", f"stopped by {error}"
+    if isinstance(error, CutShortError):
+        return "interrupted", str(error)
     if isinstance(error, SaveError):
         return "failed", one_line(error)
     if isinstance(error, Exception):
@@ -238,7 +308,33 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
     _check_processes(trainer, datamodule, model)
     if cfg.data_on_device:
         datamodule.device = trainer.strategy.root_device
-    return Parts(model, datamodule, trainer, progress, checkpoints, watch, path)
+    return Parts(model, datamodule, trainer, progress, checkpoints, watch, path, budget)
+
+
+def _check_trainer(cfg: DictConfig) -> None:
+    """Refuse settings of the Trainer that are the suite's, or would change what is trained."""
+    for key in map(str, cfg.trainer):
+        if key.startswith("_") or key in OF_THE_TRAINER:
+            continue
+        word = OUR_WORDS.get(key)
+        instead = f"; here it is {word}" if word else ""
+        raise UserError(
+            f"trainer.{key} must not be set{instead} (a Trainer is given "
+            f"{', '.join(OF_THE_TRAINER)} only)"
+        )
+    if cfg.precision.startswith("16-") and not _on_gpu(cfg):
+        # Lightning would train in bfloat16, and the record would say 16
+        raise UserError(
+            f"precision must be 32-true, 64-true, bf16-mixed or bf16-true on a CPU, which has no "
+            f"training in float16, got {cfg.precision}"
+        )
+
+
+def _on_gpu(cfg: DictConfig) -> bool:
+    accelerator = cfg.trainer.accelerator
+    return accelerator not in ("cpu", "auto") or (
+        accelerator == "auto" and torch.cuda.is_available()
+    )
 
 
 def _check_weights(model: LitGenerativeModel, path: Path, checkpoint: dict[str, Any]) -> None:
@@ -434,6 +530,47 @@ def _evaluate(book: Book, parts: Parts) -> None:
             scoring.next_source()
         source = ModelSource(model)
         book.keep(scoring(name, source, checkpoint, images_seen, model.weights))
+    _note_if_nothing_was_learned(book, parts, scoring)
+
+
+def _note_if_nothing_was_learned(book: Book, parts: Parts, scoring: Scoring) -> None:
+    """Note a first score that is no better than the untrained model's, where that is soon known.
+
+    A learning rate of 1,000 may leave every loss finite, and so a run that finishes.
+    """
+    composed, record, strategy = book.composed, book.record, parts.trainer.strategy
+    record.notes = []
+    if not composed.cfg.protocols or parts.budget == 0:
+        return
+    name = str(composed.cfg.protocols[0])
+    mark = protocol_fingerprint(_protocols(composed)[name])
+    trained = record.evaluation(mark, "last", composed.cfg.weights)
+    seconds = float("inf") if trained is None else trained.seconds
+    if strategy.broadcast(seconds) > QUICK_SECONDS:  # the first process's clock decides
+        return
+    untrained = _model(composed, parts.datamodule).to(strategy.root_device)
+    scoring.next_source()
+    try:
+        before = scoring(name, ModelSource(untrained), "initial", 0, untrained.weights)
+    except DivergedError:  # no score to compare with
+        return
+    if trained is not None:
+        record.notes = _no_better(name, scoring.main_value(name), before.metrics, trained.metrics)
+
+
+def _no_better(
+    protocol: str,
+    main: tuple[str, bool] | None,
+    before: Mapping[str, float | None],
+    after: Mapping[str, float | None],
+) -> list[str]:
+    if main is None:
+        return []
+    name, higher_is_better = main
+    old, new = before.get(name), after.get(name)
+    if old is None or new is None or (new > old if higher_is_better else new < old):
+        return []
+    return [f"{protocol}: {name} {new:.5g} is no better than the untrained model's {old:.5g}"]
 
 
 def _summarize(loggers: Sequence[Logger], record: Record) -> None:

@@ -30,6 +30,13 @@ def _quiet_and_single_threaded():
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_trial(request, monkeypatch):
+    """Hundreds of tests train; the trial before each would double that, and has its own tests."""
+    if request.node.get_closest_marker("trial") is None:
+        monkeypatch.setattr("benchmarks.train.try_out", lambda *_: [])
+
+
 @pytest.fixture
 def outputs(tmp_path, monkeypatch):
     """A working space of its own; relative paths land beside it."""

@@ -1,5 +1,6 @@
 """What a metric of samples is."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -30,6 +31,16 @@ class SampleMetric(Metric):
     def update(self, features: Features, index: Tensor, side: str = "fake") -> None:
         """Take in features (B, D) with global indices (B,), of side real, fake or train."""
         raise NotImplementedError
+
+    def check_counts(self, counts: Mapping[str, int]) -> None:
+        """Refuse, before any sample is drawn, numbers of features that `compute` would refuse.
+
+        Args:
+            counts: Number of features by side.
+
+        Raises:
+            ValueError: naming the side.
+        """
 
     def forget_samples(self) -> None:
         """Forget what was generated, and keep what is real."""

@@ -1,5 +1,7 @@
 """Inception-type score from any classifier."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -53,11 +55,14 @@ class ClassifierScore(SampleMetric):
         self.fake_negative_entropy.index_add_(0, split, (p * log_p).sum(1))
         self.fake_count.index_add_(0, split, torch.ones_like(p[:, 0]))
 
-    def compute(self) -> Tensor:
-        """Return the score, a float64 scalar."""
-        found = int(self.fake_count.sum())
+    def check_counts(self, counts: Mapping[str, int]) -> None:
+        found = counts.get("fake", 0)
         if found != self.num_samples:
             raise ValueError(f"classifier score needs {self.num_samples} samples, got {found}")
+
+    def compute(self) -> Tensor:
+        """Return the score, a float64 scalar."""
+        self.check_counts({"fake": int(self.fake_count.sum())})
         marginal = self.fake_marginal / self.fake_count[:, None]
         marginal_entropy = -torch.special.xlogy(marginal, marginal).sum(1)
         divergence = self.fake_negative_entropy / self.fake_count + marginal_entropy

@@ -1,5 +1,7 @@
 """Fréchet distance between two sets of features."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -109,13 +111,20 @@ class FrechetDistance(SampleMetric):
             self._real_factor = covariance_factor(real[1])
         return frechet_distance(*real, *self._moments("fake"), factor_1=self._real_factor)
 
-    def _moments(self, side: str) -> tuple[Tensor, Tensor]:
-        total, outer = getattr(self, f"{side}_sum"), getattr(self, f"{side}_outer")
-        count = int(getattr(self, f"{side}_count"))
+    def check_counts(self, counts: Mapping[str, int]) -> None:
+        for side in ("real", "fake"):
+            self._check_count(side, counts.get(side, 0))
+
+    def _check_count(self, side: str, count: int) -> None:
         if count <= self.num_features:
             raise ValueError(
                 f"Frechet distance needs more than {self.num_features} {side} samples, got {count}"
             )
+
+    def _moments(self, side: str) -> tuple[Tensor, Tensor]:
+        total, outer = getattr(self, f"{side}_sum"), getattr(self, f"{side}_outer")
+        count = int(getattr(self, f"{side}_count"))
+        self._check_count(side, count)
         if not bool(total.isfinite().all()):
             raise ValueError(
                 f"Frechet distance needs finite features, got others ({side} samples)"

@@ -1,6 +1,6 @@
 """Metrics that need all features at once, not sums over them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,6 +52,15 @@ class StoredFeatures(SampleMetric):
             getattr(self, f"{side}_features").append(features.pooled)
             getattr(self, f"{side}_index").append(index.to(features.pooled.device))
 
+    def check_counts(self, counts: Mapping[str, int]) -> None:
+        for side in self.sides:
+            self._check_count(side, counts.get(side, 0))
+
+    def _check_count(self, side: str, count: int) -> None:
+        if count < self.least:
+            name = type(self).__name__
+            raise ValueError(f"{name} needs at least {self.least} {side} samples, got {count}")
+
     def rows(self, side: str) -> Tensor:
         """Return all features (N, D) of a side, by their index.
 
@@ -61,11 +70,9 @@ class StoredFeatures(SampleMetric):
         parts, index = getattr(self, f"{side}_features"), getattr(self, f"{side}_index")
         parts = [parts] if isinstance(parts, Tensor) else parts
         index = [index] if isinstance(index, Tensor) else index
-        count = sum(len(part) for part in parts)
-        name = type(self).__name__
-        if count < self.least:
-            raise ValueError(f"{name} needs at least {self.least} {side} samples, got {count}")
+        self._check_count(side, sum(len(part) for part in parts))
         x = torch.cat(parts)[torch.cat(index).argsort()]
         if not bool(x.isfinite().all()):
+            name = type(self).__name__
             raise ValueError(f"{name} needs finite features, got NaN or infinity ({side} samples)")
         return x

@@ -245,4 +245,5 @@ def _row_notes(plan: Plan, row: Row, records: Records) -> list[str]:
         record = records[run.key]
         if record.status != "finished":
             notes.append(f"{run.label}: {record.status}: {record.reason}.")
+        notes += [f"{run.label}: {note}." for note in record.notes]
     return notes

@@ -1,6 +1,8 @@
 """Sampling in raster order: pixel by pixel, within a pixel group by group."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -9,7 +11,19 @@ from lit_models.autoregressive.likelihoods import PixelLikelihood
 from lit_models.networks.streaming import Memory, RasterNetwork, Spot
 from lit_models.noise import Noise
 
-__all__ = ["sample_in_raster_order", "sample_naively"]
+__all__ = ["first_pixels_only", "sample_in_raster_order", "sample_naively"]
+
+_most_pixels: ContextVar[int | None] = ContextVar("most_pixels", default=None)
+
+
+@contextmanager
+def first_pixels_only(count: int) -> Iterator[None]:
+    """Draw so many pixels of each image, in raster order, and leave the others 0: for a trial."""
+    token = _most_pixels.set(count)
+    try:
+        yield
+    finally:
+        _most_pixels.reset(token)
 
 
 def sample_in_raster_order(
@@ -41,6 +55,8 @@ def sample_in_raster_order(
     for row in range(height):
         network.start_row(levels, row, memory, condition)
         for column in range(width):
+            if row * width + column == _most_pixels.get():
+                return levels
             spot = Spot(row, column, (height, width), memory)
             if given is not None and row * width + column < num_given:
                 levels[:, :, row, column] = given[:, :, row, column]

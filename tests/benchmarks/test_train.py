@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.__main__ import main
 from benchmarks.compose import compose
 from benchmarks.errors import UserError
 from benchmarks.records import Record
@@ -48,6 +49,77 @@ def test_a_budget_is_rounded_down_to_whole_updates(outputs):
     composed.cfg.images_seen = 8 * 3 + 7
     record = train(composed, bar=False)
     assert record.counters == {"images_seen": 24, "budget_images": 31, "updates": 3}
+
+
+@pytest.mark.parametrize(
+    ("setting", "instead"),
+    [
+        ("fast_dev_run=true", "here it is --trial"),
+        ("max_epochs=1", "here it is images_seen"),
+        ("max_steps=3", "here it is images_seen"),
+        ("max_time='00:00:00:01'", "here it is images_seen"),
+        ("limit_train_batches=1", "here it is images_seen"),
+        ("overfit_batches=1", "here it is a data set of few images"),
+        ("accumulate_grad_batches=2", "here it is model.batch_size"),
+        ("gradient_clip_val=1.0", "here it is model.clip_grad_norm"),
+        ("callbacks=[]", "here it is the suite's own"),
+        ("precision=16", "here it is precision"),
+        ("sync_batchnorm=true", "is given accelerator, benchmark, "),
+        ("plugins=[]", "is given accelerator, benchmark, "),
+    ],
+)
+def test_a_trainers_own_limits_are_refused(outputs, capsys, setting, instead):
+    """They would end a run that its record calls finished, or train another one."""
+    assert main(["train", "experiment=toy_ns_gan", f"+trainer.{setting}"]) == 2
+    told = capsys.readouterr().err
+    assert f"trainer.{setting.split('=')[0]} must not be set" in told
+    assert instead in told
+    assert not list(outputs.rglob("record.json"))
+
+
+def test_settings_that_only_watch_a_training_are_a_trainers(outputs):
+    composed = tiny_run(METHODS["vae"])
+    composed.cfg.trainer.detect_anomaly = composed.cfg.trainer.deterministic = True
+    assert train(composed, bar=False).status == "finished"
+
+
+@pytest.mark.parametrize("precision", ["16-mixed", "16-true"])
+def test_float16_on_a_cpu_is_refused(outputs, capsys, precision):
+    """Lightning would take bfloat16 for the first, and the record would say 16."""
+    assert main(["train", "experiment=toy_ns_gan", "trainer=cpu", f"precision={precision}"]) == 2
+    told = capsys.readouterr().err
+    assert "precision must be 32-true, 64-true, bf16-mixed or bf16-true on a CPU" in told
+    assert told.strip().endswith(f"got {precision}")
+
+
+def test_a_training_that_something_cuts_short_is_not_finished(outputs, monkeypatch):
+    composed = tiny_run(METHODS["vae"], steps=6)
+    with monkeypatch.context() as patch:
+        step = VAE.train_step
+
+        def stop(self, *batch):
+            self.trainer.should_stop = self.images_seen >= 16
+            return step(self, *batch)
+
+        patch.setattr(VAE, "train_step", stop)
+        record = train(composed, bar=False)
+    assert record.status == "interrupted"
+    assert record.reason == "the training ended after 24 of 48 images"
+    assert record.evaluations == []
+    assert train(composed, bar=False).status == "finished"
+
+
+def test_a_run_that_learned_nothing_says_so(outputs, capsys):
+    """Every loss is finite at a learning rate of 1,000, and the run is finished."""
+    command = ["train", "experiment=toy_ns_gan", "images_seen=25600", "--no-bar"]
+    wild = ["model.optimizer_g.lr=1000.0", "model.optimizer_d.lr=1000.0"]
+    assert main([*command, *wild]) == 0
+    shown = capsys.readouterr().out
+    assert "finished: " in shown
+    assert "modes_2500: modes 0 is no better than the untrained model's" in shown
+    (path,) = outputs.rglob("record.json")
+    (note,) = Record.from_json(path.read_text()).notes
+    assert note in shown
 
 
 def test_same_seed_same_bits_other_seed_other_bits(outputs):
