@@ -50,6 +50,7 @@ class SampleProtocol:
         seed: Of the samples.
         chunk_size: Samples per chunk.
         with_train: Whether metrics of memorisation see the training split, all of it.
+        revision: Raised when a fix changes the numbers, so that earlier scores are others.
     """
 
     extractor: Extractor
@@ -61,6 +62,7 @@ class SampleProtocol:
     seed: int
     chunk_size: int
     with_train: bool = False
+    revision: int = 1
     taken_in: list[str] = field(default_factory=list)  # sides that the metrics hold
     repeatable: ClassVar[bool] = True
 
