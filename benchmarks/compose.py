@@ -52,6 +52,7 @@ LEAST = {
 SWITCHES = ("data_on_device", "channels_last", "compile")
 LISTS = ("protocols", "snapshot_protocols", "deviations", "data_deviations")
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true")
+STATE_OTHERS = ("deviations", "data_deviations", "per_dataset")  # they refer to other keys
 MAY_BE_NULL = [key for key in LEAST if "_every_" in key and "log" not in key]
 CONFIG_ERRORS = (
     HydraException,
@@ -322,8 +323,9 @@ def _apply(cfg: DictConfig, values: Any, where: str) -> None:
 
 
 def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:
+    others = [str(key) for key in cfg if key not in STATE_OTHERS]
     with user_errors(*CONFIG_ERRORS):
-        missing = sorted(OmegaConf.missing_keys(cfg))
+        missing = sorted(OmegaConf.missing_keys(OmegaConf.masked_copy(cfg, others)))
     if missing:
         raise UserError(
             f"{missing[0]} must be given: experiment {experiment} has no value for {dataset}"

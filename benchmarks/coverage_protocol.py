@@ -46,6 +46,10 @@ class CoverageProtocol:
         """The names of all values."""
         return list(ModeCoverage.value_names)
 
+    def num_scored(self, datamodule: DataModule) -> int:
+        """Return the number of samples."""
+        return self.num_samples
+
     @property
     def main_value(self) -> tuple[str, bool] | None:
         """Modes: more are better."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
 from benchmarks.identity import IDENTITY_KEYS
@@ -12,23 +12,32 @@ from benchmarks.identity import IDENTITY_KEYS
 __all__ = ["formatted", "register_resolver", "stated_deviations"]
 
 SMALL = 1e-3  # numbers below it are written with an exponent
-NO_DIFFERENCE = re.compile(r"(?:^| )(\S+) instead of \1(?: |,|$)")
+NUMBER = r"-?\.?\d[\d.]*(?:,\d{3})*(?:e-?\d+)?"
+NUMBERS = rf"{NUMBER}(?:, {NUMBER})*"
+DIFFERENCE = re.compile(rf"({NUMBERS}) instead of ({NUMBERS})")
+IF_NOTHING_WAS_SET = "unless overridden: "  # begins what is true of the experiment as it stands
 
 
 def register_resolver() -> None:
     """Let configs write `${number:KEY}`, or `${number:KEY,DIVISOR}`, in their deviations.
 
     A deviation that states a number must take it from the config, so that an override cannot make
-    it untrue. The key's value is written as `formatted` does.
+    it untrue. The key's value is written as `formatted` does; of `[KEY, KEY]` every value that
+    differs from those before.
     """
     OmegaConf.register_new_resolver("number", _number, replace=True)
 
 
-def _number(key: str, divisor: int = 1, *, _root_: DictConfig) -> str:
-    value = OmegaConf.select(_root_, str(key), throw_on_missing=True)
-    if value is None:
-        raise InterpolationKeyError(f"a deviation states {key}, which the config does not have")
-    return formatted(value if divisor == 1 else value / divisor)
+def _number(keys: str | ListConfig, divisor: int = 1, *, _root_: DictConfig) -> str:
+    found = []
+    for key in [keys] if isinstance(keys, str) else keys:
+        value = OmegaConf.select(_root_, str(key), throw_on_missing=True)
+        if value is None:
+            raise InterpolationKeyError(
+                f"a deviation states {key}, which the config does not have"
+            )
+        found.append(formatted(value if divisor == 1 else value / divisor))
+    return ", ".join(dict.fromkeys(found))
 
 
 def formatted(value: Any) -> str:
@@ -50,10 +59,14 @@ def stated_deviations(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
 
     What the command line sets of the training is a deviation, too.
     """
-    stated = [str(d) for d in (*cfg.deviations, *cfg.data_deviations)]
-    return [d for d in stated if not NO_DIFFERENCE.search(d)] + [
-        f"set by hand: {o}" for o in overrides if _changes_the_training(o)
-    ]
+    overridden = [f"overridden: {o}" for o in overrides if _changes_the_training(o)]
+    stated = []
+    for text in map(str, (*cfg.deviations, *cfg.data_deviations)):
+        difference = DIFFERENCE.search(text)
+        taken_back = difference is not None and difference[1] == difference[2]
+        if not taken_back and not (overridden and text.startswith(IF_NOTHING_WAS_SET)):
+            stated.append(text.removeprefix(IF_NOTHING_WAS_SET))
+    return stated + overridden
 
 
 def _changes_the_training(override: str) -> bool:

@@ -74,6 +74,7 @@ class Scoring:
         self.datamodule, self.config_dirs = datamodule, config_dirs
         self.several = len(set(protocols)) > 1
         self._ready: dict[str, tuple[Any, FeatureCache | None, str]] = {}
+        self._checked: set[str] = set()
         self._features: dict[str, dict[bytes, Features]] = {}  # by extractor
 
     def __call__(
@@ -99,9 +100,11 @@ class Scoring:
             ValueError: if the protocol cannot score this, or draws of it cannot differ.
         """
         began = time.monotonic()
-        if name not in self._ready:
-            self._ready[name] = self._prepared(name)
+        if name not in self._checked:
+            if name not in self._ready:
+                self._ready[name] = self._prepared(name)
             self._ready[name][0].check(source, self.datamodule)
+            self._checked.add(name)
         protocol, cache, mark = self._ready[name]
         if draws > 1 and not protocol.repeatable:
             raise ValueError(f"draws must be 1 under {name}, got {draws}")
@@ -121,12 +124,15 @@ class Scoring:
             draws={n: [f[n] for f in found] for n in found[0]} if draws > 1 else {},
         )
 
-    def main_value(self, name: str) -> tuple[str, bool] | None:
-        """Return the first value of a protocol that was asked for, and whether higher is better.
+    def main_value(self, name: str, most: int) -> tuple[str, bool] | None:
+        """Return the first value of a protocol, and whether higher is better.
 
-        None where neither is.
+        None where neither is, or where it scores more than `most` samples or images.
         """
-        return self._ready[name][0].main_value
+        if name not in self._ready:
+            self._ready[name] = self._prepared(name)
+        protocol = self._ready[name][0]
+        return protocol.main_value if protocol.num_scored(self.datamodule) <= most else None
 
     def next_source(self) -> None:
         """Forget the features of the last source, which the next one has not."""

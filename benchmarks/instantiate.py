@@ -18,8 +18,8 @@ __all__ = ["check_signatures", "check_trusted", "check_trusted_config", "instant
 
 TRUSTED = ("lit_models", "datamodules", "torch.nn", "torch.optim")
 NEVER_BUILT = ("trainer", "logger")  # from a config that came with files
-RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
-RESOLVERS = ("number",)  # of `benchmarks.deviations`, which reads the config itself
+# a key, with indices; or what `benchmarks.deviations` reads of the config: nothing nested in it
+PLAIN = re.compile(r"\$\{(?:number:)?[\w.,\[\] ]+\}")
 
 
 def instantiate(node: DictConfig, where: str, **extra: Any) -> Any:
@@ -75,12 +75,11 @@ def check_trusted_config(cfg: Any, name: str) -> None:
     for key in ("datamodule", "model"):
         if not OmegaConf.is_dict(cfg) or not OmegaConf.is_dict(cfg._get_node(key)):
             raise UserError(f"{name} must be a run's config, which has a {key}")
-    for key in (str(k) for k in cfg if k not in NEVER_BUILT):
-        raw = cfg._get_node(key)
-        _check_interpolations(
-            OmegaConf.to_container(raw) if OmegaConf.is_config(raw) else raw._value(), key
-        )
-        if OmegaConf.is_config(cfg[key]):
+    raw = OmegaConf.to_container(cfg)
+    for key, value in raw.items():
+        _check_interpolations(value, str(key))  # all of them: one may lead to another
+    for key in map(str, raw):
+        if key not in NEVER_BUILT and OmegaConf.is_config(cfg._get_node(key)):
             with user_errors(OmegaConfBaseException, RecursionError):
                 resolved = OmegaConf.to_container(cfg[key], resolve=True)
             check_trusted(resolved, key)
@@ -94,7 +93,7 @@ def _check_interpolations(value: Any, where: str) -> None:
     elif isinstance(value, list):
         for i, part in enumerate(value):
             _check_interpolations(part, f"{where}[{i}]")
-    elif isinstance(value, str) and any(r not in RESOLVERS for r in RESOLVER.findall(value)):
+    elif isinstance(value, str) and "${" in PLAIN.sub("", value):
         raise UserError(f"{where} must look up keys of the config only, got {value}")
 
 

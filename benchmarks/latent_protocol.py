@@ -56,6 +56,10 @@ class LatentProtocol:
         if self.num_samples < 2:
             raise ValueError(f"num_samples must be >= 2, got {self.num_samples}")
 
+    def num_scored(self, datamodule: DataModule) -> int:
+        """Return the number of images."""
+        return len(datamodule.split(self.split)[0])
+
     @property
     def main_value(self) -> tuple[str, bool] | None:
         """None: neither more nor fewer active units are better."""

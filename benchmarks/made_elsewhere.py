@@ -134,6 +134,7 @@ def _in_range(
         )
     if array.dtype == np.uint8 and low == 0 and high.is_integer() and high <= 255:
         return Images(torch.from_numpy(nchw(array)), int(high) + 1, name, left_out)
-    scaled = (array.astype(np.float64) - low) * (255 / (high - low))
-    pixels = array if bounds == (0.0, 255.0) else scaled
+    pixels = array
+    if bounds != (0.0, 255.0):
+        pixels = (array.astype(np.float64) - low) * (255 / (high - low))
     return Images(torch.from_numpy(nchw(pixels.astype(np.float32))), 256, name, left_out)

@@ -82,6 +82,10 @@ class ManifoldProtocol:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
 
+    def num_scored(self, datamodule: DataModule) -> int:
+        """Return the number of samples, and of those that the inversions try."""
+        return self.num_samples + self.num_real * self.restarts * self.steps
+
     @property
     def main_value(self) -> tuple[str, bool] | None:
         """F1: more is better."""

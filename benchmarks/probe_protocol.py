@@ -47,6 +47,10 @@ class ReconstructionProtocol:
     value_names: ClassVar[list[str]] = ["reconstruction_mse"]
     repeatable: ClassVar[bool] = False
 
+    def num_scored(self, datamodule: DataModule) -> int:
+        """Return the number of images."""
+        return len(datamodule.split(self.split)[0])
+
     @property
     def main_value(self) -> tuple[str, bool] | None:
         """The error: less is better."""
@@ -114,6 +118,10 @@ class ProbeProtocol:
     chunk_size: int
     value_names: ClassVar[list[str]] = ["linear_accuracy", "fine_tuned_accuracy"]
     repeatable: ClassVar[bool] = False
+
+    def num_scored(self, datamodule: DataModule) -> int:
+        """Return the number of images, those of each step of the fine-tuning included."""
+        return len(datamodule.split("test")[0]) + self.fine_tune_steps * self.batch_size
 
     @property
     def main_value(self) -> tuple[str, bool] | None:

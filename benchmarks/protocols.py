@@ -71,6 +71,10 @@ class SampleProtocol:
         """The names of all values."""
         return [n for name, m in self.metrics.items() for n in m.value_names or (name,)]
 
+    def num_scored(self, datamodule: DataModule) -> int:
+        """Return the number of samples."""
+        return self.num_samples
+
     @property
     def main_value(self) -> tuple[str, bool] | None:
         """The first value, and whether higher is better; None where neither is."""
@@ -274,6 +278,10 @@ class LikelihoodProtocol:
         bounds = [f"iwae_bound_k{k}_nats"] if k > 1 else ["elbo_nats"]
         return [*self.metrics, *(bounds if "nll_nats" in self.metrics else [])]
 
+    def num_scored(self, datamodule: DataModule) -> int:
+        """Return the number of images, times the samples that a bound takes of each."""
+        return len(self._images(datamodule)[0]) * self.num_importance_samples
+
     @property
     def main_value(self) -> tuple[str, bool] | None:
         """The first value, and whether higher is better."""
@@ -298,11 +306,11 @@ class LikelihoodProtocol:
         self._nats(source.model, x[:2], labels[:2], generator, min(2, self.num_importance_samples))
 
     def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
-        """Score two images, and let every metric take that in."""
+        """Score an image, and let every metric take that in."""
         assert isinstance(source, ModelSource)
         x, labels = datamodule.split(self.split)
         generator = torch.Generator().manual_seed(self.seed)
-        nats = self._nats(source.model, x[:2], labels[:2], generator, 1)
+        nats = self._nats(source.model, x[:1], labels[:1], generator, 1)
         for metric in self.metrics.values():
             copy.deepcopy(metric).to(source.device).update(nats, datamodule.num_dims)
 

@@ -53,7 +53,7 @@ __all__ = ["quiet", "train", "trial"]
 # children of the root seed
 INITIALISATION, ORDER, NOISE, GRIDS = range(4)
 CHECKPOINTS_PER_RUN = 10
-QUICK_SECONDS = 10  # a score that took longer is not taken again, of the untrained model
+MOST_COMPARED = 3000  # samples or images of a score that is also taken of the untrained model
 # what a config may set of Lightning's Trainer; the rest would cut a run short or train another one
 OF_THE_TRAINER = (
     "accelerator",
@@ -148,23 +148,20 @@ def trial(composed: Composed) -> list[str]:
         UserError: naming the part that failed, and why.
     """
     quiet()
-    datamodule, model = _prepared(composed)
-    return try_out(model, datamodule, composed.cfg, _protocols(composed))
+    datamodule = _begin(composed)
+    model = _model(composed, datamodule)
+    return try_out(model, datamodule, composed.cfg, _protocols(composed), _device(composed.cfg))
 
 
-def _prepared(composed: Composed) -> tuple[DataModule, LitGenerativeModel]:
+def _begin(composed: Composed) -> DataModule:
     torch.set_num_threads(composed.cfg.threads)
     exact_arithmetic()
     _check_trainer(composed.cfg)
-    datamodule = _data(composed)
-    return datamodule, _model(composed, datamodule)
+    return _data(composed)
 
 
 def _train(composed: Composed, run: Run, bar: bool) -> Record:
-    torch.set_num_threads(composed.cfg.threads)
-    exact_arithmetic()
-    _check_trainer(composed.cfg)
-    datamodule = _data(composed)
+    datamodule = _begin(composed)
     book = Book.open(composed, run)
     record = book.record
     _check_data(record, datamodule)
@@ -172,9 +169,6 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
     if record.status == "diverged" or (was_finished and not _to_do(book)):
         return record
     parts = _build(book, datamodule, bar)
-    if not was_finished and parts.checkpoint is None:
-        error_file = run.folder / "error.txt"
-        try_out(parts.model, datamodule, composed.cfg, _protocols(composed), error_file)
     if not was_finished:
         book.begin(datamodule, parts.model.draws_dropout)
     try:
@@ -184,8 +178,10 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
         if parts.model.images_seen < parts.budget:
             raise CutShortError(parts.model.images_seen, parts.budget)
         with user_errors(ValueError):
-            _evaluate(book, parts)
+            scoring = _evaluate(book, parts)
         book.end("finished", None)
+        was_finished = True  # what follows can take nothing from it
+        _note_if_nothing_was_learned(book, parts, scoring)
     except BaseException as error:
         parts.watch.tell(error)
         status, reason = _why(error, parts.watch)
@@ -275,6 +271,9 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
         watch = Watch(cfg.process_timeout_seconds, partial(_died, book))
     if found:
         _check_weights(model, *found)
+    elif book.record.status != "finished":  # before loggers begin
+        protocols, device = _protocols(composed), _device(cfg)
+        try_out(model, datamodule, cfg, protocols, device, run.folder / "error.txt")
     path, images_seen = (found[0], found[1]["images_seen"]) if found else (None, 0)
     progress = Progress(run.progress_path, budget, f"{composed.experiment} s{cfg.seed}", bar)
     trainer = instantiate(
@@ -322,7 +321,9 @@ def _check_trainer(cfg: DictConfig) -> None:
             f"trainer.{key} must not be set{instead} (a Trainer is given "
             f"{', '.join(OF_THE_TRAINER)} only)"
         )
-    if cfg.precision.startswith("16-") and not _on_gpu(cfg):
+    accelerator = cfg.trainer.accelerator
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+    if cfg.precision.startswith("16-") and on_cpu:
         # Lightning would train in bfloat16, and the record would say 16
         raise UserError(
             f"precision must be 32-true, 64-true, bf16-mixed or bf16-true on a CPU, which has no "
@@ -330,11 +331,11 @@ def _check_trainer(cfg: DictConfig) -> None:
         )
 
 
-def _on_gpu(cfg: DictConfig) -> bool:
-    accelerator = cfg.trainer.accelerator
-    return accelerator not in ("cpu", "auto") or (
-        accelerator == "auto" and torch.cuda.is_available()
-    )
+def _device(cfg: DictConfig) -> torch.device:
+    """Return where this process will train."""
+    trainer = instantiate(cfg.trainer, "trainer", logger=False, enable_progress_bar=False)
+    device: torch.device = trainer.strategy.root_device
+    return device
 
 
 def _check_weights(model: LitGenerativeModel, path: Path, checkpoint: dict[str, Any]) -> None:
@@ -517,7 +518,7 @@ def _fit(parts: Parts) -> None:
         parts.checkpoints.save(trainer)
 
 
-def _evaluate(book: Book, parts: Parts) -> None:
+def _evaluate(book: Book, parts: Parts) -> Scoring:
     composed, run = book.composed, book.run
     model, loaded, images_seen = parts.model, "last", parts.model.images_seen
     model.to(parts.trainer.strategy.root_device)
@@ -530,42 +531,39 @@ def _evaluate(book: Book, parts: Parts) -> None:
             scoring.next_source()
         source = ModelSource(model)
         book.keep(scoring(name, source, checkpoint, images_seen, model.weights))
-    _note_if_nothing_was_learned(book, parts, scoring)
+    return scoring
 
 
 def _note_if_nothing_was_learned(book: Book, parts: Parts, scoring: Scoring) -> None:
-    """Note a first score that is no better than the untrained model's, where that is soon known.
+    """Note a first score that is no better than the untrained model's.
 
-    A learning rate of 1,000 may leave every loss finite, and so a run that finishes.
+    A learning rate of 1,000 may leave every loss finite, and so a run that finishes. Only where
+    the score is of few samples or images, on one process; a fault here takes nothing from the run.
     """
-    composed, record, strategy = book.composed, book.record, parts.trainer.strategy
-    record.notes = []
-    if not composed.cfg.protocols or parts.budget == 0:
+    composed, record = book.composed, book.record
+    if not composed.cfg.protocols or parts.budget == 0 or parts.trainer.world_size > 1:
         return
     name = str(composed.cfg.protocols[0])
-    mark = protocol_fingerprint(_protocols(composed)[name])
-    trained = record.evaluation(mark, "last", composed.cfg.weights)
-    seconds = float("inf") if trained is None else trained.seconds
-    if strategy.broadcast(seconds) > QUICK_SECONDS:  # the first process's clock decides
+    trained = record.evaluation(
+        protocol_fingerprint(_protocols(composed)[name]), "last", composed.cfg.weights
+    )
+    main = scoring.main_value(name, MOST_COMPARED)
+    if trained is None or main is None:
         return
-    untrained = _model(composed, parts.datamodule).to(strategy.root_device)
-    scoring.next_source()
-    try:
+    with suppress(Exception):  # no score to compare with
+        untrained = _model(composed, parts.datamodule).to(parts.trainer.strategy.root_device)
+        scoring.next_source()
         before = scoring(name, ModelSource(untrained), "initial", 0, untrained.weights)
-    except DivergedError:  # no score to compare with
-        return
-    if trained is not None:
-        record.notes = _no_better(name, scoring.main_value(name), before.metrics, trained.metrics)
+        record.notes = _no_better(name, main, before.metrics, trained.metrics)
+        book.write()
 
 
 def _no_better(
     protocol: str,
-    main: tuple[str, bool] | None,
+    main: tuple[str, bool],
     before: Mapping[str, float | None],
     after: Mapping[str, float | None],
 ) -> list[str]:
-    if main is None:
-        return []
     name, higher_is_better = main
     old, new = before.get(name), after.get(name)
     if old is None or new is None or (new > old if higher_is_better else new < old):

@@ -5,7 +5,6 @@ in scratch space. Weights, buffers and generators of the run are as if there had
 """
 
 import copy
-import os
 import random
 import tempfile
 import time
@@ -21,10 +20,12 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.errors import UserError, one_line
 from benchmarks.instantiate import instantiate
+from benchmarks.records import write_atomically
+from benchmarks.redaction import redacted
 from benchmarks.sources import ModelSource
 from datamodules.base import BatchStream, DataModule
 from lit_models.autoregressive.sampling import first_pixels_only
@@ -35,7 +36,6 @@ from lit_models.interruption import Interrupted
 
 __all__ = ["try_out"]
 
-IMAGES = 2  # per update; as many as the batch has, if it has fewer
 UPDATES, UPDATE_SECONDS = 3, 1.5  # at most so many, and none begins after so many seconds
 PIXELS = 1  # that an autoregressive model draws of each picture
 TEST_IMAGES = 64  # which pictures show, and the most that a protocol sees
@@ -47,6 +47,7 @@ def try_out(
     datamodule: DataModule,
     cfg: DictConfig,
     protocols: Mapping[str, DictConfig],
+    device: torch.device,
     error_file: Path | None = None,
 ) -> list[str]:
     """Try a model's training, pictures and protocols, on a copy.
@@ -56,6 +57,7 @@ def try_out(
         datamodule: Set up.
         cfg: The run's config.
         protocols: Configs of the protocols that the run names, by name.
+        device: Where this process will train.
         error_file: Where a traceback goes; None for nowhere.
 
     Returns:
@@ -81,11 +83,15 @@ def try_out(
             ) from error
         told.append(f"{what} ({time.monotonic() - began:.1f} s)")
 
-    with _nothing_changes(), first_pixels_only(PIXELS), tempfile.TemporaryDirectory() as scratch:
+    with (
+        _nothing_changes(device),
+        first_pixels_only(PIXELS),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         tried = copy.deepcopy(model)
-        tried.batch_size = min(model.batch_size, IMAGES)
-        part("the training step", lambda: _train(tried, datamodule, cfg))
-        tried.weights = cfg.weights
+        tried.batch_size = min(model.batch_size, _images(model))
+        part("the training step", lambda: _train(tried, datamodule, cfg, device))
+        tried.to(device).weights = cfg.weights  # the Trainer has left it on the CPU
         if len(datamodule.shape) == 3:
             part("the pictures", lambda: _draw(tried, few, Path(scratch)))
         source = ModelSource(tried)
@@ -95,16 +101,22 @@ def try_out(
     return told
 
 
-def _train(model: LitGenerativeModel, datamodule: DataModule, cfg: DictConfig) -> str:
-    """Train for a few updates by a Trainer of its own, on this process's device."""
-    local = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
-    on_gpu = cfg.trainer.accelerator in ("gpu", "cuda") or (
-        cfg.trainer.accelerator == "auto" and torch.cuda.is_available()
+def _images(model: LitGenerativeModel) -> int:
+    """Return how many images an update takes, if the batch has them: one where that is enough."""
+    alone = model.automatic_optimization and not any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()
     )
+    return 1 if alone else 2
+
+
+def _train(
+    model: LitGenerativeModel, datamodule: DataModule, cfg: DictConfig, device: torch.device
+) -> str:
+    """Train for a few updates by a Trainer of its own, on this process's device."""
     enough = _Enough()
     trainer = Trainer(
-        accelerator=cfg.trainer.accelerator,
-        devices=[local] if on_gpu else 1,
+        accelerator=device.type,
+        devices=1 if device.type == "cpu" else [device.index or 0],
         plugins=[LightningEnvironment()],  # one process, whatever the run has
         precision=cfg.precision,
         max_steps=UPDATES,
@@ -164,19 +176,16 @@ def _keep(error: Exception, path: Path | None) -> str:
     """Write the traceback of a fault that its message may not explain; return where it is."""
     if path is None or isinstance(error, ValueError):
         return ""
-    from benchmarks.records import write_atomically
-    from benchmarks.redaction import redacted
-
     write_atomically(path, redacted("".join(traceback.format_exception(error))))
     return f" (traceback: {path})"
 
 
 @contextmanager
-def _nothing_changes() -> Iterator[None]:
+def _nothing_changes(device: torch.device) -> Iterator[None]:
     """Leave every global generator, and this process's rank, as they were."""
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     rank = getattr(rank_zero_only, "rank", None)
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    devices = range(torch.cuda.device_count()) if device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices):
             yield

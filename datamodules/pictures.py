@@ -1,7 +1,7 @@
 """Image files, read by their content: nothing is dropped, converted or left out without a word."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,12 @@ def find_pictures(folder: Path) -> tuple[list[Path], str | None]:
     """Return the image files of a folder, or of its subfolders, sorted; and what else is there.
 
     Returns:
-        The files, and a text that names those that are no images, None where there are none.
+        The files, and a text that names those of other kinds, None where there are none.
 
     Raises:
         ValueError: if there are no image files, or some here and others in subfolders.
     """
-    every = sorted(p for p in folder.rglob("*") if p.is_file())
+    every = sorted(_files(folder, set()))
     found = [p for p in every if p.suffix.lower() in SUFFIXES]
     if not found:
         raise ValueError(f"{folder} must hold image files ({', '.join(SUFFIXES)}), got none")
@@ -37,7 +37,19 @@ def find_pictures(folder: Path) -> tuple[list[Path], str | None]:
     if not rest:
         return found, None
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(rest.items()))
-    return found, f"files that are no images are left out: {kinds}"
+    return found, f"files of other kinds are left out: {kinds}"
+
+
+def _files(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield all files below a folder, through links too; a folder that is met again is skipped."""
+    if (real := folder.resolve()) in seen:
+        return
+    seen.add(real)
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _files(path, seen)
+        elif path.is_file():
+            yield path
 
 
 def read_pictures(files: Sequence[Path], name: str) -> np.ndarray:
@@ -75,7 +87,7 @@ def read_picture(file: Path) -> np.ndarray:
         with Image.open(file) as image:
             if image.mode not in MODES:
                 raise ValueError(f"{file.name} must be 8-bit grey or RGB, got mode {image.mode}")
-            if any("16" in str(tile) for tile in _raw_modes(image)):  # Pillow would cut its bits
+            if any(";16" in mode for mode in _raw_modes(image)):  # Pillow would cut its bits
                 raise ValueError(f"{file.name} must be 8-bit grey or RGB, got 16 bits per channel")
             frames = getattr(image, "n_frames", 1)
             if frames > 1:
@@ -87,13 +99,13 @@ def read_picture(file: Path) -> np.ndarray:
         raise ValueError(f"{file.name} is no readable image: {_one_line(error)}") from error
 
 
-def _raw_modes(image: object) -> list[object]:
+def _raw_modes(image: object) -> list[str]:
     """Return how Pillow unpacks the file's bytes, such as "RGB;16B"."""
     found: list[object] = []
     for tile in getattr(image, "tile", []):
         arguments = tile[3]
         found += arguments if isinstance(arguments, tuple | list) else [arguments]
-    return found
+    return [value for value in found if isinstance(value, str)]  # others are offsets and strides
 
 
 def _one_line(error: BaseException) -> str:

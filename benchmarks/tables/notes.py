@@ -79,12 +79,12 @@ def _search_notes(table: Table) -> list[str]:
     if search is None:
         return []
     counts = ", ".join(f"{count} {phase}" for phase, count in search.phases.items())
-    with_defaults = " and of ".join(filter(search.begins_with_defaults, search.phases))
+    begins = " and of ".join(filter(search.begins_with_defaults, search.phases))
+    first = f", the first of {begins} the experiment's own values" if begins else ""
     where = f"`{search.selected_by}`" if search.selected_by else "the test images reported"
     notes = [
-        f"Search: {counts} configurations of one seed, the first of {with_defaults} the "
-        f"experiment's own values, drawn by seed {search.seed}; the best on {where} is repeated "
-        "over new seeds, and those are shown."
+        f"Search: {counts} configurations of one seed{first}, drawn by seed {search.seed}; the "
+        f"best on {where} is repeated over new seeds, and those are shown."
     ]
     for (label, dataset), found in table.searches.items():
         notes.append(_search_note(label, dataset, found))

@@ -155,7 +155,8 @@ class Search:
 
     def begins_with_defaults(self, phase: str) -> bool:
         """Return whether configuration 0 of a phase is the experiment as it stands."""
-        return phase in (self.defaults_in or [next(iter(self.phases))])
+        named = [next(iter(self.phases))] if self.defaults_in is None else self.defaults_in
+        return phase in named
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _most_pixels: ContextVar[int | None] = ContextVar("most_pixels", default=None)
 
 @contextmanager
 def first_pixels_only(count: int) -> Iterator[None]:
-    """Draw so many pixels of each image, in raster order, and leave the others 0: for a trial."""
+    """Draw so many pixels of the first image, in raster order; all others are 0: for a trial."""
     token = _most_pixels.set(count)
     try:
         yield
@@ -47,6 +47,13 @@ def sample_in_raster_order(
         num_given: Number of pixels in raster order that are kept.
     """
     batch, channels, height, width = shape
+    most = _most_pixels.get()
+    if most is not None and batch > 1:
+        one = [None if x is None else x[:1] for x in (condition, given)]
+        first = sample_in_raster_order(
+            network, likelihood, (1, *shape[1:]), noise, one[0], one[1], num_given
+        )
+        return torch.cat([first, first.new_zeros(batch - 1, *shape[1:])])
     share = channels // network.groups
     per_group = likelihood.num_uniforms(share)
     uniform = noise((batch, height, width, network.groups * per_group), "uniform")
@@ -55,7 +62,7 @@ def sample_in_raster_order(
     for row in range(height):
         network.start_row(levels, row, memory, condition)
         for column in range(width):
-            if row * width + column == _most_pixels.get():
+            if row * width + column == most:
                 return levels
             spot = Spot(row, column, (height, width), memory)
             if given is not None and row * width + column < num_given:

@@ -40,17 +40,53 @@ def test_an_override_changes_what_is_stated():
     assert "96,000 instead of 1,000,000 images seen" in stated(name)
     few = stated(name, "images_seen=1280", "model.generator.width=8")
     assert "1,280 instead of 1,000,000 images seen" in few
-    assert "width 8 instead of 64" in few
+    assert "width 8, 16 instead of 64" in few
     assert not any("96,000" in d or "width 16" in d for d in few)
-    assert {"set by hand: images_seen=1280", "set by hand: model.generator.width=8"} <= set(few)
+    assert {"overridden: images_seen=1280", "overridden: model.generator.width=8"} <= set(few)
 
 
 def test_what_an_override_takes_back_is_not_stated():
     name = "experiment=lucic2018_began_quick"
     assert "1 instead of 5 discriminator updates per generator update" in stated(name)
-    found = stated(name, "model.n_critic=5", "model.optimizer_g.lr=1.0e-4")
+    one = ("model.n_critic=5", "model.optimizer_g.lr=1.0e-4")
+    assert "Adam 1e-4, .001 instead of 1e-4" in stated(name, *one)
+    found = stated(name, *one, "model.optimizer_d.lr=1.0e-4")
     assert not any("discriminator updates" in d or "Adam" in d for d in found)
-    assert "set by hand: model.n_critic=5" in found
+    assert "overridden: model.n_critic=5" in found
+
+
+@pytest.mark.parametrize(
+    ("hidden", "text"),
+    [
+        ([400, 400], "generator layers of 400, 400 instead of 400, 400, 400, 400 units"),
+        ([100, 400], "generator layers of 100, 400 instead of 400, 400, 400, 400 units"),
+        ([400] * 4, None),
+    ],
+)
+def test_lists_are_compared_as_a_whole(hidden, text):
+    found = stated("experiment=lin2018_wgan_quick", f"model.generator.hidden={hidden}")
+    lines = [d for d in found if d.startswith("generator layers")]
+    assert lines == ([] if text is None else [text])
+
+
+def test_defaults_are_said_to_be_such_only_where_nothing_was_set():
+    """A configuration of a search is given by overrides."""
+    defaults = "the authors' default hyperparameters, no search"
+    name = "experiment=lucic2018_ns_gan"
+    assert defaults in stated(name)
+    assert defaults in stated(name, "seed=3", "datamodule=mnist")
+    assert not any("default" in d for d in stated(name, "model.n_critic=5"))
+
+
+def test_what_is_missing_is_named_and_not_what_refers_to_it():
+    with pytest.raises(UserError, match="^images_seen must be given: experiment lucic2018_ns"):
+        compose(["experiment=lucic2018_ns_gan_quick", "datamodule=synthetic"])
+    composed = compose(
+        ["experiment=oord2016_row_lstm", "datamodule=synthetic", "images_seen=640",
+         "model.network.features=12", "model.network.num_blocks=1",
+         "model.network.head_features=12"]
+    )  # fmt: skip
+    assert "640 images seen, since the paper states no budget" in composed.cfg.deviations
 
 
 def test_settings_that_change_no_training_are_no_deviations():
@@ -61,7 +97,7 @@ def test_settings_that_change_no_training_are_no_deviations():
         stated(name, "protocols=[]", "log_every_updates=7", "+trainer.detect_anomaly=true")
         == plain
     )
-    assert stated(name, "loss@model.loss=hinge")[-1] == "set by hand: loss@model.loss=hinge"
+    assert stated(name, "loss@model.loss=hinge")[-1] == "overridden: loss@model.loss=hinge"
 
 
 NUMBER = re.compile(

@@ -378,7 +378,7 @@ def test_a_stated_range_is_taken_and_what_was_left_out_is_told(outputs, tmp_path
         Image.fromarray(image).save(folder / f"{i}.bmp")
     (folder / "notes.txt").write_text("x")
     assert main([*command[:1], f"images={folder}", *command[2:]]) == 0
-    assert "made: files that are no images are left out: 1 .txt" in capsys.readouterr().err
+    assert "made: files of other kinds are left out: 1 .txt" in capsys.readouterr().err
     records = [Record.from_json(p.read_text()) for p in outputs.rglob("record.json")]
     (record,) = [r for r in records if r.config["left_out"]]
     assert record.evaluations[0].metrics["fd_lenet"] == pytest.approx(0, abs=1e-4)

@@ -89,6 +89,8 @@ OPENS_A_PICKLE = [
         ["model.batch_size=${{oc.env:SOME_SECRET}}"],
         ["images_seen=${{oc.decode:7}}"],
         ["+loss@evil.loss=hinge"],
+        ["model.batch_size=${{oc.${{method}}:SOME_SECRET}}"],
+        ["model.batch_size=${{oc.env:SOME_SECRET,${{oc.env:HOME}}}}"],
     ],
     ids=lambda overrides: overrides[0].split("=")[0],
 )
@@ -140,6 +142,12 @@ def test_the_pickle_of_the_test_above_would_act(tmp_path):
         ({"datamodule": {"root": "${oc.env:HOME}"}}, "datamodule.root must look up keys"),
         ({"deviations": ["${oc.env:HOME}"]}, r"deviations\[0\] must look up keys"),
         ({"track": {"x": {"_target_": "os.system"}}}, "track.x._target_ must be a class of"),
+        ({"datamodule": {"b": "${oc.${method}:HOME}"}}, "datamodule.b must look up keys"),
+        ({"datamodule": {"b": "${number:${oc.env:HOME}}"}}, "datamodule.b must look up keys"),
+        (
+            {"trainer": {"x": "${oc.env:HOME}"}, "datamodule": {"b": "${trainer.x}"}},
+            "trainer.x must look up keys",
+        ),
         ({"model": "${model}"}, "must be a run's config, which has a model"),
         ({"model": None}, "must be a run's config, which has a model"),
     ],

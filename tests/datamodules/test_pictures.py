@@ -44,6 +44,17 @@ def test_images_of_every_kind_of_file(tmp_path, suffix):
         assert (found == 200).all()
 
 
+@pytest.mark.parametrize("side", [16, 32, 56, 64, 160])
+@pytest.mark.parametrize("suffix", ["bmp", "tif"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_sizes_and_offsets_are_no_bits(tmp_path, side, suffix, mode):
+    """A stride of 168 bytes, or strips at 4,164, do not make 16 bits per channel."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side), np.uint8))
+    path = tmp_path / f"x.{suffix}"
+    image.convert(mode).save(path, **({"compression": "tiff_lzw"} if suffix == "tif" else {}))
+    assert np.array_equal(read_picture(path), np.asarray(image.convert(mode)))
+
+
 def test_what_would_be_cut_or_converted_is_refused(tmp_path):
     deep_png(tmp_path / "rgb16.png", 2)
     deep_png(tmp_path / "grey16.png", 0)
@@ -99,8 +110,14 @@ def test_files_of_a_folder_or_of_its_subfolders_and_what_else_is_there(tmp_path)
     (tmp_path / "dog" / "array.npy").write_bytes(b"x")
     files, left_out = find_pictures(tmp_path)
     assert [str(f.relative_to(tmp_path)) for f in files] == ["cat/1.png", "dog/1.png"]
-    assert left_out == "files that are no images are left out: 1 .npy, 1 .txt"
+    assert left_out == "files of other kinds are left out: 1 .npy, 1 .txt"
     assert find_pictures(tmp_path / "cat")[1] is None
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "bird").symlink_to(tmp_path / "cat")
+    (tmp_path / "linked" / "bird" / "loop").symlink_to(tmp_path / "linked")
+    assert len(find_pictures(tmp_path / "linked")[0]) == 1
+    (tmp_path / "cat" / "loop").unlink()
+    (tmp_path / "linked" / "bird").unlink()
     grey().save(tmp_path / "0.png")
     with pytest.raises(ValueError, match=r"got both: 1 in it, 2 below \(cat/1.png\)"):
         find_pictures(tmp_path)
