@@ -136,6 +136,8 @@ class Record:
         """Return the file's text, with a digest of the rest."""
         values = redacted_values(_finite(asdict(self)))
         del values["without_digest"]
+        # checked names of folders: a run must find itself again
+        values |= {name: getattr(self, name) for name in ("experiment", "dataset", "run_id")}
         values["digest"] = _digest(values)
         return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
