@@ -26,6 +26,7 @@ from datamodules.root import checked_name
 
 __all__ = [
     "Composed",
+    "check_settings",
     "compose",
     "compose_for",
     "compose_group",
@@ -49,6 +50,9 @@ LEAST = {
     "process_timeout_seconds": 5,
     "sample_grid_every_images": 1,
 }
+MOST = {"threads": 4096}
+LARGEST = 2**63 - 1
+NAMED = ("experiment", "datamodule", "model", "trainer", "logger")  # groups of one choice
 SWITCHES = ("data_on_device", "channels_last", "compile")
 LISTS = ("protocols", "snapshot_protocols", "deviations", "data_deviations")
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true")
@@ -59,6 +63,12 @@ CONFIG_ERRORS = (
     OmegaConfBaseException,
     ConfigCompositionException,
     RecursionError,  # defaults that name each other
+    # of a file whose parts are of other kinds than Hydra expects, such as `defaults: 5`
+    AssertionError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
 )
 register_resolver()
 
@@ -99,6 +109,9 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Compos
     Raises:
         UserError: for a name or key that does not exist, or a value that does not parse.
     """
+    for folder in config_dirs:
+        if not Path(folder).expanduser().is_dir():
+            raise UserError(f"--config-dir must be a folder, got {folder}")
     with user_errors(ValueError, OSError):
         check_folders(config_dirs)
     parsed = parse_overrides(overrides)
@@ -109,6 +122,7 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Compos
         del cfg["hydra"]
     experiment = str(choices["experiment"])
     _check_top_level(cfg, experiment)
+    _check_nodes(cfg)
     with user_errors(*CONFIG_ERRORS):
         values = {o.key_or_group: o.value() for o in parsed if _sets_a_value(o)}
     return _finished(cfg, experiment, values, tuple(overrides), tuple(config_dirs))
@@ -127,8 +141,6 @@ def _finished(
     with user_errors(ValueError):  # both are folders of the run's
         checked_name(cfg.datamodule.name, "datamodule.name")
         checked_name(experiment, "the name of an experiment")
-    if not isinstance(cfg.per_dataset, DictConfig):
-        raise UserError(f"per_dataset must map data sets to settings, got {cfg.per_dataset}")
     _apply(cfg, cfg.per_dataset.get(dataset) or {}, f"per_dataset.{dataset} of {experiment}")
     cfg = with_values(cfg, values) if values else cfg  # a copy takes its time
     _check_complete(cfg, experiment, dataset)
@@ -166,6 +178,7 @@ def experiment_config(experiment: str) -> DictConfig:
     with open_dict(cfg):
         del cfg["hydra"]
     _check_top_level(cfg, experiment)
+    _check_nodes(cfg)
     return cfg
 
 
@@ -250,6 +263,8 @@ def _check_names(parsed: Sequence[Override], config_dirs: Sequence[str]) -> None
         if not override.key_or_group:
             raise UserError(f"an override must be key=value, got {override.input_line}")
         known = names(override.key_or_group, config_dirs)
+        if override.key_or_group in NAMED and not isinstance(value, str):
+            raise UserError(f"{override.key_or_group} must be one name, got {override.input_line}")
         if _is_group(override) and isinstance(value, str) and value not in known:
             raise UserError(
                 f"{override.key_or_group} {value!r} does not exist{suggest(value, known)}"
@@ -314,6 +329,18 @@ def _check_top_level(cfg: DictConfig, experiment: str) -> None:
             raise UserError(f"experiment {experiment}: unknown key {key}{suggest(key, known)}")
 
 
+def _check_nodes(cfg: DictConfig) -> None:
+    for key in ("datamodule", "model", "trainer", "logger"):
+        node = cfg._get_node(key) if key in cfg else None
+        if not isinstance(node, DictConfig) or node._is_none() or "_target_" not in node:
+            raise UserError(f"{key} must be the name of a config that has a _target_")
+    if not isinstance(cfg.per_dataset, DictConfig):
+        raise UserError(f"per_dataset must map data sets to settings, got {cfg.per_dataset}")
+    for name, values in cfg.per_dataset.items():
+        if values is not None and not isinstance(values, DictConfig):
+            raise UserError(f"per_dataset.{name!s} must map settings to values, got {values}")
+
+
 def _apply(cfg: DictConfig, values: Any, where: str) -> None:
     OmegaConf.set_struct(cfg, True)
     try:
@@ -333,20 +360,37 @@ def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:
     for key in ("method", "paper"):
         if not isinstance(cfg[key], str):
             raise UserError(f"{key} must be a text, got {cfg[key]}")
-    for key, least in LEAST.items():
-        value = cfg[key]
+    check_settings(cfg, [*LEAST, *SWITCHES, *LISTS, "precision"], f"experiment {experiment}")
+
+
+def check_settings(cfg: DictConfig, keys: Sequence[str], where: str) -> None:
+    """Refuse settings of a run that are missing, of another kind, or too small or large.
+
+    Raises:
+        UserError: naming the first.
+    """
+    for key in keys:
+        if key not in cfg:
+            raise UserError(f"{key} must be given: {where} has none")
+    for key, least in ((k, v) for k, v in LEAST.items() if k in keys):
+        value, most = cfg[key], MOST.get(key, LARGEST)
         if value is None and key in MAY_BE_NULL:
             continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value < least:
             raise UserError(f"{key} must be an integer >= {least}, got {value}")
-    _check_kinds(cfg)
+        if value > most:
+            raise UserError(
+                f"{key} must be an integer <= {most}, got one of {len(str(value))} digits"
+            )
+    _check_kinds(cfg, keys)
 
 
-def _check_kinds(cfg: DictConfig) -> None:
-    for key in SWITCHES:
+def _check_kinds(cfg: DictConfig, keys: Sequence[str]) -> None:
+    for key in (k for k in SWITCHES if k in keys):
         if not isinstance(cfg[key], bool):
             raise UserError(f"{key} must be true or false, got {cfg[key]}")
-    for key in LISTS:
+    for key in (k for k in LISTS if k in keys):
         with user_errors(*CONFIG_ERRORS):
             value = cfg[key]
             fits = isinstance(value, ListConfig) and all(isinstance(v, str) for v in value)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import InterpolationKeyError
 
 from benchmarks.identity import IDENTITY_KEYS
 
@@ -15,7 +14,10 @@ SMALL = 1e-3  # numbers below it are written with an exponent
 NUMBER = r"-?\.?\d[\d.]*(?:,\d{3})*(?:e-?\d+)?"
 NUMBERS = rf"{NUMBER}(?:, {NUMBER})*"
 DIFFERENCE = re.compile(rf"({NUMBERS}) instead of ({NUMBERS})")
-IF_NOTHING_WAS_SET = "unless overridden: "  # begins what is true of the experiment as it stands
+# begins what is true as long as nothing, or nothing of a key, is overridden
+UNLESS = re.compile(r"^unless (?:(\S+) is )?overridden: ")
+UNKNOWN = "(unknown)"  # what an override has removed; a sentence about it is not true any more
+STATED = (*IDENTITY_KEYS, "per_dataset", "method", "deviations", "data_deviations")
 
 
 def register_resolver() -> None:
@@ -33,9 +35,7 @@ def _number(keys: str | ListConfig, divisor: int = 1, *, _root_: DictConfig) -> 
     for key in [keys] if isinstance(keys, str) else keys:
         value = OmegaConf.select(_root_, str(key), throw_on_missing=True)
         if value is None:
-            raise InterpolationKeyError(
-                f"a deviation states {key}, which the config does not have"
-            )
+            return UNKNOWN
         found.append(formatted(value if divisor == 1 else value / divisor))
     return ", ".join(dict.fromkeys(found))
 
@@ -59,17 +59,28 @@ def stated_deviations(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
 
     What the command line sets of the training is a deviation, too.
     """
-    overridden = [f"overridden: {o}" for o in overrides if _changes_the_training(o)]
-    stated = []
-    for text in map(str, (*cfg.deviations, *cfg.data_deviations)):
-        difference = DIFFERENCE.search(text)
-        taken_back = difference is not None and difference[1] == difference[2]
-        if not taken_back and not (overridden and text.startswith(IF_NOTHING_WAS_SET)):
-            stated.append(text.removeprefix(IF_NOTHING_WAS_SET))
-    return stated + overridden
+    changed = {o: key for o in overrides if (key := _key(o)) is not None}
+    texts = map(str, (*cfg.deviations, *cfg.data_deviations))
+    stated = [UNLESS.sub("", text) for text in texts if _still_true(text, set(changed.values()))]
+    return [*stated, *(f"overridden: {o}" for o in changed)]
 
 
-def _changes_the_training(override: str) -> bool:
+def _still_true(text: str, changed: set[str]) -> bool:
+    difference, unless = DIFFERENCE.search(text), UNLESS.match(text)
+    if UNKNOWN in text or (difference is not None and difference[1] == difference[2]):
+        return False
+    if unless is None:
+        return True
+    key = unless[1]
+    return not (changed if key is None else [c for c in changed if _one_holds_other(c, key)])
+
+
+def _one_holds_other(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _key(override: str) -> str | None:
+    """Return the key that an override changes of what is trained or stated; None for others."""
     group, _, package = override.lstrip("+~").split("=")[0].partition("@")
     key = package or group
-    return key != "datamodule" and key.split(".")[0] in IDENTITY_KEYS
+    return key if key != "datamodule" and key.split(".")[0] in STATED else None

@@ -12,17 +12,18 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from benchmarks.bookkeeping import now
-from benchmarks.compose import compose_group
+from benchmarks.compose import check_settings, compose_group
 from benchmarks.environment import code_state, exact_arithmetic, library_versions
 from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
 from benchmarks.features.base import Extractor, Features, Remembered
 from benchmarks.features.cache import FeatureCache
 from benchmarks.identity import fingerprint, run_id
-from benchmarks.instantiate import check_trusted_config, instantiate
+from benchmarks.instantiate import NEVER_BUILT, check_trusted_config, instantiate
 from benchmarks.made_elsewhere import SPLITS, Images, read_images
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import SampleProtocol
@@ -44,6 +45,7 @@ from lit_models.callbacks.sample_grids import image_grid, save_png
 
 __all__ = [
     "Scoring",
+    "check_data",
     "describe",
     "evaluate_images",
     "evaluate_run",
@@ -54,6 +56,17 @@ __all__ = [
     "parameter_dtype",
 ]
 
+FAULTS_OF_DATA = (ValueError, TypeError, OSError, MemoryError)
+NEEDED = (  # of a run's config, to build and to score it
+    "images_seen",
+    "precision",
+    "protocols",
+    "revision",
+    "seed",
+    "snapshot_every_images",
+    "threads",
+    "weights",
+)
 NARROW_OR_WIDE = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
 
 
@@ -193,11 +206,12 @@ def evaluate_run(
     run, cfg = open_run(folder)
     torch.set_num_threads(cfg.threads)
     exact_arithmetic()
-    with run.locked(), user_errors(ValueError, OSError, DivergedError):
+    with run.locked(), user_errors(*FAULTS_OF_DATA, DivergedError):
         record = run.record()
         assert record is not None
         datamodule = instantiate(cfg.datamodule, "datamodule")
         datamodule.setup()
+        check_data(record, datamodule)
         scoring = Scoring(datamodule, protocols, config_dirs)
         every = [*map(str, find_snapshots(run.checkpoints)), "last"]
         for at in every if checkpoint == "all" else [checkpoint]:
@@ -213,6 +227,20 @@ def evaluate_run(
     return record
 
 
+def check_data(record: Record, datamodule: DataModule) -> None:
+    """Refuse to go on with a record on other data than it began with.
+
+    Raises:
+        UserError: naming both fingerprints.
+    """
+    if record.data_fingerprint not in (None, datamodule.found_fingerprint):
+        raise UserError(
+            f"data set {datamodule.name} must have fingerprint {record.data_fingerprint}, with "
+            f"which this run began, got {datamodule.found_fingerprint} (other data need another "
+            "datamodule.name)"
+        )
+
+
 def open_run(folder: Path) -> tuple[Run, DictConfig]:
     """Return a run and its config.
 
@@ -224,10 +252,17 @@ def open_run(folder: Path) -> tuple[Run, DictConfig]:
         raise UserError(
             f"RUN must be a run's folder (with record.json and config.yaml), got {folder}"
         )
+    run.check_links()
     with user_errors(YAMLError, OSError, ValueError):
         cfg = read_yaml(run.config_path)
     check_trusted_config(cfg, str(run.config_path))
-    return run, cfg
+    with user_errors(OmegaConfBaseException, ValueError, TypeError):
+        for key in (k for k in NEVER_BUILT if k in cfg):
+            del cfg[key]
+        # what was checked is what is built: nothing is looked up after this
+        plain = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+        check_settings(plain, NEEDED, str(run.config_path))
+    return run, plain
 
 
 def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativeModel, int]:
@@ -299,7 +334,7 @@ def evaluate_images(
     """
     torch.set_num_threads(1)
     exact_arithmetic()
-    with ExitStack() as stack, user_errors(ValueError, OSError):
+    with ExitStack() as stack, user_errors(*FAULTS_OF_DATA):
         datamodule = instantiate(composed_data, "datamodule")
         datamodule.setup()
         found = read_images(images, datamodule, value_range)
@@ -325,6 +360,7 @@ def evaluate_images(
             versions=library_versions(),
             started=now(),
         )
+        check_data(record, datamodule)
         scoring = Scoring(datamodule, protocols, config_dirs)
         for protocol in protocols:
             record.add(scoring(protocol, source, "images", 0))

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 __all__ = [
+    "IDENTITY_KEYS",
     "canonical",
     "config_hash",
     "determining",

@@ -14,7 +14,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.errors import UserError, one_line, suggest, user_errors
 
-__all__ = ["check_signatures", "check_trusted", "check_trusted_config", "instantiate"]
+__all__ = [
+    "check_interpolations",
+    "check_signatures",
+    "check_trusted",
+    "check_trusted_config",
+    "instantiate",
+]
 
 TRUSTED = ("lit_models", "datamodules", "torch.nn", "torch.optim")
 NEVER_BUILT = ("trainer", "logger")  # from a config that came with files
@@ -77,7 +83,7 @@ def check_trusted_config(cfg: Any, name: str) -> None:
             raise UserError(f"{name} must be a run's config, which has a {key}")
     raw = OmegaConf.to_container(cfg)
     for key, value in raw.items():
-        _check_interpolations(value, str(key))  # all of them: one may lead to another
+        check_interpolations(value, str(key))  # all of them: one may lead to another
     for key in map(str, raw):
         if key not in NEVER_BUILT and OmegaConf.is_config(cfg._get_node(key)):
             with user_errors(OmegaConfBaseException, RecursionError):
@@ -85,14 +91,14 @@ def check_trusted_config(cfg: Any, name: str) -> None:
             check_trusted(resolved, key)
 
 
-def _check_interpolations(value: Any, where: str) -> None:
+def check_interpolations(value: Any, where: str) -> None:
     """Refuse what a resolver would look up outside of the config, such as the environment."""
     if isinstance(value, dict):
         for key, part in value.items():
-            _check_interpolations(part, f"{where}.{key}")
+            check_interpolations(part, f"{where}.{key}")
     elif isinstance(value, list):
         for i, part in enumerate(value):
-            _check_interpolations(part, f"{where}[{i}]")
+            check_interpolations(part, f"{where}[{i}]")
     elif isinstance(value, str) and "${" in PLAIN.sub("", value):
         raise UserError(f"{where} must look up keys of the config only, got {value}")
 

@@ -17,7 +17,7 @@ __all__ = ["SPLITS", "Images", "read_images"]
 
 SPLITS = ("train", "validation", "test")
 FLOATS = (np.float16, np.float32, np.float64)
-CLEARLY_255 = 128  # floats that reach it are in [0, 255]; below, they may be in any range
+CLEARLY_255 = 128  # values that reach it are in [0, 255]; below, they may be in another range
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ def read_images(
         ValueError: if it cannot be read or used, or its range is in doubt; the message names the
             file.
     """
+    if not images:
+        raise UserError("images must be given: a split's name, a folder or an npz")
     if images in SPLITS:
         if value_range is not None:
             raise UserError(f"value_range is that of the data set with images={images}")
@@ -65,14 +67,18 @@ def read_images(
         arrays = read_arrays(path, ["images"], ["value_range"])
         array, left_out = arrays["images"], None
         stated = arrays.get("value_range")
-        value_range = value_range if stated is None or value_range else stated.tolist()
+        if stated is not None and value_range and stated.tolist() != list(value_range):
+            raise UserError(
+                f"value_range must be that of {path.name}, {stated.tolist()}, got {value_range}"
+            )
+        value_range = value_range if stated is None else stated.tolist()
     else:
         raise UserError(
             f"images must be one of {', '.join(SPLITS)}, a folder of images, or an npz, "
             f"got {images!r}"
         )
     _check_array(array, path.name)
-    bounds = _stated(value_range, path.name) or _evident(array, path.name, datamodule.num_levels)
+    bounds = _stated(value_range, path.name) or _evident(array, path.name)
     return _in_range(array, bounds, path.name, left_out)
 
 
@@ -101,19 +107,14 @@ def _stated(value_range: Sequence[float] | None, name: str) -> tuple[float, floa
     return low, high
 
 
-def _evident(array: np.ndarray, name: str, num_levels: int | None) -> tuple[float, float]:
+def _evident(array: np.ndarray, name: str) -> tuple[float, float]:
     """Return the range of pixels that leave no doubt.
 
     Raises:
         ValueError: if they do.
     """
     low, high = float(array.min()), float(array.max())
-    if array.dtype == np.uint8:
-        # levels of a data set of few, or floats in [0, 1] that were cast
-        doubtful = high < (2 if num_levels in (None, 256) else num_levels)
-    else:
-        doubtful = low < 0 or high > 255 or high < CLEARLY_255
-    if doubtful:
+    if low < 0 or high > 255 or high < CLEARLY_255:  # few levels, or a cast, or another range
         raise ValueError(
             f"{name} must state its range: its {array.dtype} values lie in "
             f"[{low:.4g}, {high:.4g}], and could mean [0, 255] or another (give value_range=0,1 "
@@ -126,6 +127,11 @@ def _in_range(
     array: np.ndarray, bounds: tuple[float, float], name: str, left_out: str | None
 ) -> Images:
     low, high = bounds
+    if array.dtype == np.uint8 and (low < 0 or high > 255):
+        raise ValueError(
+            f"value_range of {name} must lie in [0, 255], its values are uint8, got "
+            f"[{low:g}, {high:g}]"
+        )
     found = float(array.min()), float(array.max())
     if found[0] < low or found[1] > high:
         raise ValueError(

@@ -153,7 +153,7 @@ class Record:
             if not isinstance(values, dict):
                 raise KeyError("schema_version")
             version = values["schema_version"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a record: {error}") from None
         if version != SCHEMA_VERSION:
             raise ValueError(f"schema_version must be {SCHEMA_VERSION}, got {version}")
@@ -169,6 +169,7 @@ class Record:
         try:
             values["evaluations"] = [Evaluation(**e) for e in values["evaluations"]]
             record = cls(**values)
+            _check_kinds(record)
             for name in ("experiment", "dataset", "run_id"):
                 checked_name(getattr(record, name), name)
         except (KeyError, TypeError, ValueError) as error:
@@ -179,6 +180,37 @@ class Record:
     def write(self, path: Path) -> None:
         """Write the file at once: a reader sees the old one or the new one."""
         write_atomically(path, self.to_json())
+
+
+KINDS: dict[str, type | tuple[type, ...]] = {  # of the fields of records and evaluations
+    **dict.fromkeys(("experiment", "dataset", "run_id", "status", "method"), str),
+    **dict.fromkeys(("protocol", "fingerprint", "checkpoint", "weights"), str),
+    **dict.fromkeys(("reason", "row", "data_fingerprint", "started", "ended"), (str, type(None))),
+    **dict.fromkeys(("deviations", "overrides", "notes"), list),
+    **dict.fromkeys(("config", "code", "counters", "cost", "versions"), dict),
+    **dict.fromkeys(("metrics", "attributes", "draws"), dict),
+    **dict.fromkeys(("seed", "images_seen"), int),
+    "seconds": (int, float),
+}
+
+
+def _check_kinds(record: Record) -> None:
+    """Refuse a record whose fields hold something else than they must.
+
+    Raises:
+        TypeError: naming the field.
+    """
+    for part in (record, *record.evaluations):
+        for name, kind in KINDS.items():
+            if hasattr(part, name) and not isinstance(getattr(part, name), kind):
+                raise TypeError(f"{name} must not be {getattr(part, name)!r}")
+    for name in ("deviations", "overrides", "notes"):
+        if not all(isinstance(item, str) for item in getattr(record, name)):
+            raise TypeError(f"{name} must be a list of texts")
+    for evaluation in record.evaluations:
+        for name, value in evaluation.metrics.items():
+            if not isinstance(value, int | float | None):
+                raise TypeError(f"{name} must be a number or null, got {value!r}")
 
 
 def bound_sign(evaluation: Evaluation, metric: str) -> str:

@@ -5,12 +5,14 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from omegaconf import open_dict
+
 from benchmarks.compare import ROUNDING, changes, line_of, records_of
-from benchmarks.compose import compose, settings
+from benchmarks.compose import compose
 from benchmarks.environment import code_state
 from benchmarks.errors import UserError
-from benchmarks.identity import run_id
-from benchmarks.instantiate import check_trusted_config
+from benchmarks.identity import IDENTITY_KEYS, run_id
+from benchmarks.instantiate import check_interpolations, check_trusted_config
 from benchmarks.paths import outputs_dir, results_dir, working_in
 from benchmarks.records import Record
 from benchmarks.runs import Run
@@ -27,6 +29,7 @@ FAMILY_LEVEL = 0.05  # chance that an unchanged program fails the gate
 # of a record's overrides: given otherwise, or nothing that determines a result
 NOT_REPEATED = ("experiment", "datamodule", "seed", "protocols")
 NEVER_REPEATED = ("trainer", "logger")
+REPEATED = (*IDENTITY_KEYS, "revision", "threads", "channels_last", "compile", "weights")
 
 
 def reproduce(path: str) -> int:
@@ -49,6 +52,9 @@ def reproduce(path: str) -> int:
     protocols = ",".join(dict.fromkeys(e.protocol for e in old.evaluations))
     composed = compose([*given, *_repeated(old.overrides, path), f"protocols=[{protocols}]"])
     check_trusted_config(composed.cfg, path)  # a record may be a stranger's
+    clean = compose(given).cfg
+    with open_dict(composed.cfg):  # these two are built without that check: as they stand here
+        composed.cfg.trainer, composed.cfg.logger = clean.trainer, clean.logger
     if run_id(composed.cfg) != old.run_id:
         raise UserError(
             f"{path} must be of today's config of {old.experiment}: its id is {old.run_id}, "
@@ -87,8 +93,12 @@ def _repeated(overrides: Sequence[str], path: str) -> list[str]:
         key = package or group
         if key in NOT_REPEATED or key.split(".")[0] in NEVER_REPEATED:
             continue
-        if key.split(".")[0] not in settings():
-            raise UserError(f"{path} must override settings of a run only, got {override!r}")
+        if key.split(".")[0] not in REPEATED:
+            raise UserError(
+                f"{path} must override settings that determine a run only "
+                f"({', '.join(REPEATED)}), got {override!r}"
+            )
+        check_interpolations(override, f"an override of {path}")  # before any is followed
         kept.append(override)
     return kept
 

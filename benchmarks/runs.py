@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.compose import Composed
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, user_errors
 from benchmarks.identity import run_id
 from benchmarks.lease import HeldError, Owner, held, owner_of
 from benchmarks.paths import outputs_dir
 from benchmarks.records import Record, read_record
 
 __all__ = ["Run", "clock"]
+
+
+PARTS = ("checkpoints", "samples", "logs", "export")
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,9 @@ class Run:
     @classmethod
     def of(cls, composed: Composed) -> "Run":
         """Return the folder that a composed config trains in."""
-        return cls(outputs_dir() / composed.experiment / composed.dataset / run_id(composed.cfg))
+        with user_errors(ValueError):  # numbers that are none
+            identifier = run_id(composed.cfg)
+        return cls(outputs_dir() / composed.experiment / composed.dataset / identifier)
 
     @property
     def id(self) -> str:
@@ -80,6 +85,7 @@ class Run:
         Raises:
             UserError: naming who holds it, if another process does; if it cannot be written.
         """
+        self.check_links()
         with ExitStack() as stack:
             try:
                 stack.enter_context(held(self.lock_path))
@@ -90,6 +96,16 @@ class Run:
             for left in (*self.folder.glob(".*.part"), *self.checkpoints.glob("*.part")):
                 left.unlink()  # by a process that was killed while it wrote
             yield
+
+    def check_links(self) -> None:
+        """Refuse a folder whose parts lie elsewhere: what is written or removed there is not ours.
+
+        Raises:
+            UserError: naming the link.
+        """
+        for part in (*PARTS, "record.json", "config.yaml", "wandb"):
+            if (self.folder / part).is_symlink():
+                raise UserError(f"{self.folder / part} must be the run's own, got a link")
 
     def progress(self) -> tuple[float, float | None]:
         """Return (fraction done, seconds left) as the run itself reports; 0 and None before."""

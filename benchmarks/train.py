@@ -15,15 +15,15 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.bookkeeping import Book
 from benchmarks.compose import Composed, compose_group
 from benchmarks.environment import exact_arithmetic, is_first_process
 from benchmarks.errors import UserError, one_line, user_errors
-from benchmarks.evaluate import Scoring, load_into, parameter_dtype
+from benchmarks.evaluate import Scoring, check_data, load_into, parameter_dtype
 from benchmarks.evaluation_ids import protocol_fingerprint
-from benchmarks.instantiate import instantiate
+from benchmarks.instantiate import check_signatures, instantiate
 from benchmarks.paths import check_writable
 from benchmarks.records import Record
 from benchmarks.runs import Run
@@ -148,9 +148,14 @@ def trial(composed: Composed) -> list[str]:
         UserError: naming the part that failed, and why.
     """
     quiet()
-    datamodule = _begin(composed)
+    cfg, datamodule = composed.cfg, _begin(composed)
     model = _model(composed, datamodule)
-    return try_out(model, datamodule, composed.cfg, _protocols(composed), _device(composed.cfg))
+    _budget(cfg.images_seen, model.images_per_step)
+    trainer = _bare_trainer(cfg)
+    _check_processes(trainer, datamodule, model)
+    check_signatures(OmegaConf.to_container(cfg.logger, resolve=True), "logger")
+    device = trainer.strategy.root_device
+    return try_out(model, datamodule, cfg, _protocols(composed), device)
 
 
 def _begin(composed: Composed) -> DataModule:
@@ -164,7 +169,7 @@ def _train(composed: Composed, run: Run, bar: bool) -> Record:
     datamodule = _begin(composed)
     book = Book.open(composed, run)
     record = book.record
-    _check_data(record, datamodule)
+    check_data(record, datamodule)
     was_finished = record.status == "finished"
     if record.status == "diverged" or (was_finished and not _to_do(book)):
         return record
@@ -243,16 +248,6 @@ def _data(composed: Composed) -> DataModule:
     return datamodule
 
 
-def _check_data(record: Record, datamodule: DataModule) -> None:
-    """A run goes on with the data that it began with."""
-    if record.data_fingerprint not in (None, datamodule.found_fingerprint):
-        raise UserError(
-            f"data set {datamodule.name} must have fingerprint {record.data_fingerprint}, with "
-            f"which this run began, got {datamodule.found_fingerprint} (other data need another "
-            "datamodule.name)"
-        )
-
-
 def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
     """Build everything and refuse what cannot be trained."""
     composed, run, cfg = book.composed, book.run, book.composed.cfg
@@ -272,8 +267,10 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
     if found:
         _check_weights(model, *found)
     elif book.record.status != "finished":  # before loggers begin
-        protocols, device = _protocols(composed), _device(cfg)
-        try_out(model, datamodule, cfg, protocols, device, run.folder / "error.txt")
+        bare = _bare_trainer(cfg)
+        _check_processes(bare, datamodule, model)
+        device, error_file = bare.strategy.root_device, run.folder / "error.txt"
+        try_out(model, datamodule, cfg, _protocols(composed), device, error_file)
     path, images_seen = (found[0], found[1]["images_seen"]) if found else (None, 0)
     progress = Progress(run.progress_path, budget, f"{composed.experiment} s{cfg.seed}", bar)
     trainer = instantiate(
@@ -331,11 +328,17 @@ def _check_trainer(cfg: DictConfig) -> None:
         )
 
 
-def _device(cfg: DictConfig) -> torch.device:
-    """Return where this process will train."""
-    trainer = instantiate(cfg.trainer, "trainer", logger=False, enable_progress_bar=False)
-    device: torch.device = trainer.strategy.root_device
-    return device
+def _bare_trainer(cfg: DictConfig) -> Trainer:
+    """Return a Trainer that tells the processes and this one's device, and does nothing."""
+    trainer: Trainer = instantiate(
+        cfg.trainer,
+        "trainer",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    return trainer
 
 
 def _check_weights(model: LitGenerativeModel, path: Path, checkpoint: dict[str, Any]) -> None:

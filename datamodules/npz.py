@@ -1,5 +1,6 @@
 """Image sets from one prepared npz file."""
 
+import lzma
 import math
 import os
 import zipfile
@@ -25,6 +26,8 @@ BROKEN = (
     OverflowError,
     SyntaxError,
     NotImplementedError,
+    RuntimeError,  # encrypted
+    lzma.LZMAError,
 )
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 

@@ -86,17 +86,23 @@ def read_picture(file: Path) -> np.ndarray:
     try:
         with Image.open(file) as image:
             if image.mode not in MODES:
-                raise ValueError(f"{file.name} must be 8-bit grey or RGB, got mode {image.mode}")
+                raise _UnfitError(f"be 8-bit grey or RGB, got mode {image.mode}")
             if any(";16" in mode for mode in _raw_modes(image)):  # Pillow would cut its bits
-                raise ValueError(f"{file.name} must be 8-bit grey or RGB, got 16 bits per channel")
+                raise _UnfitError("be 8-bit grey or RGB, got 16 bits per channel")
             frames = getattr(image, "n_frames", 1)
             if frames > 1:
-                raise ValueError(f"{file.name} must hold one image, got {frames} frames")
+                raise _UnfitError(f"hold one image, got {frames} frames")
             return np.asarray(image)
+    except _UnfitError as error:
+        raise ValueError(f"{file.name} must {error}") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{file.name} is too large: {_one_line(error)}") from None
-    except (OSError, SyntaxError, EOFError) as error:  # an unidentified image is an OSError
+    except Exception as error:  # a torn file may raise anything in the decoders
         raise ValueError(f"{file.name} is no readable image: {_one_line(error)}") from error
+
+
+class _UnfitError(Exception):
+    """An image that is whole, and cannot be taken as it is."""
 
 
 def _raw_modes(image: object) -> list[str]:

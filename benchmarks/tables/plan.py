@@ -18,7 +18,7 @@ from benchmarks.redaction import check_no_secret
 from benchmarks.tables.planned import Key, PlannedRun, published_record_path
 from benchmarks.tables.search import configuration, hasher, load_space
 from benchmarks.tables.selection import best_of, searched_column
-from benchmarks.tables.spec import Column, Row, TableSpec
+from benchmarks.tables.spec import MOST_SEEDS, Column, Row, TableSpec
 
 __all__ = ["Plan", "check_passed_on", "default_jobs", "make_plan"]
 
@@ -137,8 +137,8 @@ def make_plan(
         UserError: if seeds or configurations are below 1, or a row or column does not resolve.
     """
     seeds = spec.seeds if seeds is None else seeds
-    if seeds < 1:
-        raise UserError(f"seeds must be >= 1, got {seeds}")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UserError(f"seeds must be >= 1 and <= {MOST_SEEDS}, got {seeds}")
     if configurations is not None:
         if spec.search is None:
             raise UserError(f"table {spec.name} has no search, so no configurations")

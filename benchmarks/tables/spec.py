@@ -27,10 +27,20 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent
+SPLITS = ("train", "validation", "test")  # whose images may be a row
 SELECTIONS = ("none", "validation", "test_as_in_paper")
 PUBLISHED = "published"  # the file of published numbers, no table
 DIFFERENCES = ("protocol", "budget", "selection", "data")
-ERRORS = (ValueError, TypeError, AttributeError, OmegaConfBaseException, yaml.YAMLError, OSError)
+ERRORS = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    OmegaConfBaseException,
+    yaml.YAMLError,
+    OSError,
+    RecursionError,
+)
+MOST_SEEDS = 10_000
 T = TypeVar("T")
 
 
@@ -77,8 +87,9 @@ class Column:
     def __post_init__(self) -> None:
         if self.better not in ("lower", "higher"):
             raise ValueError(f"better must be lower or higher, got {self.better!r}")
-        if not isinstance(self.label, str):
-            raise ValueError(f"label must be a text, got {self.label!r}")
+        for name in ("label", "dataset", "protocol", "metric"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
         if not isinstance(self.digits, int) or not 0 <= self.digits <= 9:
             raise ValueError(f"digits must be an integer in 0 .. 9, got {self.digits!r}")
 
@@ -106,6 +117,11 @@ class Row:
     def __post_init__(self) -> None:
         if not isinstance(self.label, str):
             raise ValueError(f"label must be a text, got {self.label!r}")
+        for name in ("experiment", "images", "published", "note"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
+        if self.images not in (None, *SPLITS):
+            raise ValueError(f"images must be one of {', '.join(SPLITS)}, got {self.images!r}")
         if self.search is not None and not isinstance(self.search, dict):
             raise ValueError(f"search of row {self.label!r} must map phases to spaces")
         if self.search is not None and self.experiment is None:
@@ -183,8 +199,13 @@ class TableSpec:
 
     def __post_init__(self) -> None:
         self._check_rows_and_columns()
+        for name in ("title", "note"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
         if not isinstance(self.seeds, int) or self.seeds < 1:
             raise ValueError(f"seeds must be an integer >= 1, got {self.seeds}")
+        if self.seeds > MOST_SEEDS:
+            raise ValueError(f"seeds must be an integer <= {MOST_SEEDS}, got {self.seeds}")
         if self.selection not in SELECTIONS:
             allowed = ", ".join(SELECTIONS)
             raise ValueError(f"selection must be one of {allowed}, got {self.selection!r}")

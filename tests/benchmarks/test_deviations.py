@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks.compose import compose, compose_for, datasets_of, experiment_config, names
-from benchmarks.deviations import formatted, stated_deviations
+from benchmarks.deviations import UNKNOWN, formatted, stated_deviations
 from benchmarks.errors import UserError
 
 
@@ -119,8 +119,34 @@ def test_numbers_come_from_the_config(name):
         ):
             assert "${" in template or not NUMBER.search(template), template
             assert "None" not in text
+            assert UNKNOWN not in text
 
 
-def test_a_deviation_of_a_key_that_does_not_exist():
-    with pytest.raises(UserError, match="model.nothing"):
-        compose(["experiment=toy_ns_gan", "deviations=['${number:model.nothing} instead of 1']"])
+def test_a_sentence_about_what_an_override_removed_is_dropped():
+    name = "experiment=lucic2018_ns_gan_quick"
+    removed = [f"{sign}model.optimizer_{p}.{what}" for p in "gd"
+               for sign, what in (("", "_target_=torch.optim.RMSprop"), ("~", "betas"))]  # fmt: skip
+    found = stated(name, *removed)
+    assert not any("beta1" in d for d in found)
+    assert "overridden: ~model.optimizer_g.betas" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "text"),
+    [
+        ("oord2016_pixelcnn_quick", "model.optimizer._target_=torch.optim.RMSprop", "RMSProp"),
+        ("lucic2018_wgan_quick", "model.discriminator.batch_norm=true", "no BatchNorm"),
+        ("lucic2018_ns_gan", "+per_dataset.fashion_mnist_small.model={n_critic:5}", "default"),
+    ],
+)
+def test_sentences_about_a_key_are_true_of_it_only(name, override, text):
+    assert any(text in d for d in stated(f"experiment={name}"))
+    assert any(text in d for d in stated(f"experiment={name}", "seed=1"))
+    found = stated(f"experiment={name}", override)
+    assert not any(text in d for d in found if "overridden" not in d)
+    assert f"overridden: {override}" in found
+
+
+def test_statements_are_not_taken_away_unseen():
+    found = stated("experiment=lucic2018_ns_gan_quick", "deviations=[]", "method=WGAN")
+    assert {"overridden: deviations=[]", "overridden: method=WGAN"} <= set(found)

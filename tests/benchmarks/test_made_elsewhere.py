@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.errors import UserError
 from benchmarks.made_elsewhere import read_images
 from benchmarks.sources import TensorSource
 from datamodules.synthetic import SyntheticImages
@@ -53,6 +54,7 @@ def test_the_same_pixels_are_the_same_images(tmp_path, num_levels):
         (np.ones((9, 4, 4), np.uint8), 2),  # levels, or nearly black
         (np.full((9, 4, 4), 16, np.uint8), 17),
         (np.ones((9, 4, 4), np.uint8), 256),  # floats in [0, 1] that were cast
+        (np.full((9, 4, 4), 15, np.uint8), 256),  # of 16 levels
         (np.full((9, 4, 4), 1.001), 256),
         (np.full((9, 4, 4), 2.5), 256),
         (np.full((9, 4, 4), 0.5, np.float16), 256),
@@ -69,13 +71,28 @@ def test_pixels_that_leave_a_doubt_are_refused(tmp_path, images, num_levels):
 def test_pixels_that_leave_none_are_taken(tmp_path):
     for images, num_levels in (
         (np.full((9, 4, 4), 255, np.uint8), 2),
-        (np.full((9, 4, 4), 17, np.uint8), 17),
-        (np.full((9, 4, 4), 2, np.uint8), 256),
+        (np.full((9, 4, 4), 128, np.uint8), 17),
+        (np.full((9, 4, 4), 130, np.uint8), 256),
         (np.full((9, 4, 4), 200.5), 256),
     ):
         np.savez(tmp_path / "x.npz", images=images)
         found = read_images(str(tmp_path / "x.npz"), data(num_levels))
         assert torch.equal(shown(found), torch.full((9, 1, 4, 4), float(images[0, 0, 0])))
+
+
+def test_ranges_that_contradict_each_other(tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.full((9, 4, 4), 0.5), value_range=[0, 1])
+    with pytest.raises(
+        UserError, match=r"value_range must be that of x.npz, \[0, 1\], got \[0, 255"
+    ):
+        read_images(str(tmp_path / "x.npz"), data(256), [0, 255])
+    assert read_images(str(tmp_path / "x.npz"), data(256), [0, 1]).num_levels == 256
+    np.savez(tmp_path / "y.npz", images=np.full((9, 4, 4), 5, np.uint8))
+    for wrong in ([0, 300], [-255, 255]):
+        with pytest.raises(ValueError, match=r"value_range of y.npz must lie in \[0, 255\]"):
+            read_images(str(tmp_path / "y.npz"), data(256), wrong)
+    with pytest.raises(UserError, match="images must be given"):
+        read_images("", data(256))
 
 
 @pytest.mark.parametrize("stated", [[1, 0], [0], [0, np.nan], [[0, 1]], 5.0, ["a", "b"]])

@@ -114,9 +114,16 @@ def test_variables_that_are_secrets(name, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text", ["a." * 50_000, "a+" * 50_000, "eyJ" + "a-" * 50_000, "eyJaaaaaaaa." * 10_000, "_" * 10**5,
-             "login x " * 12_000, "https://" * 12_000, "bearer " * 14_000, "a_token" * 14_000]
-)  # fmt: skip
+    "text",
+    [
+        *(
+            part * 50_000
+            for part in ("a.", "a+", "_a", "a_token", "bearer ", "https://", "login x ")
+        ),
+        "eyJ" + "a-" * 50_000,
+        "eyJaaaaaaaa." * 10_000,
+    ],
+)
 def test_long_texts_take_no_square_of_their_length(text):
     began = time.process_time()
     redacted(text)
