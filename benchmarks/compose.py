@@ -67,6 +67,7 @@ CONFIG_ERRORS = (
     AssertionError,
     AttributeError,
     KeyError,
+    OSError,
     TypeError,
     ValueError,
 )

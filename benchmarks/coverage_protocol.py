@@ -8,7 +8,13 @@ import numpy as np
 from benchmarks.features.cache import FeatureCache
 from benchmarks.metrics.mode_coverage import ModeCoverage
 from benchmarks.protocols import values
-from benchmarks.sources import ImageSource, check_shape, draw_seed, finite_samples
+from benchmarks.sources import (
+    ImageSource,
+    check_protocol_counts,
+    check_shape,
+    draw_seed,
+    finite_samples,
+)
 from datamodules.base import DataModule
 
 __all__ = ["CoverageProtocol", "KnownModes"]
@@ -40,6 +46,9 @@ class CoverageProtocol:
     seed: int
     chunk_size: int
     repeatable: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_protocol_counts(self, "num_samples", "chunk_size")
 
     @property
     def value_names(self) -> list[str]:

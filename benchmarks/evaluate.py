@@ -262,6 +262,9 @@ def open_run(folder: Path) -> tuple[Run, DictConfig]:
         # what was checked is what is built: nothing is looked up after this
         plain = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
         check_settings(plain, NEEDED, str(run.config_path))
+    for key in ("datamodule", "model"):
+        if "_target_" not in plain[key] or "_partial_" in plain[key]:
+            raise UserError(f"{key} of {run.config_path} must name a class to build")
     return run, plain
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.features.cache import FeatureCache
-from benchmarks.sources import ImageSource, ModelSource, own_chunks
+from benchmarks.sources import ImageSource, ModelSource, check_protocol_counts, own_chunks
 from datamodules.base import DataModule
 from lit_models.callbacks.sample_grids import sampling
 from lit_models.collectives import mean_over_processes, world
@@ -53,6 +53,7 @@ class LatentProtocol:
         return [*names, *(f"{n}_{i}" for i in range(1, MOST_LAYERS + 1) for n in names)]
 
     def __post_init__(self) -> None:
+        check_protocol_counts(self, "chunk_size")
         if self.num_samples < 2:
             raise ValueError(f"num_samples must be >= 2, got {self.num_samples}")
 

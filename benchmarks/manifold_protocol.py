@@ -12,6 +12,7 @@ from benchmarks.metrics.share_within import ShareWithin
 from benchmarks.sources import (
     ImageSource,
     ModelSource,
+    check_protocol_counts,
     check_shape,
     finite_samples,
     own_chunks,
@@ -74,10 +75,9 @@ class ManifoldProtocol:
         return ["precision", "recall", "f1"]
 
     def __post_init__(self) -> None:
-        least = {"num_samples": 1, "num_real": 1, "steps": 0, "restarts": 1, "chunk_size": 1}
-        for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise ValueError(f"{name} must be >= {lowest}, got {getattr(self, name)}")
+        check_protocol_counts(self, "num_samples", "num_real", "restarts", "chunk_size")
+        if self.steps < 0:
+            raise ValueError(f"steps must be >= 0, got {self.steps}")
         for name in ("threshold", "lr"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")

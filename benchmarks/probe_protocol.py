@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.features.cache import FeatureCache
-from benchmarks.sources import ImageSource, ModelSource, own_chunks
+from benchmarks.sources import ImageSource, ModelSource, check_protocol_counts, own_chunks
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import sampling
@@ -46,6 +46,9 @@ class ReconstructionProtocol:
     chunk_size: int
     value_names: ClassVar[list[str]] = ["reconstruction_mse"]
     repeatable: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_protocol_counts(self, "chunk_size")
 
     def num_scored(self, datamodule: DataModule) -> int:
         """Return the number of images."""
@@ -118,6 +121,9 @@ class ProbeProtocol:
     chunk_size: int
     value_names: ClassVar[list[str]] = ["linear_accuracy", "fine_tuned_accuracy"]
     repeatable: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_protocol_counts(self, "labels_per_class", "batch_size", "chunk_size")
 
     def num_scored(self, datamodule: DataModule) -> int:
         """Return the number of images, those of each step of the fine-tuning included."""

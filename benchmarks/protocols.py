@@ -18,6 +18,7 @@ from benchmarks.sources import (
     ImageSource,
     ModelSource,
     TensorSource,
+    check_protocol_counts,
     draw_seed,
     finite_samples,
     own_chunks,
@@ -51,6 +52,9 @@ class SampleProtocol:
         chunk_size: Samples per chunk.
         with_train: Whether metrics of memorisation see the training split, all of it.
         revision: Raised when a fix changes the numbers, so that earlier scores are others.
+
+    Raises:
+        ValueError: if a count is too small, or round_to_uint8 is neither true nor false.
     """
 
     extractor: Extractor
@@ -65,6 +69,13 @@ class SampleProtocol:
     revision: int = 1
     taken_in: list[str] = field(default_factory=list)  # sides that the metrics hold
     repeatable: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_protocol_counts(self, "num_samples", "chunk_size")
+        if self.num_real != 0:  # a score of samples alone
+            check_protocol_counts(self, "num_real")
+        if not isinstance(self.round_to_uint8, bool):
+            raise ValueError(f"round_to_uint8 must be true or false, got {self.round_to_uint8}")
 
     @property
     def value_names(self) -> list[str]:
@@ -265,9 +276,7 @@ class LikelihoodProtocol:
     repeatable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        k = self.num_importance_samples
-        if not isinstance(k, int) or k < 1:
-            raise ValueError(f"num_importance_samples must be an integer >= 1, got {k}")
+        check_protocol_counts(self, "num_importance_samples", "chunk_size")
         if self.num_images is not None and self.num_images < 1:
             raise ValueError(f"num_images must be >= 1 or null, got {self.num_images}")
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ __all__ = [
     "ImageSource",
     "ModelSource",
     "TensorSource",
+    "check_protocol_counts",
     "check_shape",
     "draw_seed",
     "finite_samples",
@@ -148,6 +149,18 @@ def check_shape(source: ImageSource, count: int, datamodule: DataModule) -> None
     found = tuple(trial(source, count).shape[1:])
     if found != datamodule.shape:
         raise ValueError(f"samples must have shape {datamodule.shape}, got {found}")
+
+
+def check_protocol_counts(protocol: Any, *names: str) -> None:
+    """Refuse a protocol whose named fields are not integers of at least 1.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    for name in names:
+        value = getattr(protocol, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} must be an integer >= 1, got {value}")
 
 
 def draw_seed(seed: int, draw: int) -> int:

@@ -124,8 +124,8 @@ def test_numbers_come_from_the_config(name):
 
 def test_a_sentence_about_what_an_override_removed_is_dropped():
     name = "experiment=lucic2018_ns_gan_quick"
-    removed = [f"{sign}model.optimizer_{p}.{what}" for p in "gd"
-               for sign, what in (("", "_target_=torch.optim.RMSprop"), ("~", "betas"))]  # fmt: skip
+    changes = ("model.optimizer_{}._target_=torch.optim.RMSprop", "~model.optimizer_{}.betas")
+    removed = [change.format(player) for player in "gd" for change in changes]
     found = stated(name, *removed)
     assert not any("beta1" in d for d in found)
     assert "overridden: ~model.optimizer_g.betas" in found

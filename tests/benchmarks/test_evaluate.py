@@ -18,6 +18,7 @@ from benchmarks.metrics.class_coverage import ClassCoverage
 from benchmarks.metrics.classifier_score import ClassifierScore
 from benchmarks.metrics.frechet import FrechetDistance
 from benchmarks.metrics.prdc import PRDC
+from benchmarks.paths import CONFIGS
 from benchmarks.protocols import SampleProtocol
 from benchmarks.records import Record
 from benchmarks.runs import Run
@@ -382,6 +383,38 @@ def test_a_stated_range_is_taken_and_what_was_left_out_is_told(outputs, tmp_path
     records = [Record.from_json(p.read_text()) for p in outputs.rglob("record.json")]
     (record,) = [r for r in records if r.config["left_out"]]
     assert record.evaluations[0].metrics["fd_lenet"] == pytest.approx(0, abs=1e-4)
+
+
+def test_scores_on_other_data_are_refused(outputs, tmp_path, capsys):
+    """The id of a data set does not hold its path: the fingerprint tells."""
+    rng = np.random.default_rng(0)
+
+    def write(top):
+        images = {
+            f"{s}_images": rng.integers(0, top, (400, 28, 28), dtype=np.uint8)
+            for s in ("train", "test")
+        }
+        labels = {f"{s}_labels": np.zeros(400, np.int64) for s in ("train", "test")}
+        np.savez(tmp_path / "mine.npz", **images, **labels)
+
+    settings = ["name=mine", "image_shape=[1,28,28]", "num_classes=1", "num_levels=256"]
+    own = ["datamodule=npz", f"datamodule.path={tmp_path / 'mine.npz'}"]
+    own += [f"datamodule.{s}" for s in settings]
+    write(256)
+    small = ["model.generator.width=2", "model.discriminator.width=2", "images_seen=640"]
+    command = ["train", "experiment=lucic2018_ns_gan_quick", *own, *small, "protocols=[]"]
+    assert main([*command, "--no-bar"]) == 0
+    (folder,) = [p.parent for p in outputs.rglob("record.json")]
+    images = ["evaluate", "images=train", *own, "protocol=few"]
+    (tmp_path / "protocol").mkdir()
+    text = (CONFIGS / "protocol" / f"{LENET}.yaml").read_text()
+    (tmp_path / "protocol" / "few.yaml").write_text(text.replace("2000", "300"))
+    more = ["--config-dir", str(tmp_path)]
+    assert main([*images, *more]) == 0
+    write(200)
+    for verb in (images, ["evaluate", str(folder), "protocol=few"]):
+        assert main([*verb, *more]) == 2
+        assert "data set mine must have fingerprint" in capsys.readouterr().err
 
 
 def test_cached_features_of_something_else_are_refused(data, tmp_path):

@@ -104,9 +104,9 @@ def test_models_without_codes_say_so():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"restarts": 0}, "restarts must be >= 1, got 0"),
+        ({"restarts": 0}, "restarts must be an integer >= 1, got 0"),
         ({"steps": -1}, "steps must be >= 0, got -1"),
-        ({"chunk_size": 0}, "chunk_size must be >= 1, got 0"),
+        ({"chunk_size": 0}, "chunk_size must be an integer >= 1, got 0"),
         ({"threshold": 0.0}, "threshold must be > 0, got 0.0"),
     ],
 )

@@ -158,6 +158,46 @@ def test_a_metric_that_wants_more_samples_is_told_before_a_training(outputs, tmp
     )
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.batch_size=60000", "images_seen=60000"], "batch_size must be <= 50000"),
+        (["model.batch_size=100", "images_seen=99"], "at least one training step of 100 images"),
+        (["trainer.devices=foo"], "trainer"),
+        (["trainer=ddp_cpu", "trainer.devices=7"], "batch_size must be a multiple of the 7"),
+        (["logger=wandb", "+logger.x=1"], "logger.x is no setting of wandb_logger"),
+    ],
+)
+def test_a_trial_refuses_what_a_training_refuses(outputs, capsys, overrides, message):
+    assert main(["train", "experiment=toy_ns_gan", *overrides, "--trial"]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("chunk_size: 50", "chunk_size: 0"), "chunk_size must be an integer >= 1, got 0"),
+        (("num_samples: 99", "num_samples: -5"), "num_samples must be an integer >= 1, got -5"),
+        (("num_real: 100", "num_real: 1.5"), "num_real must be an integer >= 1, got 1.5"),
+        (("uint8: true", "uint8: maybe"), "round_to_uint8 must be true or false, got maybe"),
+    ],
+)
+def test_protocols_that_count_nothing_are_refused(outputs, tmp_path, capsys, change, message):
+    (tmp_path / "protocol").mkdir()
+    text = (
+        "defaults: [{/extractor@extractor: lenet_fashion}, _self_]\n"
+        "_target_: benchmarks.protocols.SampleProtocol\n"
+        "metrics:\n"
+        "  fd: {_target_: benchmarks.metrics.frechet.FrechetDistance, num_features: 84}\n"
+        "real_split: test\nnum_real: 100\nnum_samples: 99\nround_to_uint8: true\n"
+        "seed: 0\nchunk_size: 50\n"
+    )
+    (tmp_path / "protocol" / "mine.yaml").write_text(text.replace(*change))
+    command = ["train", "experiment=lucic2018_ns_gan_quick", "--config-dir", str(tmp_path)]
+    assert main([*command, "protocols=[mine]", "--trial"]) == 2
+    assert f"protocol mine: {message}" in capsys.readouterr().err
+
+
 def test_trial_of_the_command_line_leaves_nothing(outputs, capsys):
     assert main(["train", "experiment=toy_wgan", "--trial"]) == 0
     shown = capsys.readouterr().out

@@ -2,16 +2,18 @@
 
 import json
 import os
+import shutil
 import stat
 
 import numpy as np
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from benchmarks.__main__ import main
 from benchmarks.errors import UserError
 from benchmarks.instantiate import check_trusted, check_trusted_config
-from benchmarks.records import Record
+from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
 from benchmarks.train import train
 from tests.helpers import METHODS, tiny_run
@@ -117,6 +119,118 @@ def test_reproduce_runs_nothing_that_a_record_names(
     assert victim.exists()
     assert not (tmp_path / "burgled").exists()
     assert not list(tmp_path.glob("*.ran"))
+
+
+def test_what_one_place_allows_is_not_taken_to_another(outputs, tmp_path, capsys):
+    """A target that is a class of ours under one key, and a function under the trainer's."""
+    found = Record("toy_ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
+    node = "{_target_:'${...method}',src:/etc/hostname,dst:%s}" % (tmp_path / "copied")
+    found.overrides = [
+        "method=shutil.copyfile",
+        "+per_dataset.gaussian_ring.method=torch.nn.Linear",
+        f"+per_dataset.gaussian_ring.trainer={{strategy:{node}}}",
+    ]
+    found.write(tmp_path / "record.json")
+    assert main(["reproduce", str(tmp_path / "record.json")]) == 2
+    assert "must override settings that determine a run only" in capsys.readouterr().err
+    assert not (tmp_path / "copied").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"overrides": None},
+        {"overrides": [5]},
+        {"cost": None},
+        {"cost": [1]},
+        {"versions": None},
+        {"seed": "${oc.env:HOME}"},
+        {"seed": None},
+        {"evaluations": [{"protocol": 5}]},
+        {"evaluations": [5]},
+        {"evaluations": None},
+        {"metrics": None},
+        {"metrics": {"fid": "x"}},
+        {"fingerprint": 5},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("verb", ["reproduce", "compare"])
+def test_records_that_hold_other_things_are_one_line(outputs, tmp_path, capsys, change, verb):
+    found = Record("toy_ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
+    found.evaluations = [Evaluation("modes_2500", "f" * 64, "last", "raw", 1, {"modes": 1.0})]
+    values = json.loads(found.to_json())
+    del values["digest"]
+    inner = change.keys() & {"metrics", "fingerprint"}
+    (values["evaluations"][0] if inner else values).update(change)
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(values))
+    assert main([verb, *[str(path)] * (1 + (verb == "compare"))]) == 2
+    error = capsys.readouterr().err
+    assert "not a record" in error
+    assert len(error.strip().splitlines()) == 1
+    path.write_text("[" * 200_000)
+    assert main([verb, *[str(path)] * (1 + (verb == "compare"))]) == 2
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run's folder, to be copied and changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DGMBENCH_OUTPUTS", str(tmp_path_factory.mktemp("finished")))
+        composed = tiny_run("toy_ns_gan")
+        train(composed, bar=False)
+        return Run.of(composed).folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({key: "~"} for key in ("threads", "weights", "precision", "revision", "seed")),
+        {"threads": 0},
+        {"threads": "abc"},
+        {"seed": 10**400},
+        {"protocols": 5},
+        {"protocols": [5]},
+        {"model": {"a": 1}},
+        {"row": "${row}"},
+        {"weights": "${oc.env:HOME}"},
+        {7: 8},
+    ],
+    ids=str,
+)
+def test_configs_of_runs_that_hold_other_things_are_one_line(
+    finished, outputs, tmp_path, capsys, change
+):
+    folder = tmp_path / "0123456789-r1-s0"
+    shutil.copytree(finished, folder)
+    values = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+    values |= change
+    kept = {k: v for k, v in values.items() if v != "~"}
+    (folder / "config.yaml").write_text(yaml.safe_dump(kept))
+    for verb in (["evaluate", str(folder), "protocol=modes_2500"], ["export", str(folder)]):
+        code = main(verb)
+        error = capsys.readouterr().err
+        if 7 not in change:  # a stray key is nobody's
+            assert code == 2
+            assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("part", ["checkpoints", "export", "logs"])
+def test_a_runs_folder_with_links_touches_nothing_outside(
+    finished, outputs, tmp_path, capsys, part
+):
+    folder, victim = tmp_path / "0123456789-r1-s0", tmp_path / "victim"
+    shutil.copytree(finished, folder)
+    victim.mkdir()
+    (victim / "a.part").write_text("x")
+    (victim / "config.json").write_text("x")
+    shutil.rmtree(folder / part, ignore_errors=True)
+    (folder / part).symlink_to(victim)
+    for verb in (["evaluate", str(folder), "protocol=modes_2500"], ["export", str(folder)]):
+        assert main(verb) == 2
+        assert f"{folder / part} must be the run's own, got a link" in capsys.readouterr().err
+    assert {p.name: p.read_text() for p in victim.iterdir()} == {"a.part": "x", "config.json": "x"}
 
 
 class Burglar:

@@ -1,6 +1,9 @@
 """YAML that would never end, or refers to itself, is one line at once."""
 
+import os
+
 import pytest
+import yaml
 
 from benchmarks.__main__ import main
 from benchmarks.yaml_files import read_yaml
@@ -76,3 +79,96 @@ def test_configs_of_the_users_own(outputs, tmp_path, capsys, files, message):
 def test_overrides_that_refer_to_themselves(outputs, capsys, override):
     assert main(["train", "experiment=toy_ns_gan", override]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "defaults: 5",
+        "defaults: [5]",
+        "defaults: [null]",
+        "defaults: [{override /model: [1, 2]}]",
+        INHERITS.format("toy_ns_gan") + "per_dataset: {gaussian_ring: 5}",
+        INHERITS.format("toy_ns_gan") + "per_dataset: 5",
+        INHERITS.format("toy_ns_gan") + "model: 5",
+        INHERITS.format("toy_ns_gan") + "trainer: 5",
+        INHERITS.format("toy_ns_gan") + "trainer: null",
+        INHERITS.format("toy_ns_gan") + "datamodule: 5",
+        "5",
+        "",
+    ],
+)
+def test_experiments_that_hold_other_things_are_one_line(outputs, tmp_path, capsys, text):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "own.yaml").write_text(text)
+    assert main(["train", "experiment=own", "--config-dir", str(tmp_path), "--trial"]) == 2
+    error = capsys.readouterr().err
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "experiment=null",
+        "experiment=[toy_ns_gan,toy_wgan]",
+        "datamodule=null",
+        "model=null",
+        "model=5",
+        "trainer=null",
+        "logger=null",
+        "~trainer",
+        "~seed",
+        "~model._target_",
+        "model.optimizer_g.lr=nan",
+        "threads=100000000000",
+        "seed=1" + "0" * 400,
+        "revision=1" + "0" * 400,
+    ],
+)
+def test_overrides_that_leave_no_config_are_one_line(outputs, capsys, override):
+    assert main(["train", "experiment=toy_ns_gan", override, "--no-bar"]) == 2
+    error = capsys.readouterr().err
+    assert len(error.strip().splitlines()) == 1
+    assert len(error) < 400
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("protocol: 5", "protocol must be a text, got 5"),
+        ("dataset: [1]", "dataset must be a text"),
+        ("metric: 5", "metric must be a text, got 5"),
+        ("experiment: 5", "experiment must be a text, got 5"),
+        ("images: /etc", "images must be one of train, validation, test, got '/etc'"),
+        ("title: [a]", "title must be a text"),
+        ("seeds: 100000000", "seeds must be an integer <= 10000, got 100000000"),
+    ],
+)
+def test_tables_that_hold_other_things_are_one_line(tmp_path, capsys, change, message):
+    key = change.split(":")[0]
+    column = {"label": "c", "dataset": "gaussian_ring", "protocol": "modes_2500"}
+    column |= {"metric": "modes", "better": "higher", "digits": 1}
+    values = {"title": "t", "note": "", "seeds": 1, "columns": [column]}
+    values["rows"] = [{"label": "r", "experiment": "toy_ns_gan"}]
+    value = yaml.safe_load(change)[key]
+    if key in column:
+        column[key] = value
+    elif key in ("experiment", "images"):
+        values["rows"] = [{"label": "r", key: value}]
+    else:
+        values[key] = value
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(values))
+    assert main(["table", str(path), "--dry-run"]) == 2
+    assert f"table own: {message}" in capsys.readouterr().err
+
+
+def test_files_that_would_keep_a_reader_waiting(outputs, tmp_path, capsys):
+    os.mkfifo(tmp_path / "a.yaml")
+    assert main(["train", "experiment=toy_ns_gan", "--config-dir", str(tmp_path)]) == 2
+    assert "a.yaml must be a file" in capsys.readouterr().err
+    assert main(["train", "experiment=toy_ns_gan", "--config-dir", str(tmp_path / "none")]) == 2
+    assert "--config-dir must be a folder" in capsys.readouterr().err
+    (tmp_path / "flat.yaml").write_text(f"a: [{'x, ' * 2_000_000}x]")
+    assert main(["table", str(tmp_path / "flat.yaml"), "--dry-run"]) == 2
+    assert "flat.yaml must have at most 1000000 bytes" in capsys.readouterr().err
