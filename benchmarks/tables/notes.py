@@ -235,10 +235,11 @@ def _published_notes(plan: Plan) -> list[str]:
 
 
 def _row_notes(plan: Plan, row: Row, records: Records) -> list[str]:
-    """Return the deviations of a row, and why runs of it failed."""
+    """Return the deviations of a row's runs that are shown, and why runs of it failed."""
     notes = []
     own = [r for r in plan.all_runs if r.row.label == row.label and r.key in records]
-    deviations = list(dict.fromkeys(d for r in own for d in records[r.key].deviations))
+    shown = [r for r in own if r in plan.runs]
+    deviations = list(dict.fromkeys(d for r in shown for d in records[r.key].deviations))
     if deviations:
         notes.append(f"{row.label} deviates from the paper: {'; '.join(deviations)}.")
     for run in own:

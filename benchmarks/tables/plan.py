@@ -137,8 +137,10 @@ def make_plan(
         UserError: if seeds or configurations are below 1, or a row or column does not resolve.
     """
     seeds = spec.seeds if seeds is None else seeds
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise UserError(f"seeds must be >= 1 and <= {MOST_SEEDS}, got {seeds}")
+    if seeds < 1:
+        raise UserError(f"seeds must be >= 1, got {seeds}")
+    if seeds > MOST_SEEDS:
+        raise UserError(f"seeds must be <= {MOST_SEEDS}, got {seeds}")
     if configurations is not None:
         if spec.search is None:
             raise UserError(f"table {spec.name} has no search, so no configurations")
