@@ -67,7 +67,7 @@ def train(arguments: argparse.Namespace) -> int:
         elif str(record.reason).startswith("rank 0"):  # who would have said so
             print(f"dgmbench: {record.reason}", file=sys.stderr)
         return 1
-    return 0
+    return 1 if record.status == "interrupted" else 0  # something cut it short
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
