@@ -137,10 +137,7 @@ def make_plan(
         UserError: if seeds or configurations are below 1, or a row or column does not resolve.
     """
     seeds = spec.seeds if seeds is None else seeds
-    if seeds < 1:
-        raise UserError(f"seeds must be >= 1, got {seeds}")
-    if seeds > MOST_SEEDS:
-        raise UserError(f"seeds must be <= {MOST_SEEDS}, got {seeds}")
+    _check_seeds(seeds)
     if configurations is not None:
         if spec.search is None:
             raise UserError(f"table {spec.name} has no search, so no configurations")
@@ -162,6 +159,13 @@ def make_plan(
                 runs += _training_runs(spec, row, dataset, protocols, seeds)
     _check_columns(spec, [*runs, *searched])
     return Plan(spec, tuple(runs), tuple(searched), seeds)
+
+
+def _check_seeds(seeds: int) -> None:
+    if seeds < 1:
+        raise UserError(f"seeds must be >= 1, got {seeds}")
+    if seeds > MOST_SEEDS:
+        raise UserError(f"seeds must be <= {MOST_SEEDS}, got {seeds}")
 
 
 def _check_columns(spec: TableSpec, runs: Sequence[PlannedRun]) -> None:
