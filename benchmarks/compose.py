@@ -34,7 +34,6 @@ __all__ = [
     "experiment_config",
     "names",
     "parse_overrides",
-    "settings",
     "with_values",
 ]
 
@@ -314,7 +313,7 @@ def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 @lru_cache(maxsize=1)
-def settings() -> frozenset[str]:
+def _settings() -> frozenset[str]:
     """Return the top-level keys that an experiment or a command line may set."""
     train = OmegaConf.load(CONFIGS / "train.yaml")
     assert isinstance(train, DictConfig)
@@ -324,7 +323,7 @@ def settings() -> frozenset[str]:
 
 def _check_top_level(cfg: DictConfig, experiment: str) -> None:
     """An experiment's misspelt key merges silently: compare with train.yaml."""
-    known = settings()
+    known = _settings()
     for key in map(str, cfg):
         if key not in known:
             raise UserError(f"experiment {experiment}: unknown key {key}{suggest(key, known)}")

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from benchmarks.identity import IDENTITY_KEYS
 
-__all__ = ["formatted", "register_resolver", "stated_deviations"]
+__all__ = ["formatted", "override_key", "register_resolver", "stated_deviations"]
 
 SMALL = 1e-3  # numbers below it are written with an exponent
 NUMBER = r"-?\.?\d[\d.]*(?:,\d{3})*(?:e-?\d+)?"
@@ -59,7 +59,7 @@ def stated_deviations(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
 
     What the command line sets of the training is a deviation, too.
     """
-    changed = {o: key for o in overrides if (key := _key(o)) is not None}
+    changed = {o: key for o in overrides if _is_stated(key := override_key(o))}
     texts = map(str, (*cfg.deviations, *cfg.data_deviations))
     stated = [UNLESS.sub("", text) for text in texts if _still_true(text, set(changed.values()))]
     return [*stated, *(f"overridden: {o}" for o in changed)]
@@ -79,8 +79,12 @@ def _one_holds_other(one: str, other: str) -> bool:
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
-def _key(override: str) -> str | None:
-    """Return the key that an override changes of what is trained or stated; None for others."""
+def _is_stated(key: str) -> bool:
+    """Return whether a key is of what is trained or stated; a choice of data set is neither."""
+    return key != "datamodule" and key.split(".")[0] in STATED
+
+
+def override_key(override: str) -> str:
+    """Return the dotted key that an override of the command line changes."""
     group, _, package = override.lstrip("+~").split("=")[0].partition("@")
-    key = package or group
-    return key if key != "datamodule" and key.split(".")[0] in STATED else None
+    return package or group

@@ -19,12 +19,12 @@ from benchmarks.bookkeeping import now
 from benchmarks.compose import check_settings, compose_group
 from benchmarks.environment import code_state, exact_arithmetic, library_versions
 from benchmarks.errors import UserError, user_errors
-from benchmarks.evaluation_ids import images_run_id, protocol_fingerprint
+from benchmarks.evaluation_ids import SPLITS, images_run_id, protocol_fingerprint
 from benchmarks.features.base import Extractor, Features, Remembered
 from benchmarks.features.cache import FeatureCache
 from benchmarks.identity import fingerprint, run_id
 from benchmarks.instantiate import NEVER_BUILT, check_trusted_config, instantiate
-from benchmarks.made_elsewhere import SPLITS, Images, read_images
+from benchmarks.made_elsewhere import Images, read_images
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import SampleProtocol
 from benchmarks.records import Evaluation, Record, bound_sign
@@ -113,12 +113,10 @@ class Scoring:
             ValueError: if the protocol cannot score this, or draws of it cannot differ.
         """
         began = time.monotonic()
+        protocol, cache, mark = self._prepared(name)
         if name not in self._checked:
-            if name not in self._ready:
-                self._ready[name] = self._prepared(name)
-            self._ready[name][0].check(source, self.datamodule)
+            protocol.check(source, self.datamodule)
             self._checked.add(name)
-        protocol, cache, mark = self._ready[name]
         if draws > 1 and not protocol.repeatable:
             raise ValueError(f"draws must be 1 under {name}, got {draws}")
         found = []
@@ -142,9 +140,7 @@ class Scoring:
 
         None where neither is, or where it scores more than `most` samples or images.
         """
-        if name not in self._ready:
-            self._ready[name] = self._prepared(name)
-        protocol = self._ready[name][0]
+        protocol, _, _ = self._prepared(name)
         return protocol.main_value if protocol.num_scored(self.datamodule) <= most else None
 
     def next_source(self) -> None:
@@ -153,7 +149,12 @@ class Scoring:
             known.clear()
 
     def _prepared(self, name: str) -> tuple[Any, FeatureCache | None, str]:
-        """Build a protocol; return it with its cache and fingerprint."""
+        """Return a protocol, built the first time, with its cache and fingerprint."""
+        if name not in self._ready:
+            self._ready[name] = self._build(name)
+        return self._ready[name]
+
+    def _build(self, name: str) -> tuple[Any, FeatureCache | None, str]:
         cfg = compose_group("protocol", name, config_dirs=self.config_dirs)
         protocol = instantiate(cfg, f"protocol {name}")
         mark = protocol_fingerprint(cfg)

@@ -4,7 +4,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.identity import LENGTH, NOT_IDENTITY, fingerprint
 
-__all__ = ["images_run_id", "protocol_fingerprint"]
+__all__ = ["SPLITS", "images_run_id", "protocol_fingerprint"]
+
+SPLITS = ("train", "validation", "test")  # whose images may be scored as samples
 
 
 def protocol_fingerprint(cfg: DictConfig) -> str:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from benchmarks.evaluation_ids import SPLITS
 from datamodules.base import DataModule
 from datamodules.npz import nchw, read_arrays
 from datamodules.pictures import find_pictures, read_pictures
 
-__all__ = ["SPLITS", "Images", "read_images"]
+__all__ = ["Images", "read_images"]
 
-SPLITS = ("train", "validation", "test")
 FLOATS = (np.float16, np.float32, np.float64)
 CLEARLY_255 = 128  # values that reach it are in [0, 255]; below, they may be in another range
 

@@ -9,6 +9,7 @@ from omegaconf import open_dict
 
 from benchmarks.compare import ROUNDING, changes, line_of, records_of
 from benchmarks.compose import compose
+from benchmarks.deviations import override_key
 from benchmarks.environment import code_state
 from benchmarks.errors import UserError
 from benchmarks.identity import IDENTITY_KEYS, run_id
@@ -89,8 +90,7 @@ def _repeated(overrides: Sequence[str], path: str) -> list[str]:
     """
     kept = []
     for override in overrides:
-        group, _, package = override.lstrip("+~").split("=")[0].partition("@")
-        key = package or group
+        key = override_key(override)
         if key in NOT_REPEATED or key.split(".")[0] in NEVER_REPEATED:
             continue
         if key.split(".")[0] not in REPEATED:

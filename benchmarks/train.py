@@ -151,11 +151,21 @@ def trial(composed: Composed) -> list[str]:
     cfg, datamodule = composed.cfg, _begin(composed)
     model = _model(composed, datamodule)
     _budget(cfg.images_seen, model.images_per_step)
-    trainer = _bare_trainer(cfg)
-    _check_processes(trainer, datamodule, model)
     check_signatures(OmegaConf.to_container(cfg.logger, resolve=True), "logger")
+    return _try(composed, datamodule, model)
+
+
+def _try(
+    composed: Composed,
+    datamodule: DataModule,
+    model: LitGenerativeModel,
+    error_file: Path | None = None,
+) -> list[str]:
+    """Try a model on a copy, where this process will train it."""
+    trainer = _trainer(composed.cfg, logger=False)
+    _check_processes(trainer, datamodule, model)
     device = trainer.strategy.root_device
-    return try_out(model, datamodule, cfg, _protocols(composed), device)
+    return try_out(model, datamodule, composed.cfg, _protocols(composed), device, error_file)
 
 
 def _begin(composed: Composed) -> DataModule:
@@ -267,15 +277,11 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
     if found:
         _check_weights(model, *found)
     elif book.record.status != "finished":  # before loggers begin
-        bare = _bare_trainer(cfg)
-        _check_processes(bare, datamodule, model)
-        device, error_file = bare.strategy.root_device, run.folder / "error.txt"
-        try_out(model, datamodule, cfg, _protocols(composed), device, error_file)
+        _try(composed, datamodule, model, run.folder / "error.txt")
     path, images_seen = (found[0], found[1]["images_seen"]) if found else (None, 0)
     progress = Progress(run.progress_path, budget, f"{composed.experiment} s{cfg.seed}", bar)
-    trainer = instantiate(
-        cfg.trainer,
-        "trainer",
+    trainer = _trainer(
+        cfg,
         max_epochs=-1,
         max_steps=budget // model.images_per_step,
         precision=cfg.precision,
@@ -294,10 +300,6 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
             checkpoints,  # last: what the others keep is saved with them
         ],
         default_root_dir=str(run.folder),
-        use_distributed_sampler=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
     )
     # Lightning's handlers exchange and save wherever the signal finds them; ours set a flag
     trainer._signal_connector.register_signal_handlers = lambda: None
@@ -328,12 +330,13 @@ def _check_trainer(cfg: DictConfig) -> None:
         )
 
 
-def _bare_trainer(cfg: DictConfig) -> Trainer:
-    """Return a Trainer that tells the processes and this one's device, and does nothing."""
+def _trainer(cfg: DictConfig, **settings: Any) -> Trainer:
+    """Return a Trainer of the config's, with what is ours done by us."""
     trainer: Trainer = instantiate(
         cfg.trainer,
         "trainer",
-        logger=False,
+        **settings,
+        use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.errors import UserError, one_line, suggest
+from benchmarks.evaluation_ids import SPLITS
 from benchmarks.yaml_files import read_yaml
 from datamodules.root import checked_name
 
@@ -27,7 +28,6 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent
-SPLITS = ("train", "validation", "test")  # whose images may be a row
 SELECTIONS = ("none", "validation", "test_as_in_paper")
 PUBLISHED = "published"  # the file of published numbers, no table
 DIFFERENCES = ("protocol", "budget", "selection", "data")

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from lit_models.networks.infogan import check_image_shape, initialise
-from lit_models.networks.norm import GlobalBatchNorm
+from lit_models.networks.infogan import check_image_shape, initialise, leaky
 
 __all__ = ["ConvAutoencoder"]
 
@@ -47,10 +46,7 @@ class ConvAutoencoder(nn.Module):
         flat = grid[0] * grid[1] * grid[2]
 
         def activation(features: int) -> list[nn.Module]:
-            layers: list[nn.Module] = [nn.LeakyReLU(0.2)]
-            if batch_norm:
-                layers.insert(0, GlobalBatchNorm(features, eps=bn_eps, momentum=bn_momentum))
-            return layers
+            return leaky(features, batch_norm, bn_momentum, bn_eps)
 
         self.layers = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lit_models.networks.norm import GlobalBatchNorm
 
-__all__ = ["InfoGANDiscriminator", "InfoGANGenerator", "check_image_shape", "initialise"]
+__all__ = ["InfoGANDiscriminator", "InfoGANGenerator", "check_image_shape", "initialise", "leaky"]
 
 
 def check_image_shape(
@@ -50,6 +50,14 @@ def initialise(network: nn.Module) -> None:
             nn.init.normal_(module.weight, std=0.02)
         if isinstance(module, nn.Conv2d | nn.Linear | nn.ConvTranspose2d):
             nn.init.zeros_(module.bias)
+
+
+def leaky(features: int, batch_norm: bool, bn_momentum: float, bn_eps: float) -> list[nn.Module]:
+    """Return a leaky ReLU of slope .2, after BatchNorm where asked for."""
+    layers: list[nn.Module] = [nn.LeakyReLU(0.2)]
+    if batch_norm:
+        layers.insert(0, GlobalBatchNorm(features, eps=bn_eps, momentum=bn_momentum))
+    return layers
 
 
 class InfoGANGenerator(nn.Module):
@@ -141,10 +149,7 @@ class InfoGANDiscriminator(nn.Module):
         channels, height, side = check_image_shape(image_shape, width)
 
         def norm(features: int) -> list[nn.Module]:
-            layers: list[nn.Module] = [nn.LeakyReLU(0.2)]
-            if batch_norm:
-                layers.insert(0, GlobalBatchNorm(features, eps=bn_eps, momentum=bn_momentum))
-            return layers
+            return leaky(features, batch_norm, bn_momentum, bn_eps)
 
         self.layers = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1),

@@ -18,6 +18,14 @@ from lit_models.callbacks.checkpoints import find_checkpoint
 from tests.helpers import KINDS, METHODS, assert_same_state, tiny_run
 
 pytestmark = pytest.mark.trial
+OWN_PROTOCOL = (
+    "defaults: [{{/extractor@extractor: lenet_fashion}}, _self_]\n"
+    "_target_: benchmarks.protocols.SampleProtocol\n"
+    "metrics:\n"
+    "  fd: {{_target_: benchmarks.metrics.frechet.FrechetDistance, num_features: 84}}\n"
+    "real_split: test\nnum_real: 100\nnum_samples: {}\nround_to_uint8: true\n"
+    "seed: 0\nchunk_size: 50\n"
+)
 
 
 def generators():
@@ -137,14 +145,7 @@ def test_batch_norm_of_a_batch_of_one_is_told_before_a_training(outputs, capsys)
 
 def test_a_metric_that_wants_more_samples_is_told_before_a_training(outputs, tmp_path, capsys):
     (tmp_path / "protocol").mkdir()
-    text = (
-        "defaults: [{/extractor@extractor: lenet_fashion}, _self_]\n"
-        "_target_: benchmarks.protocols.SampleProtocol\n"
-        "metrics:\n"
-        "  fd: {_target_: benchmarks.metrics.frechet.FrechetDistance, num_features: 84}\n"
-        "real_split: test\nnum_real: 100\nnum_samples: 84\nround_to_uint8: true\n"
-        "seed: 0\nchunk_size: 50\n"
-    )
+    text = OWN_PROTOCOL.format(84)
     (tmp_path / "protocol" / "mine.yaml").write_text(text)
     command = ["train", "experiment=lucic2018_ns_gan_quick", "--config-dir", str(tmp_path)]
     assert main([*command, "protocols=[mine]", "--trial"]) == 2
@@ -184,14 +185,7 @@ def test_a_trial_refuses_what_a_training_refuses(outputs, capsys, overrides, mes
 )
 def test_protocols_that_count_nothing_are_refused(outputs, tmp_path, capsys, change, message):
     (tmp_path / "protocol").mkdir()
-    text = (
-        "defaults: [{/extractor@extractor: lenet_fashion}, _self_]\n"
-        "_target_: benchmarks.protocols.SampleProtocol\n"
-        "metrics:\n"
-        "  fd: {_target_: benchmarks.metrics.frechet.FrechetDistance, num_features: 84}\n"
-        "real_split: test\nnum_real: 100\nnum_samples: 99\nround_to_uint8: true\n"
-        "seed: 0\nchunk_size: 50\n"
-    )
+    text = OWN_PROTOCOL.format(99)
     (tmp_path / "protocol" / "mine.yaml").write_text(text.replace(*change))
     command = ["train", "experiment=lucic2018_ns_gan_quick", "--config-dir", str(tmp_path)]
     assert main([*command, "protocols=[mine]", "--trial"]) == 2
