@@ -266,6 +266,13 @@ def prefetch(arguments: argparse.Namespace) -> int:
     return prefetch_data(arguments.names)
 
 
+def migrate(arguments: argparse.Namespace) -> int:
+    """Bring what an earlier version has published or begun under today's identities."""
+    from benchmarks.migrate import migrate as migrate_folders
+
+    return migrate_folders(arguments.folders)
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     """Check versions, devices, data, weights and folders; name what mends each."""
     if arguments.launcher is None:
@@ -376,6 +383,8 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--output", default=None, help="folder (default: export in the run's)")
     add("list", list_).add_argument("what", nargs="?", choices=LISTS)
     add("prefetch", prefetch).add_argument("names", nargs="+", help="names of data sets")
+    verb = add("migrate", migrate)
+    verb.add_argument("folders", nargs="*", help="of results or runs (default: results, outputs)")
     verb = add("doctor", doctor)
     verb.add_argument("overrides", nargs="*", help="of the launcher: launcher.partition=gpu ...")
     verb.add_argument("--launcher", help="check a node, too, by a job: slurm, or a file (.yaml)")

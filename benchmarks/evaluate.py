@@ -19,12 +19,12 @@ from benchmarks.bookkeeping import now
 from benchmarks.compose import check_settings, compose_group
 from benchmarks.environment import code_state, exact_arithmetic, library_versions
 from benchmarks.errors import UserError, user_errors
-from benchmarks.evaluation_ids import SPLITS, images_run_id, protocol_fingerprint
 from benchmarks.features.base import Extractor, Features, Remembered
 from benchmarks.features.cache import FeatureCache
-from benchmarks.identity import fingerprint, run_id
+from benchmarks.identity import SPLITS, fingerprint, images_run_id, protocol_fingerprint, run_id
 from benchmarks.instantiate import NEVER_BUILT, check_trusted_config, instantiate
 from benchmarks.made_elsewhere import Images, read_images
+from benchmarks.migration import migrated_config
 from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import SampleProtocol
 from benchmarks.records import Evaluation, Record, bound_sign
@@ -54,6 +54,7 @@ __all__ = [
     "load_model",
     "open_run",
     "parameter_dtype",
+    "run_ids",
 ]
 
 FAULTS_OF_DATA = (ValueError, TypeError, OSError, MemoryError)
@@ -256,6 +257,8 @@ def open_run(folder: Path) -> tuple[Run, DictConfig]:
     run.check_links()
     with user_errors(YAMLError, OSError, ValueError):
         cfg = read_yaml(run.config_path)
+    if OmegaConf.is_dict(cfg):
+        cfg = OmegaConf.create(migrated_config(OmegaConf.to_container(cfg)))
     check_trusted_config(cfg, str(run.config_path))
     with user_errors(OmegaConfBaseException, ValueError, TypeError):
         for key in (k for k in NEVER_BUILT if k in cfg):
@@ -277,8 +280,15 @@ def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativ
     """
     model: LitGenerativeModel = instantiate(cfg.model, "model")
     model.to(parameter_dtype(cfg.precision))
-    images_seen = load_into(model, run.checkpoints, checkpoint, run_id(cfg))
+    images_seen = load_into(model, run.checkpoints, checkpoint, *run_ids(run, run_id(cfg)))
     return model.eval().to(_device()), images_seen
+
+
+def run_ids(run: Run, current: str) -> list[str]:
+    """Return the ids that a run's checkpoints may bear: its own, and the one it had before."""
+    record = run.record()
+    before = record.migrated_from if record is not None and record.run_id == current else None
+    return [current] if before is None else [current, before]
 
 
 def _device() -> str:
@@ -290,7 +300,7 @@ def parameter_dtype(precision: str) -> torch.dtype:
     return NARROW_OR_WIDE.get(precision, torch.float32)
 
 
-def load_into(model: LitGenerativeModel, folder: Path, checkpoint: str, run_id: str) -> int:
+def load_into(model: LitGenerativeModel, folder: Path, checkpoint: str, *run_ids: str) -> int:
     """Load what sampling needs of a checkpoint, "last" or a snapshot's; return its images_seen.
 
     Raises:
@@ -298,10 +308,10 @@ def load_into(model: LitGenerativeModel, folder: Path, checkpoint: str, run_id: 
     """
     state = None
     if checkpoint == "last":
-        found = find_checkpoint(folder, run_id)
+        found = find_checkpoint(folder, *run_ids)
         state = found[1] if found else None
     elif (path := snapshot_path(folder, checkpoint)).exists():
-        state = load_checkpoint(path, run_id)
+        state = load_checkpoint(path, *run_ids)
     if state is None:
         best = ["best"] if snapshot_path(folder, "best").exists() else []
         known = ", ".join(["last", *best, *map(str, find_snapshots(folder))])

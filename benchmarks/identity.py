@@ -1,18 +1,35 @@
-"""The identity of a run: a hash of what determines its training. Nothing here imports torch."""
+"""Identities of runs, measurements and scored images: hashes of what determines them.
 
+A class of the suite enters by its name, which is unique over the suite, so that moving a file
+makes no result stale. A class from outside enters by its full path, and with a hash of its
+package's sources, so that an edited part makes another run. Nothing here imports torch.
+"""
+
+import ast
 import hashlib
+import importlib.util
 import json
+import sysconfig
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.paths import ROOT
+
 __all__ = [
     "IDENTITY_KEYS",
+    "SPLITS",
     "canonical",
+    "check_unique_names",
     "config_hash",
     "determining",
     "fingerprint",
     "identity",
+    "images_run_id",
+    "protocol_fingerprint",
     "run_id",
     "short_hash",
     "without_seed",
@@ -21,12 +38,16 @@ __all__ = [
 LENGTH = 10
 IDENTITY_KEYS = ("datamodule", "model", "images_seen", "precision", "snapshot_every_images")
 NOT_IDENTITY = ("fingerprint", "path", "root")  # of a datamodule: expected hash, and where it lies
+SPLITS = ("train", "validation", "test")  # whose images may be scored as samples
+SUITE = ("benchmarks", "datamodules", "lit_models")
+SOURCES = "_sources_"  # beside the _target_ of a class from outside
 
 
 def canonical(value: Any) -> Any:
-    """Return the value without nulls, with sorted keys and whole floats as integers."""
+    """Return the value as it enters an identity: without nulls, keys sorted, classes by name."""
     if isinstance(value, dict):
-        return {str(k): canonical(value[k]) for k in sorted(value) if value[k] is not None}
+        found = {str(k): canonical(value[k]) for k in sorted(value) if value[k] is not None}
+        return _named(found) if "_target_" in found else found
     if isinstance(value, list | tuple):
         return [canonical(v) for v in value]
     if isinstance(value, float) and value.is_integer():
@@ -34,24 +55,94 @@ def canonical(value: Any) -> Any:
     return value
 
 
+def _named(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a node with its class as it enters an identity."""
+    package, *_, name = str(node["_target_"]).split(".")
+    if package in SUITE:
+        return {**node, "_target_": name}
+    sources = sources_hash(package)
+    return node if sources is None else {**node, SOURCES: sources}
+
+
+@lru_cache(maxsize=64)
+def sources_hash(package: str) -> str | None:
+    """Return the SHA-256 of a package's sources; None for an installed library or what is absent.
+
+    Libraries are told by their versions, which a record holds.
+    """
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    files = [p for folder in folders for p in sorted(folder.rglob("*.py"))]
+    if not folders and spec.origin and Path(spec.origin).is_file():
+        files = [Path(spec.origin)]
+    libraries = {sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")}
+    if not files or any(files[0].is_relative_to(library) for library in libraries):
+        return None
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def check_unique_names(root: Path = ROOT) -> None:
+    """Refuse two classes of the suite that share a name, by which identities know them.
+
+    Raises:
+        ValueError: naming both files.
+    """
+    known: dict[str, Path] = {}
+    for file, name in _classes(root):
+        if name.startswith("_"):
+            continue
+        other = known.setdefault(name, file)
+        if other != file:
+            raise ValueError(
+                f"classes of the suite must differ in their names, got {name} in "
+                f"{other.relative_to(root)} and {file.relative_to(root)}"
+            )
+
+
+def _classes(root: Path) -> Iterator[tuple[Path, str]]:
+    for package in SUITE:
+        for file in sorted((root / package).rglob("*.py")):
+            for node in ast.parse(file.read_text()).body:
+                if isinstance(node, ast.ClassDef):
+                    yield file, node.name
+
+
 def fingerprint(value: Any) -> str:
     """Return the SHA-256 of a canonical value, in hexadecimal."""
-    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hash_of(canonical(value))
+
+
+def hash_of(value: Any) -> str:
+    """Return the SHA-256 of a value of JSON, in hexadecimal."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def identity(cfg: DictConfig) -> dict[str, Any]:
-    """Return the values that determine the training, resolved."""
+    """Return the values that determine the training, resolved and canonical."""
     return canonical(determining(cfg))
 
 
 def determining(cfg: DictConfig) -> dict[str, Any]:
-    """Return the same with its nulls."""
+    """Return the values that determine the training, resolved, as the config writes them."""
     resolved = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(resolved, dict)
     values = {key: resolved[key] for key in IDENTITY_KEYS}
-    values["datamodule"] = {k: v for k, v in values["datamodule"].items() if k not in NOT_IDENTITY}
+    values["datamodule"] = own_data(values["datamodule"])
     return values
+
+
+def own_data(datamodule: dict[str, Any]) -> dict[str, Any]:
+    """Return what identifies a data set of a data module's config."""
+    return {k: v for k, v in datamodule.items() if k not in NOT_IDENTITY}
 
 
 def config_hash(cfg: DictConfig) -> str:
@@ -72,3 +163,19 @@ def without_seed(identifier: str) -> str:
 def run_id(cfg: DictConfig) -> str:
     """Return `<hash>-r<revision>-s<seed>`."""
     return f"{config_hash(cfg)}-r{cfg.revision}-s{cfg.seed}"
+
+
+def protocol_fingerprint(cfg: DictConfig) -> str:
+    """Return the SHA-256 of what a protocol measures."""
+    return fingerprint(OmegaConf.to_container(cfg, resolve=True))
+
+
+def images_run_id(images: str, datamodule: DictConfig) -> str:
+    """Return the id under which images are scored against a data set.
+
+    Args:
+        images: The name of a split, or the digest of images from elsewhere.
+        datamodule: The config of the data set.
+    """
+    data: Any = OmegaConf.to_container(datamodule, resolve=True)
+    return f"{fingerprint([images, own_data(data)])[:LENGTH]}-r1-s0"

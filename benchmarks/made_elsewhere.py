@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.errors import UserError
-from benchmarks.evaluation_ids import SPLITS
+from benchmarks.identity import SPLITS
 from datamodules.base import DataModule
 from datamodules.npz import nchw, read_arrays
 from datamodules.pictures import find_pictures, read_pictures

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.migration import migrated
 from benchmarks.redaction import redacted_values
 from datamodules.root import checked_name
 
@@ -27,7 +28,7 @@ __all__ = [
     "write_atomically",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BOUNDS = ("elbo", "iwae")  # kinds of likelihood
 STATUSES = ("finished", "diverged", "failed", "interrupted")  # from far to not far
 
@@ -79,6 +80,7 @@ class Record:
         notes: What else is to be said of its scores.
         started: ISO time, UTC.
         ended: ISO time, UTC.
+        migrated_from: The run id in schema 1, of a record that was written then.
         without_digest: Whether it was read from a file that has none. A digest tells of damage and
             of careless edits, not of whom to trust: anyone can compute it.
     """
@@ -104,6 +106,7 @@ class Record:
     notes: list[str] = field(default_factory=list)
     started: str | None = None
     ended: str | None = None
+    migrated_from: str | None = None
     schema_version: int = SCHEMA_VERSION
     without_digest: bool = field(default=False, init=False, compare=False, repr=False)
 
@@ -155,14 +158,22 @@ class Record:
             version = values["schema_version"]
         except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a record: {error}") from None
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version must be {SCHEMA_VERSION}, got {version}")
+        if version not in range(1, SCHEMA_VERSION + 1):
+            newer = isinstance(version, int) and version > SCHEMA_VERSION
+            raise ValueError(
+                f"schema_version must be <= {SCHEMA_VERSION}, got {version}"
+                + (": it was written by a newer version of this program" if newer else "")
+            )
         digest = values.pop("digest", None)  # older ones have none
         if digest not in (None, _digest(values)):
             raise ValueError(
                 "edited by hand or damaged: its digest is not that of its content (restore it, or "
                 "delete it, and the same command makes it anew)"
             )
+        try:
+            values = values if version == SCHEMA_VERSION else migrated(values)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a record: {error}") from None
         unknown = set(values) - {f.name for f in fields(cls) if f.init}
         if unknown:
             raise ValueError(f"not a record: unknown keys {sorted(unknown)}")
@@ -185,7 +196,10 @@ class Record:
 KINDS: dict[str, type | tuple[type, ...]] = {  # of the fields of records and evaluations
     **dict.fromkeys(("experiment", "dataset", "run_id", "status", "method"), str),
     **dict.fromkeys(("protocol", "fingerprint", "checkpoint", "weights"), str),
-    **dict.fromkeys(("reason", "row", "data_fingerprint", "started", "ended"), (str, type(None))),
+    **dict.fromkeys(
+        ("reason", "row", "data_fingerprint", "started", "ended", "migrated_from"),
+        (str, type(None)),
+    ),
     **dict.fromkeys(("deviations", "overrides", "notes"), list),
     **dict.fromkeys(("config", "code", "counters", "cost", "versions"), dict),
     **dict.fromkeys(("metrics", "attributes", "draws"), dict),

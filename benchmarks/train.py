@@ -21,18 +21,17 @@ from benchmarks.bookkeeping import Book
 from benchmarks.compose import Composed, compose_group
 from benchmarks.environment import exact_arithmetic, is_first_process
 from benchmarks.errors import UserError, one_line, user_errors
-from benchmarks.evaluate import Scoring, check_data, load_into, parameter_dtype
-from benchmarks.evaluation_ids import protocol_fingerprint
+from benchmarks.evaluate import Scoring, check_data, load_into, parameter_dtype, run_ids
+from benchmarks.identity import protocol_fingerprint
 from benchmarks.instantiate import check_signatures, instantiate
-from benchmarks.paths import check_writable
-from benchmarks.records import Record
+from benchmarks.paths import check_writable, outputs_dir
+from benchmarks.records import Record, read_record
 from benchmarks.runs import Run
 from benchmarks.sources import ModelSource
 from benchmarks.tracker import BEST, Tracker, check_best, check_track
 from benchmarks.trial import try_out
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
-from lit_models.callbacks.agreement import Agreement, DisagreementError
 from lit_models.callbacks.checkpoints import (
     Checkpoints,
     SaveError,
@@ -43,6 +42,7 @@ from lit_models.callbacks.checkpoints import (
 from lit_models.callbacks.monitor import DivergedError, Monitor
 from lit_models.callbacks.progress import Progress
 from lit_models.callbacks.sample_grids import SampleGrids
+from lit_models.callbacks.settings_agreement import DisagreementError, SettingsAgreement
 from lit_models.callbacks.watch import Watch
 from lit_models.distributed import ReplicatedStrategy
 from lit_models.interruption import Interrupted
@@ -133,9 +133,24 @@ def train(composed: Composed, bar: bool = True) -> Record:
     run = Run.of(composed)
     if not is_first_process():  # of all machines: Lightning does not know before it has begun
         rank_zero_only.rank = rank_zero_only.rank or 1
+    _check_not_begun_before(run)
     check_writable(run.folder)
     with run.locked() if rank_zero_only.rank == 0 else nullcontext():
         return _train(composed, run, bar)
+
+
+def _check_not_begun_before(run: Run) -> None:
+    """Refuse to begin anew what an earlier version has begun under another id."""
+    seed = run.id.rsplit("-s", 1)[1]
+    for record in run.folder.parent.glob(f"*-s{seed}/record.json"):
+        with suppress(ValueError):
+            other = read_record(record)
+            if record.parent != run.folder and other is not None and other.run_id == run.id:
+                raise UserError(
+                    f"run {record.parent} was begun by an earlier version: `dgmbench migrate "
+                    f"{outputs_dir()}` gives it the id that it has now, and the same command "
+                    "continues it"
+                )
 
 
 def trial(composed: Composed) -> list[str]:
@@ -264,7 +279,7 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
     model = _model(composed, datamodule)
     budget = _budget(cfg.images_seen, model.images_per_step)
     with user_errors(ValueError):
-        found = find_checkpoint(run.checkpoints, run.id)
+        found = find_checkpoint(run.checkpoints, *run_ids(run, run.id))
         every = cfg.checkpoint_every_images or max(budget // CHECKPOINTS_PER_RUN, 1)
         checkpoints = Checkpoints(
             run.checkpoints,
@@ -290,7 +305,7 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
         ),
         callbacks=[
             watch,
-            Agreement(_agreed(composed, run, datamodule, images_seen)),
+            SettingsAgreement(_agreed(composed, run, datamodule, images_seen)),
             Monitor(cfg.log_every_updates),
             SampleGrids(
                 run.samples, cfg.sample_grid_every_images, fold_seed(cfg.seed, GRIDS), cfg.weights
@@ -532,7 +547,7 @@ def _evaluate(book: Book, parts: Parts) -> Scoring:
     scoring = Scoring(parts.datamodule, [name for name, _ in to_do], composed.config_dirs)
     for name, checkpoint in to_do:
         if checkpoint != loaded:
-            images_seen = load_into(model, run.checkpoints, checkpoint, run.id)
+            images_seen = load_into(model, run.checkpoints, checkpoint, *run_ids(run, run.id))
             loaded = checkpoint
             scoring.next_source()
         source = ModelSource(model)

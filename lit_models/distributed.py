@@ -61,7 +61,7 @@ def _indicator(held: tuple[bool, ...], dtype: torch.dtype, device: torch.device)
     return torch.tensor(held, dtype=dtype, device=device)
 
 
-class Launcher(_SubprocessScriptLauncher):
+class ProcessLauncher(_SubprocessScriptLauncher):
     """Starts the other processes of this machine.
 
     One that ends before it has met the others is named, and ends the job; Lightning's own launcher
@@ -110,7 +110,9 @@ class ReplicatedStrategy(DDPStrategy):
 
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None
-        self._launcher = Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
+        self._launcher = ProcessLauncher(
+            self.cluster_environment, self.num_processes, self.num_nodes
+        )
 
     def setup_environment(self) -> None:
         super().setup_environment()

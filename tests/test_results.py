@@ -52,7 +52,7 @@ def test_records_name_no_path_and_clean_code(name):
         record = read_record(path)
         assert record.code["git_commit"]
         assert record.code["dirty"] is False
-        assert json.loads(text)["schema_version"] == 1
+        assert json.loads(text)["schema_version"] == 2
 
 
 def test_the_reliability_table_is_in_the_readme():

@@ -21,7 +21,7 @@ BATCH_SIZE, LR, SEED = 100, 1e-3, 0
 
 
 @dataclass(frozen=True)
-class Job:
+class Training:
     """What a classifier is trained on, and how long."""
 
     dataset: str
@@ -30,9 +30,9 @@ class Job:
     flips: bool
 
 
-JOBS = {
-    "lenet_fashion": Job("fashion_mnist_small", "Fashion-MNIST", epochs=40, flips=True),
-    "lenet_mnist": Job("mnist", "MNIST digits", epochs=20, flips=False),
+TRAININGS = {
+    "lenet_fashion": Training("fashion_mnist_small", "Fashion-MNIST", epochs=40, flips=True),
+    "lenet_mnist": Training("mnist", "MNIST digits", epochs=20, flips=False),
 }
 
 CARD = """# {name}, version 1
@@ -59,16 +59,16 @@ def augment(x: Tensor, flips: bool, generator: torch.Generator) -> Tensor:
     return x.roll((dy, dx), dims=(2, 3))  # borders are empty in nearly all images
 
 
-def train(x: Tensor, y: Tensor, job: Job) -> LeNet:
+def train(x: Tensor, y: Tensor, training: Training) -> LeNet:
     """Return the trained network; x is (N, 1, 28, 28) in [0, 1]."""
     torch.manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
     network = LeNet()
     optimizer = torch.optim.Adam(network.parameters(), lr=LR)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, job.epochs)
-    for _ in trange(job.epochs, desc=job.subject, unit="epoch"):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.epochs)
+    for _ in trange(training.epochs, desc=training.subject, unit="epoch"):
         for index in torch.randperm(len(x), generator=generator).split(BATCH_SIZE):
-            loss = cross_entropy(network(augment(x[index], job.flips, generator)), y[index])
+            loss = cross_entropy(network(augment(x[index], training.flips, generator)), y[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -78,30 +78,30 @@ def train(x: Tensor, y: Tensor, job: Job) -> LeNet:
 
 def main() -> None:
     """Train, measure, write."""
-    if len(sys.argv) != 2 or sys.argv[1] not in JOBS:
-        sys.exit(f"name one of {', '.join(JOBS)}")
+    if len(sys.argv) != 2 or sys.argv[1] not in TRAININGS:
+        sys.exit(f"name one of {', '.join(TRAININGS)}")
     name = sys.argv[1]
-    job, weights = JOBS[name], HERE / f"{name}.safetensors"
+    training, weights = TRAININGS[name], HERE / f"{name}.safetensors"
     torch.set_num_threads(1)
-    data = instantiate(compose_group("datamodule", job.dataset), "datamodule")
+    data = instantiate(compose_group("datamodule", training.dataset), "datamodule")
     data.setup()
     (x, y), (test_x, test_y) = data.split("train"), data.split("test")
-    network = train(x / 255, y, job)
+    network = train(x / 255, y, training)
     with torch.no_grad():
         accuracy = (network(test_x / 255).argmax(1) == test_y).double().mean().item()
     safetensors.torch.save_file(network.state_dict(), weights)
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     card = CARD.format(
         name=name,
-        subject=job.subject,
+        subject=training.subject,
         parameters=sum(p.numel() for p in network.parameters()),
         count=len(x),
-        dataset=job.dataset,
+        dataset=training.dataset,
         fingerprint=data.found_fingerprint,
-        augmentation="horizontal flips and " if job.flips else "",
+        augmentation="horizontal flips and " if training.flips else "",
         lr=LR,
         batch=BATCH_SIZE,
-        epochs=job.epochs,
+        epochs=training.epochs,
         seed=SEED,
         test_count=len(test_x),
         accuracy=accuracy,

@@ -11,8 +11,7 @@ from omegaconf import DictConfig
 
 from benchmarks.compose import Composed, compose, compose_for, compose_group, with_values
 from benchmarks.errors import UserError, user_errors
-from benchmarks.evaluation_ids import images_run_id
-from benchmarks.identity import run_id, without_seed
+from benchmarks.identity import images_run_id, run_id, without_seed
 from benchmarks.records import Record, better, many_records, read_record
 from benchmarks.redaction import check_no_secret
 from benchmarks.tables.planned import Key, PlannedRun, published_record_path

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmarks.compose import compose_group
-from benchmarks.evaluation_ids import protocol_fingerprint
+from benchmarks.identity import protocol_fingerprint
 from benchmarks.paths import outputs_dir, results_dir
 from benchmarks.prefetch import INCEPTION
 from benchmarks.records import Evaluation, Record

@@ -23,7 +23,7 @@ STARTUP_SECONDS = 6.0  # of a process, with its evaluation
 
 
 @dataclass
-class Job:
+class RunProcess:
     """A process at work on a planned run."""
 
     planned: PlannedRun
@@ -53,7 +53,7 @@ def run_all(
     Raises:
         Interrupted: after a signal, once all have ended.
     """
-    waiting, running = list(planned), list[Job]()
+    waiting, running = list(planned), list[RunProcess]()
     failed: list[str] = []
     known = dict(rates or {})
     display = Display(len(planned))
@@ -80,7 +80,7 @@ def run_all(
     return failed
 
 
-def _start(planned: PlannedRun, overrides: Sequence[str]) -> Job:
+def _start(planned: PlannedRun, overrides: Sequence[str]) -> RunProcess:
     folder = planned.run.folder
     folder.mkdir(parents=True, exist_ok=True)
     planned.run.progress_path.unlink(missing_ok=True)
@@ -90,10 +90,10 @@ def _start(planned: PlannedRun, overrides: Sequence[str]) -> Job:
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
     )
-    return Job(planned, process, log)
+    return RunProcess(planned, process, log)
 
 
-def _outcome(job: Job, failed: list[str]) -> str:
+def _outcome(job: RunProcess, failed: list[str]) -> str:
     """Describe an ended run in one line; note it where it left no result."""
     planned = job.planned
     try:
@@ -141,7 +141,7 @@ class Display:
 
     def show(
         self,
-        running: Sequence[Job],
+        running: Sequence[RunProcess],
         waiting: Sequence[PlannedRun],
         rates: Rates,
         jobs: int,
@@ -171,7 +171,7 @@ class Display:
 
 
 def _time_left(
-    running: Sequence[Job], waiting: Sequence[PlannedRun], rates: Rates, jobs: int
+    running: Sequence[RunProcess], waiting: Sequence[PlannedRun], rates: Rates, jobs: int
 ) -> str:
     """Estimate the rest: what the running report, and what others of their kind cost.
 

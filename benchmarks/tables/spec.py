@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.errors import UserError, one_line, suggest
-from benchmarks.evaluation_ids import SPLITS
+from benchmarks.identity import SPLITS
 from benchmarks.yaml_files import read_yaml
 from datamodules.root import checked_name
 

@@ -12,7 +12,7 @@ from lit_models.logistic import log_logistic_bin
 
 __all__ = [
     "BernoulliPixels",
-    "CategoricalLikelihood",
+    "CategoricalPixels",
     "DiscretizedLogisticMixture",
     "PixelLikelihood",
 ]
@@ -35,7 +35,7 @@ class PixelLikelihood(Protocol):
 
 
 @dataclass(frozen=True)
-class CategoricalLikelihood:
+class CategoricalPixels:
     """A softmax over all levels (van den Oord et al., 2016, https://arxiv.org/abs/1601.06759)."""
 
     def check_network(self, outputs: int, groups: int, channels: int, num_levels: int) -> None:
@@ -137,7 +137,7 @@ class DiscretizedLogisticMixture:
         parts = self._split(parameters.double()[..., None, None], channels)
         logits, means, log_scales, couplings = (p[..., 0, 0] for p in parts)
         u = uniform.double()
-        chosen = CategoricalLikelihood().draw(logits, u[:, :1])
+        chosen = CategoricalPixels().draw(logits, u[:, :1])
         drawn: list[Tensor] = []
         levels = []
         for c in range(channels):

@@ -88,8 +88,12 @@ UNREADABLE = (
 )
 
 
-def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
+def load_checkpoint(path: Path, *run_ids: str) -> dict[str, Any]:
     """Read a checkpoint (tensors and plain values only) onto the CPU.
+
+    Args:
+        path: The file.
+        run_ids: The id of the run that it must come from, and that which it had before.
 
     Raises:
         TornError: if it cannot be read.
@@ -108,12 +112,13 @@ def load_checkpoint(path: Path, run_id: str) -> dict[str, Any]:
             f"{path} must have schema_version <= {SCHEMA_VERSION}, got {version}: it was written "
             "by a newer version of this program"
         )
-    if found != run_id:
-        raise CheckpointError(f"{path} must come from run {run_id}, got one of run {found}")
+    if found not in run_ids:
+        wanted = " or ".join(run_ids)
+        raise CheckpointError(f"{path} must come from run {wanted}, got one of run {found}")
     return checkpoint
 
 
-def find_checkpoint(folder: Path, run_id: str) -> tuple[Path, dict[str, Any]] | None:
+def find_checkpoint(folder: Path, *run_ids: str) -> tuple[Path, dict[str, Any]] | None:
     """Return the newest checkpoint that can be read, and its content; None where there is none.
 
     One that was torn is named on the way.
@@ -124,7 +129,7 @@ def find_checkpoint(folder: Path, run_id: str) -> tuple[Path, dict[str, Any]] | 
     torn: list[TornError] = []
     for path in find_checkpoints(folder):
         try:
-            found = path, load_checkpoint(path, run_id)
+            found = path, load_checkpoint(path, *run_ids)
         except TornError as error:
             torn.append(error)
             continue

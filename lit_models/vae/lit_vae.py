@@ -15,7 +15,7 @@ from lit_models.noise import Noise
 from lit_models.priors import NormalPrior
 from lit_models.schedules import Schedule
 from lit_models.vae.likelihoods import Likelihood
-from lit_models.vae.objectives import Draws, ElboObjective, Objective
+from lit_models.vae.objectives import Draws, ElboObjective, VariationalObjective
 from lit_models.vae.posteriors import DiagonalNormal, InverseAutoregressiveFlow
 
 __all__ = ["VAE", "StochasticLayer"]
@@ -86,7 +86,7 @@ class VAE(LitGenerativeModel):
         batch_size: int,
         data_range: DataRange,
         schedule: Schedule | None = None,
-        objective: Objective | None = None,
+        objective: VariationalObjective | None = None,
         layers: Sequence[StochasticLayer] | None = None,
         flow: InverseAutoregressiveFlow | None = None,
         num_classes: int | None = None,

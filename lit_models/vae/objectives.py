@@ -9,7 +9,13 @@ from torch import Tensor
 from lit_models.collectives import mean_over_processes
 from lit_models.vae.bounds import importance_weighted_bound
 
-__all__ = ["Draws", "ElboObjective", "IwaeObjective", "Objective", "ScoreFunctionObjective"]
+__all__ = [
+    "Draws",
+    "ElboObjective",
+    "IwaeObjective",
+    "ScoreFunctionObjective",
+    "VariationalObjective",
+]
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Draws:
     log_q: Tensor
 
 
-class Objective(Protocol):
+class VariationalObjective(Protocol):
     """What the model asks of an objective.
 
     Attributes:

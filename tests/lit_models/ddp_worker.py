@@ -33,9 +33,9 @@ from benchmarks.metrics.pair_panel import PairPanel  # noqa: E402
 from benchmarks.metrics.prdc import PRDC  # noqa: E402
 from benchmarks.metrics.share_within import ShareWithin  # noqa: E402
 from benchmarks.protocols import SampleProtocol  # noqa: E402
-from lit_models.callbacks.agreement import Agreement, DisagreementError  # noqa: E402
 from lit_models.callbacks.checkpoints import Checkpoints  # noqa: E402
 from lit_models.callbacks.monitor import DivergedError, Monitor  # noqa: E402
+from lit_models.callbacks.settings_agreement import DisagreementError, SettingsAgreement  # noqa: E402
 from lit_models.distributed import ReplicatedStrategy, average_gradients  # noqa: E402
 from lit_models.networks.norm import GlobalBatchNorm  # noqa: E402
 from tests.helpers import (  # noqa: E402
@@ -237,7 +237,7 @@ def different_configs():
     if WORLD == 1:
         return
     model, data = build("vae")
-    agreement = Agreement({"protocols": "", "run id": f"r-s{RANK}"})
+    agreement = SettingsAgreement({"protocols": "", "run id": f"r-s{RANK}"})
     try:
         trainer_for(1, callbacks=[agreement]).fit(model, datamodule=data)
         message = "none"

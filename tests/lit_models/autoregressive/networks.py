@@ -6,7 +6,7 @@ import torch
 
 from lit_models.autoregressive.likelihoods import (
     BernoulliPixels,
-    CategoricalLikelihood,
+    CategoricalPixels,
     DiscretizedLogisticMixture,
 )
 from lit_models.networks.gated_pixel_cnn import GatedPixelCNN
@@ -20,7 +20,7 @@ row = partial(RowLSTM, kernel_size=3)
 def pixel_cnn(shape, levels, conditions=0):
     assert not conditions
     f = 4 * shape[0]
-    return PixelCNN(shape, levels, f, 2, 3, 5, f), CategoricalLikelihood()
+    return PixelCNN(shape, levels, f, 2, 3, 5, f), CategoricalPixels()
 
 
 def bernoulli_pixel_cnn(shape, levels, conditions=0):
@@ -30,18 +30,18 @@ def bernoulli_pixel_cnn(shape, levels, conditions=0):
 
 def row_lstm(shape, levels, conditions=0):
     f = 4 * shape[0]
-    return PixelRNN(shape, levels, f, 2, row, 3, f), CategoricalLikelihood()
+    return PixelRNN(shape, levels, f, 2, row, 3, f), CategoricalPixels()
 
 
 def diagonal_bilstm(shape, levels, conditions=0):
     f = 4 * shape[0]
-    return PixelRNN(shape, levels, f, 2, DiagonalBiLSTM, 3, f), CategoricalLikelihood()
+    return PixelRNN(shape, levels, f, 2, DiagonalBiLSTM, 3, f), CategoricalPixels()
 
 
 def gated(shape, levels, conditions=0):
     f = 4 * shape[0]
     network = GatedPixelCNN(shape, levels, f, 3, 3, 3, f, condition_features=conditions)
-    return network, CategoricalLikelihood()
+    return network, CategoricalPixels()
 
 
 def pixel_cnn_pp(shape, levels, conditions=0, scales=1):

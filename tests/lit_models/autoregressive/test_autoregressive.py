@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from datamodules.base import BatchStream
 from lit_models.autoregressive.likelihoods import (
-    CategoricalLikelihood,
+    CategoricalPixels,
     DiscretizedLogisticMixture,
 )
 from lit_models.autoregressive.lit_autoregressive import Autoregressive
@@ -28,7 +28,7 @@ def make(shape=(1, 2, 2), levels=3):
     torch.manual_seed(0)
     network = PixelCNN(shape, levels, 4 * shape[0], 1, 3, 3, 4 * shape[0])
     adam = partial(torch.optim.Adam, lr=1e-2, fused=True)
-    model = Autoregressive(network, CategoricalLikelihood(), shape, adam, 5, LevelRange(levels))
+    model = Autoregressive(network, CategoricalPixels(), shape, adam, 5, LevelRange(levels))
     for p in network.parameters():  # far from uniform
         p.data.mul_(3)
     return model
@@ -54,7 +54,7 @@ def test_samples_follow_the_likelihood():
 def test_draw_inverts_the_distribution_function():
     logits = torch.tensor([0.2, 0.3, 0.5]).log().expand(5, 3)
     uniform = torch.tensor([0.0, 0.19, 0.21, 0.51, 1 - 1e-12]).double()
-    assert CategoricalLikelihood().draw(logits, uniform[:, None]).flatten().tolist() == [
+    assert CategoricalPixels().draw(logits, uniform[:, None]).flatten().tolist() == [
         0,
         0,
         1,
@@ -86,7 +86,7 @@ def conditional(num_classes=3, **settings):
     adam = partial(torch.optim.Adam, lr=1e-2)
     return Autoregressive(
         network,
-        CategoricalLikelihood(),
+        CategoricalPixels(),
         (1, 4, 4),
         adam,
         5,
@@ -132,7 +132,7 @@ def test_wrong_levels():
 
 def test_network_likelihood_and_classes_must_fit():
     network = PixelCNN((1, 2, 2), 3, 4, 1, 3, 3, 4)
-    likelihood = CategoricalLikelihood()
+    likelihood = CategoricalPixels()
     with pytest.raises(ValueError, match="num_levels of the network must be the data's 2, got 3"):
         Autoregressive(network, likelihood, (1, 2, 2), None, 5, LevelRange(2))
     with pytest.raises(ValueError, match="num_classes must be the network's 0 condition features"):
@@ -208,7 +208,7 @@ def test_autocast_does_not_change_the_start():
 def test_other_ranges_are_refused():
     network = PixelCNN((1, 2, 2), 2, 4, 1, 3, 3, 4)
     with pytest.raises(ValueError, match="data_range must be LevelRange, got UnitRange"):
-        Autoregressive(network, CategoricalLikelihood(), (1, 2, 2), None, 5, UnitRange(2))
+        Autoregressive(network, CategoricalPixels(), (1, 2, 2), None, 5, UnitRange(2))
 
 
 def test_only_the_first_batch_of_a_run_sets_them():

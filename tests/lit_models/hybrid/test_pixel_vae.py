@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_models.autoregressive.likelihoods import CategoricalLikelihood
+from lit_models.autoregressive.likelihoods import CategoricalPixels
 from lit_models.autoregressive.sampling import sample_naively
 from lit_models.hybrid.pixel_vae import AutoregressiveLikelihood
 from lit_models.images import LevelRange, UnitRange
@@ -22,7 +22,7 @@ COLOUR = (3, 1, 2)
 def make(shape=SHAPE):
     torch.manual_seed(0)
     network = GatedPixelCNN(shape, 3, 6, 2, 3, 3, 6, condition_features=2)
-    likelihood = AutoregressiveLikelihood(network, CategoricalLikelihood(), 3, shape[0])
+    likelihood = AutoregressiveLikelihood(network, CategoricalPixels(), 3, shape[0])
     model = VAE(
         ImageEncoder(shape, 4, [8]),
         ImageDecoder((2, *shape[1:]), 2, [8], 1),

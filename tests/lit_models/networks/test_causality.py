@@ -67,10 +67,10 @@ def test_plain_pixel_cnn_has_its_blind_spot():
 
 
 def gated_deep(shape, levels, conditions=0):
-    from lit_models.autoregressive.likelihoods import CategoricalLikelihood
+    from lit_models.autoregressive.likelihoods import CategoricalPixels
     from lit_models.networks.gated_pixel_cnn import GatedPixelCNN
 
-    return GatedPixelCNN(shape, levels, 4, 6, 3, 3, 4), CategoricalLikelihood()
+    return GatedPixelCNN(shape, levels, 4, 6, 3, 3, 4), CategoricalPixels()
 
 
 def test_the_jacobian_finds_a_leaking_mask(monkeypatch):

@@ -1,0 +1,80 @@
+"""`dgmbench migrate`: what an earlier version has published or begun, under today's identities."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from benchmarks.errors import UserError, user_errors
+from benchmarks.migration import migrated_config
+from benchmarks.paths import outputs_dir, results_dir
+from benchmarks.records import SCHEMA_VERSION, Record, read_record, write_atomically
+from benchmarks.runs import Run
+from benchmarks.yaml_files import read_yaml
+
+__all__ = ["migrate"]
+
+
+def migrate(folders: Sequence[str]) -> int:
+    """Rewrite records of schema 1, and rename what is called after their ids.
+
+    Args:
+        folders: Of results (tables with `records/`) or of outputs (runs); none for both here.
+
+    Raises:
+        UserError: for a folder that does not exist, or a record that cannot be read.
+    """
+    here = [folder for folder in (results_dir(), outputs_dir()) if folder.is_dir()]
+    for place in map(Path, folders) if folders else here:
+        if not place.is_dir():
+            raise UserError(f"FOLDER must be a folder of results or runs, got {place}")
+        with user_errors(ValueError, OSError):
+            published = sum(map(_migrate_published, sorted(place.glob("*/records/*.json"))))
+            runs = sum(map(_migrate_run, _runs(place)))
+        print(f"{place}: {published} published record(s) and {runs} run(s) brought over")
+    return 0
+
+
+def _runs(place: Path) -> Iterator[Run]:
+    for record in sorted(place.glob("*/*/*/record.json")):
+        yield Run(record.parent)
+
+
+def _old(path: Path) -> Record | None:
+    """Return a record of schema 1 as one of today; None where it is one already."""
+    values = json.loads(path.read_text())
+    if isinstance(values, dict) and values.get("schema_version") == SCHEMA_VERSION:
+        return None
+    return read_record(path)
+
+
+def _migrate_published(path: Path) -> bool:
+    record = _old(path)
+    if record is None:
+        return False
+    name = "-".join([record.experiment, record.dataset, record.run_id])
+    grid = path.parents[1] / "grids" / f"{path.stem}.png"
+    record.write(path.with_name(f"{name}.json"))
+    if path.stem != name:
+        path.unlink()
+    if grid.exists():
+        grid.replace(grid.with_name(f"{name}.png"))
+    return True
+
+
+def _migrate_run(run: Run) -> bool:
+    record = _old(run.record_path)
+    if record is None:
+        return False
+    target = run.folder.with_name(record.run_id)
+    if target != run.folder and target.exists():
+        raise ValueError(f"{run.folder} cannot be brought over: {target} exists already")
+    with run.locked():
+        if run.config_path.exists():
+            cfg: Any = OmegaConf.to_container(read_yaml(run.config_path))
+            write_atomically(run.config_path, OmegaConf.to_yaml(migrated_config(cfg)))
+        record.write(run.record_path)
+    run.folder.replace(target)
+    return True

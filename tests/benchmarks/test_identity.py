@@ -1,0 +1,98 @@
+"""Identities: what enters them, and what does not."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from benchmarks import identity
+from benchmarks.compose import compose, compose_group, names
+from benchmarks.identity import (
+    canonical,
+    check_unique_names,
+    fingerprint,
+    run_id,
+    sources_hash,
+    without_seed,
+)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of a user's own."""
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "my_parts"
+    folder.mkdir()
+    (folder / "losses.py").write_text("class MyLoss: pass\n")
+    sources_hash.cache_clear()
+    yield folder
+    sources_hash.cache_clear()
+
+
+def test_nulls_order_and_whole_floats_do_not_matter():
+    assert canonical({"b": 1.0, "a": None, "c": [2.5, (3.0,)]}) == {"b": 1, "c": [2.5, [3]]}
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2.0, "a": 1, "c": None})
+
+
+def test_a_class_of_the_suite_enters_by_its_name_wherever_it_stands():
+    one = {"_target_": "lit_models.adversarial.losses.HingeLoss"}
+    assert fingerprint(one) == fingerprint({"_target_": "lit_models.elsewhere.HingeLoss"})
+    assert fingerprint(one) != fingerprint({"_target_": "lit_models.elsewhere.Hinge"})
+    assert canonical(one) == {"_target_": "HingeLoss"}
+
+
+def test_a_librarys_class_enters_by_its_path():
+    for target in ("torch.optim.Adam", "torch.nn.Tanh", "no_such_package.Loss"):
+        assert canonical({"_target_": target}) == {"_target_": target}
+
+
+def test_an_own_class_enters_with_its_sources(package):
+    node = {"_target_": "my_parts.losses.MyLoss"}
+    before = canonical(node)
+    assert before["_target_"] == "my_parts.losses.MyLoss"
+    assert len(before["_sources_"]) == 64
+    (package / "losses.py").write_text("class MyLoss: weight = 2\n")
+    sources_hash.cache_clear()
+    assert canonical(node) != before  # an edited loss is another run
+
+
+def test_a_single_file_is_a_package_too(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_single_part.py").write_text("class MyLoss: pass\n")
+    sources_hash.cache_clear()
+    assert "_sources_" in canonical({"_target_": "my_single_part.MyLoss"})
+
+
+def test_class_names_are_unique_over_the_suite():
+    check_unique_names()
+
+
+def test_two_classes_of_one_name_are_named(tmp_path):
+    for package in identity.SUITE:
+        (tmp_path / package).mkdir()
+    (tmp_path / "lit_models" / "one.py").write_text("class Twin: pass\n")
+    (tmp_path / "lit_models" / "other.py").write_text("class Twin: pass\nclass _Own: pass\n")
+    (tmp_path / "datamodules" / "own.py").write_text("class _Own: pass\n")
+    with pytest.raises(ValueError, match=r"got Twin in lit_models/one.py and lit_models/other.py"):
+        check_unique_names(tmp_path)
+
+
+def test_what_speeds_a_run_up_or_says_where_data_lie_is_not_of_its_identity():
+    plain = run_id(compose(["experiment=lucic2018_ns_gan_quick"]).cfg)
+    for override in ("threads=2", "compile=true", "logger=wandb", "datamodule.fingerprint=null"):
+        assert run_id(compose(["experiment=lucic2018_ns_gan_quick", override]).cfg) == plain
+    other = run_id(compose(["experiment=lucic2018_ns_gan_quick", "seed=3"]).cfg)
+    assert other != plain
+    assert without_seed(other) == without_seed(plain)
+
+
+def test_no_two_protocols_share_a_fingerprint():
+    marks = [
+        identity.protocol_fingerprint(compose_group("protocol", n)) for n in names("protocol")
+    ]
+    assert len(set(marks)) == len(marks)
+
+
+def test_images_are_known_by_split_and_data_not_by_where_they_lie():
+    data = compose_group("datamodule", "mnist")
+    moved = OmegaConf.merge(data, {"root": "/elsewhere"})
+    assert identity.images_run_id("test", data) == identity.images_run_id("test", moved)
+    assert identity.images_run_id("test", data) != identity.images_run_id("train", data)
