@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import __version__
-from benchmarks.environment import is_first_process
-from benchmarks.errors import UserError
-from benchmarks.redaction import redacted
+from benchmarks.core.environment import is_first_process
+from benchmarks.core.errors import UserError
+from benchmarks.core.redaction import redacted
 from lit_models.interruption import EXIT_CODE, Interrupted, signals_noted
 
 if TYPE_CHECKING:
@@ -479,7 +479,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _settings(overrides: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    from benchmarks.errors import suggest
+    from benchmarks.core.errors import suggest
 
     found = {}
     for override in overrides:

@@ -11,17 +11,18 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
 from benchmarks.compose import Composed
-from benchmarks.deviations import stated_deviations
-from benchmarks.environment import (
+from benchmarks.core.environment import (
     code_state,
     device_name,
     library_versions,
     peak_memory_bytes,
 )
-from benchmarks.errors import user_errors
+from benchmarks.core.errors import user_errors
+from benchmarks.core.files import write_atomically
+from benchmarks.core.redaction import redacted, redacted_values
+from benchmarks.deviations import stated_deviations
 from benchmarks.identity import NOT_IDENTITY, identity
-from benchmarks.records import Evaluation, Record, write_atomically
-from benchmarks.redaction import redacted, redacted_values
+from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
 from datamodules.base import DataModule
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import UserError, user_errors
+from benchmarks.core.errors import UserError, user_errors
 from benchmarks.identity import without_seed
 from benchmarks.records import Evaluation, Record, read_record
 from benchmarks.tables.plan import make_plan

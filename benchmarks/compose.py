@@ -18,9 +18,9 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmarks.core.errors import UserError, one_line, suggest, user_errors
+from benchmarks.core.paths import CONFIGS
 from benchmarks.deviations import register_resolver
-from benchmarks.errors import UserError, one_line, suggest, user_errors
-from benchmarks.paths import CONFIGS
 from benchmarks.yaml_files import check_folders
 from datamodules.root import checked_name
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from benchmarks.errors import UserError, one_line
-from benchmarks.paths import check_writable, outputs_dir, results_dir
+from benchmarks.core.errors import UserError, one_line
+from benchmarks.core.paths import check_writable, outputs_dir, results_dir
 
 __all__ = ["Finding", "print_findings", "run_checks", "run_doctor"]
 
@@ -45,7 +45,7 @@ def print_findings(findings: Sequence[Finding]) -> int:
 
 
 def _versions() -> Iterator[Finding]:
-    from benchmarks.environment import code_state, library_versions
+    from benchmarks.core.environment import code_state, library_versions
 
     code = code_state()
     yield Finding("dgmbench", f"{code['version']}, commit {code['git_commit'] or 'unknown'}")

@@ -17,15 +17,15 @@ from yaml import YAMLError
 
 from benchmarks.bookkeeping import now
 from benchmarks.compose import check_settings, compose_group
-from benchmarks.environment import code_state, exact_arithmetic, library_versions
-from benchmarks.errors import UserError, user_errors
+from benchmarks.core.environment import code_state, exact_arithmetic, library_versions
+from benchmarks.core.errors import UserError, user_errors
+from benchmarks.core.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.features.base import Extractor, Features, Remembered
 from benchmarks.features.cache import FeatureCache
 from benchmarks.identity import SPLITS, fingerprint, images_run_id, protocol_fingerprint, run_id
 from benchmarks.instantiate import NEVER_BUILT, check_trusted_config, instantiate
 from benchmarks.made_elsewhere import Images, read_images
 from benchmarks.migration import migrated_config
-from benchmarks.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.protocols import SampleProtocol
 from benchmarks.records import Evaluation, Record, bound_sign
 from benchmarks.runs import Run

@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.paths import ROOT
+from benchmarks.core.paths import ROOT
 
 __all__ = [
     "IDENTITY_KEYS",

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmarks.errors import UserError, one_line, suggest, user_errors
+from benchmarks.core.errors import UserError, one_line, suggest, user_errors
 
 __all__ = [
     "check_interpolations",

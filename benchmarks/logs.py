@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.errors import UserError, suggest
-from benchmarks.paths import outputs_dir
+from benchmarks.core.errors import UserError, suggest
+from benchmarks.core.paths import outputs_dir
 from benchmarks.run_state import tail
 from benchmarks.runs import Run
 from benchmarks.slurm.submissions import all_submissions

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.identity import SPLITS
 from datamodules.base import DataModule
 from datamodules.npz import nchw, read_arrays

@@ -7,10 +7,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from benchmarks.errors import UserError, user_errors
+from benchmarks.core.errors import UserError, user_errors
+from benchmarks.core.files import write_atomically
+from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.migration import migrated_config
-from benchmarks.paths import outputs_dir, results_dir
-from benchmarks.records import SCHEMA_VERSION, Record, read_record, write_atomically
+from benchmarks.records import SCHEMA_VERSION, Record, read_record
 from benchmarks.runs import Run
 from benchmarks.yaml_files import read_yaml
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.compose import compose_group
+from benchmarks.core.environment import exact_arithmetic
+from benchmarks.core.errors import UserError, user_errors
 from benchmarks.coverage_protocol import KnownModes
-from benchmarks.environment import exact_arithmetic
-from benchmarks.errors import UserError, user_errors
 from benchmarks.evaluate import feature_cache, load_model, open_run
 from benchmarks.features.base import Extractor
 from benchmarks.features.cache import FeatureCache

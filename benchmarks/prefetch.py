@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.compose import compose_group, names
-from benchmarks.errors import UserError, one_line, suggest, user_errors
+from benchmarks.core.errors import UserError, one_line, suggest, user_errors
+from benchmarks.core.paths import check_writable
 from benchmarks.instantiate import instantiate
 from benchmarks.lease import held
-from benchmarks.paths import check_writable
 from datamodules.root import data_root
 
 __all__ = ["INCEPTION", "prefetch"]

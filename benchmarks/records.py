@@ -4,16 +4,15 @@ import gc
 import hashlib
 import json
 import math
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.core.files import write_atomically
+from benchmarks.core.redaction import redacted_values
 from benchmarks.migration import migrated
-from benchmarks.redaction import redacted_values
 from datamodules.root import checked_name
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "bound_sign",
     "many_records",
     "read_record",
-    "write_atomically",
 ]
 
 SCHEMA_VERSION = 2
@@ -270,20 +268,6 @@ def many_records() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file by a temporary one and a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("w", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())  # or a machine that dies leaves an empty file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _digest(values: dict[str, Any]) -> str:

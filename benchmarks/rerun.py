@@ -9,12 +9,12 @@ from omegaconf import open_dict
 
 from benchmarks.compare import ROUNDING, changes, line_of, records_of
 from benchmarks.compose import compose
+from benchmarks.core.environment import code_state
+from benchmarks.core.errors import UserError
+from benchmarks.core.paths import outputs_dir, results_dir, working_in
 from benchmarks.deviations import override_key
-from benchmarks.environment import code_state
-from benchmarks.errors import UserError
 from benchmarks.identity import IDENTITY_KEYS, run_id
 from benchmarks.instantiate import check_interpolations, check_trusted_config
-from benchmarks.paths import outputs_dir, results_dir, working_in
 from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.tables.cells import Records, join

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.errors import one_line
+from benchmarks.core.errors import one_line
 from benchmarks.records import Record, read_record
 from benchmarks.runs import Run, clock
 from benchmarks.slurm.commands import ended_states

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.compose import Composed
-from benchmarks.errors import UserError, user_errors
+from benchmarks.core.errors import UserError, user_errors
+from benchmarks.core.paths import outputs_dir
 from benchmarks.identity import run_id
 from benchmarks.lease import HeldError, Owner, held, owner_of
-from benchmarks.paths import outputs_dir
 from benchmarks.records import Record, read_record
 
 __all__ = ["Run", "clock"]

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from benchmarks.compose import compose
-from benchmarks.errors import UserError
-from benchmarks.paths import outputs_dir
+from benchmarks.core.errors import UserError
+from benchmarks.core.paths import outputs_dir
 from benchmarks.records import Record, many_records
 from benchmarks.run_state import KINDS, State, gone_jobs, record_or_fault, state_of
 from benchmarks.runs import Run

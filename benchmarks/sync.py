@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from benchmarks.errors import UserError
-from benchmarks.paths import outputs_dir
+from benchmarks.core.errors import UserError
+from benchmarks.core.paths import outputs_dir
 from benchmarks.run_state import is_held
 from benchmarks.tables.choice import Choice
 from benchmarks.tables.spec import load_spec

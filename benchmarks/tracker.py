@@ -8,7 +8,7 @@ from typing import Any
 from lightning import Callback, Trainer
 from omegaconf import DictConfig
 
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.evaluate import Scoring
 from benchmarks.records import Evaluation
 from benchmarks.sources import ModelSource

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from benchmarks.errors import one_line
+from benchmarks.core.errors import one_line
 
 __all__ = ["check_folders", "read_yaml"]
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from benchmarks.compose import Composed, compose
-from benchmarks.paths import CONFIGS
+from benchmarks.core.paths import CONFIGS
 
 METHODS = {  # those of the quick table, at a size for tests
     "ns_gan": "lucic2018_ns_gan_quick",

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.compose import names
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.publish import publish
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run

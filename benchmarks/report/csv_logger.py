@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from benchmarks.records import write_atomically
+from benchmarks.core.files import write_atomically
 
 __all__ = ["CsvLogger"]
 

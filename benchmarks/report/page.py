@@ -15,9 +15,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks import __version__
-from benchmarks.paths import outputs_dir, results_dir
-from benchmarks.records import Record, bound_sign, write_atomically
-from benchmarks.redaction import redacted_values
+from benchmarks.core.files import write_atomically
+from benchmarks.core.paths import outputs_dir, results_dir
+from benchmarks.core.redaction import redacted_values
+from benchmarks.records import Record, bound_sign
 from benchmarks.tables.cells import Table, join
 from benchmarks.tables.figure import newest_grid
 from benchmarks.tables.figures import write_figures

@@ -14,9 +14,9 @@ import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from benchmarks.errors import UserError, one_line
-from benchmarks.records import write_atomically
-from benchmarks.redaction import redacted
+from benchmarks.core.errors import UserError, one_line
+from benchmarks.core.files import write_atomically
+from benchmarks.core.redaction import redacted
 from benchmarks.report.csv_logger import CsvLogger
 
 __all__ = [

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 
 __all__ = [
     "Entry",

@@ -14,10 +14,10 @@ from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
+from benchmarks.core.errors import UserError, one_line
+from benchmarks.core.files import write_atomically
+from benchmarks.core.paths import check_writable
 from benchmarks.doctor import Finding, print_findings, run_checks
-from benchmarks.errors import UserError, one_line
-from benchmarks.paths import check_writable
-from benchmarks.records import write_atomically
 from benchmarks.run_state import tail
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import SlurmError

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from benchmarks.records import write_atomically
+from benchmarks.core.files import write_atomically
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import SlurmError
 from benchmarks.slurm.leaving import LOOKED_AFTER, job_name, leave, near_limit

@@ -10,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from benchmarks.compose import compose, compose_group, parse_overrides
-from benchmarks.errors import UserError, suggest, user_errors
+from benchmarks.core.errors import UserError, suggest, user_errors
+from benchmarks.core.redaction import check_no_secret
 from benchmarks.instantiate import instantiate
-from benchmarks.redaction import check_no_secret
 from benchmarks.slurm import commands
 from benchmarks.yaml_files import read_yaml
 

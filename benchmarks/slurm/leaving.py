@@ -5,7 +5,7 @@ import signal
 import time
 from contextlib import suppress
 
-from benchmarks.environment import is_first_process
+from benchmarks.core.environment import is_first_process
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import JobInfo, SlurmError
 from lit_models.interruption import EXIT_CODE

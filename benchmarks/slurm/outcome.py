@@ -5,9 +5,9 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
+from benchmarks.core.redaction import redacted
 from benchmarks.records import Record
-from benchmarks.redaction import redacted
 from benchmarks.slurm.submissions import Work
 
 __all__ = ["log_of", "reached", "record_of", "reopen", "why", "write_failure"]

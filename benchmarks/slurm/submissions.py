@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import UserError, one_line
-from benchmarks.paths import outputs_dir
-from benchmarks.records import write_atomically
+from benchmarks.core.errors import UserError, one_line
+from benchmarks.core.files import write_atomically
+from benchmarks.core.paths import outputs_dir
 from benchmarks.runs import Run
 
 __all__ = ["Notes", "Submission", "Work", "all_submissions", "submissions_dir"]

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import UserError, one_line
+from benchmarks.core.errors import UserError, one_line
+from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.lease import held
-from benchmarks.paths import check_writable, outputs_dir
 from benchmarks.run_state import gone_jobs
 from benchmarks.slurm import commands
 from benchmarks.slurm.job import run_task

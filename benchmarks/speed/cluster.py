@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.paths import working_in
+from benchmarks.core.paths import working_in
 from benchmarks.slurm import commands
 
 __all__ = ["cluster"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.paths import results_dir, working_in
+from benchmarks.core.paths import results_dir, working_in
 from benchmarks.records import Record, read_record
 
 __all__ = ["tables"]

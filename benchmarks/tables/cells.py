@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.records import Evaluation, Record, bound_sign
 from benchmarks.tables.agreement import Agreement, PublishedValue, agreement, published_value
 from benchmarks.tables.comparison import Comparisons, compare_with_best

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from benchmarks.errors import UserError, suggest
+from benchmarks.core.errors import UserError, suggest
 from benchmarks.tables.plan import Plan, make_plan
 from benchmarks.tables.planned import ENDED_WITHOUT, PlannedRun
 from benchmarks.tables.spec import Row, TableSpec

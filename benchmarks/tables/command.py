@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.compose import compose
-from benchmarks.errors import UserError
-from benchmarks.paths import check_writable, outputs_dir
-from benchmarks.records import Record, write_atomically
-from benchmarks.redaction import redacted
+from benchmarks.core.errors import UserError
+from benchmarks.core.files import write_atomically
+from benchmarks.core.paths import check_writable, outputs_dir
+from benchmarks.core.redaction import redacted
+from benchmarks.records import Record
 from benchmarks.tables.cells import Table, join
 from benchmarks.tables.choice import Choice
 from benchmarks.tables.estimate import Rates, describe_work, known_rates

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.paths import results_dir
+from benchmarks.core.paths import results_dir
 from benchmarks.records import Record, read_record
 from benchmarks.tables.planned import Key, PlannedRun
 

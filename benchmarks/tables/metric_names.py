@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from benchmarks.compose import compose_group
-from benchmarks.errors import UserError, suggest
+from benchmarks.core.errors import UserError, suggest
 from benchmarks.tables.spec import TableSpec
 
 __all__ = ["check_metrics", "metric_names"]

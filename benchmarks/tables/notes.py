@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.records import Record
 from benchmarks.tables.agreement import Agreement
 from benchmarks.tables.cells import Records, SearchResult, Table, evaluations

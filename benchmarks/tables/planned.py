@@ -11,8 +11,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmarks.compose import compose_group
+from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.identity import protocol_fingerprint
-from benchmarks.paths import outputs_dir, results_dir
 from benchmarks.prefetch import INCEPTION
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from benchmarks.paths import results_dir
-from benchmarks.records import write_atomically
+from benchmarks.core.files import write_atomically
+from benchmarks.core.paths import results_dir
 
 __all__ = ["keep_scale", "published_scale"]
 

@@ -11,9 +11,9 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.compose import with_values
-from benchmarks.errors import UserError, suggest, user_errors
+from benchmarks.core.errors import UserError, suggest, user_errors
+from benchmarks.core.paths import CONFIGS
 from benchmarks.identity import config_hash, determining, short_hash
-from benchmarks.paths import CONFIGS
 from benchmarks.yaml_files import read_yaml
 
 __all__ = ["configuration", "hasher", "load_space"]

@@ -12,7 +12,7 @@ from benchmarks import status
 from benchmarks.__main__ import main
 from benchmarks.bookkeeping import Book
 from benchmarks.compose import compose
-from benchmarks.paths import CONFIGS
+from benchmarks.core.paths import CONFIGS
 from benchmarks.runs import Run
 
 ROOT = Path(__file__).parents[2]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.compose import compose, compose_group, with_values
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
+from benchmarks.core.paths import CONFIGS
 from benchmarks.identity import canonical, config_hash, identity, run_id
-from benchmarks.paths import CONFIGS
 
 ROOT = Path(__file__).parents[2]
 E = "experiment=lucic2018_wgan_gp"

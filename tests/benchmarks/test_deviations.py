@@ -6,8 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks.compose import compose, compose_for, datasets_of, experiment_config, names
+from benchmarks.core.errors import UserError
 from benchmarks.deviations import UNKNOWN, formatted, stated_deviations
-from benchmarks.errors import UserError
 
 
 def stated(*overrides):

@@ -8,7 +8,8 @@ from PIL import Image
 
 from benchmarks.__main__ import main
 from benchmarks.compose import compose_group
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
+from benchmarks.core.paths import CONFIGS
 from benchmarks.evaluate import evaluate_images, evaluate_run, feature_cache, load_model
 from benchmarks.features.base import Features
 from benchmarks.features.cache import FeatureCache
@@ -18,7 +19,6 @@ from benchmarks.metrics.class_coverage import ClassCoverage
 from benchmarks.metrics.classifier_score import ClassifierScore
 from benchmarks.metrics.frechet import FrechetDistance
 from benchmarks.metrics.prdc import PRDC
-from benchmarks.paths import CONFIGS
 from benchmarks.protocols import SampleProtocol
 from benchmarks.records import Record
 from benchmarks.runs import Run

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.made_elsewhere import read_images
 from benchmarks.sources import TensorSource
 from datamodules.synthetic import SyntheticImages

@@ -7,7 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmarks.__main__ import main
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.evaluate import Scoring, evaluate_run
 from benchmarks.runs import Run
 from benchmarks.tracker import Tracker

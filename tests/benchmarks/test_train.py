@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.__main__ import main
 from benchmarks.compose import compose
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.train import train

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from benchmarks.__main__ import main
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.runs import Run
 from benchmarks.train import _data, _model, _protocols, quiet, train
 from benchmarks.trial import try_out

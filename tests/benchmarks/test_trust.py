@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from benchmarks.__main__ import main
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.instantiate import check_trusted, check_trusted_config
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
@@ -32,7 +32,7 @@ from tests.helpers import METHODS, tiny_run
         "lit_models.distributed.threading.Thread",
         "lit_models.callbacks.checkpoints.save_snapshot",
         "lit_models.nothing",
-        "benchmarks.records.write_atomically",
+        "benchmarks.core.files.write_atomically",
         "lit_models_of_mine.Model",
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.compose import compose_group
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.instantiate import instantiate
 from datamodules.fashion_mnist_small import ASSET
 from datamodules.gaussian_ring import ring_modes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.compose import compose_group
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.instantiate import instantiate
 from datamodules.triangles import polygon_vertices, rasterise
 

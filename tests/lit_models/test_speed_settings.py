@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning import Callback
 
-from benchmarks.environment import exact_arithmetic
+from benchmarks.core.environment import exact_arithmetic
 from benchmarks.instantiate import instantiate
 from lit_models.adversarial.penalties import gradient_norm
 from tests.helpers import (

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.core.files import write_atomically
 from benchmarks.publish import into_readme
-from benchmarks.records import write_atomically
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "results" / "reliability.md"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.compose import compose_group
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.features.lenet import HERE, LeNetFashion
 from benchmarks.instantiate import instantiate
 

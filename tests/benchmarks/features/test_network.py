@@ -8,7 +8,7 @@ import torch
 import torchvision
 from omegaconf import OmegaConf
 
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.instantiate import instantiate
 
 

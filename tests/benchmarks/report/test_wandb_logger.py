@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.report import wandb_logger
 from benchmarks.report.wandb_logger import log_table, read_offline
 from benchmarks.runs import Run

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from benchmarks.core.errors import UserError
 from benchmarks.doctor import Finding
-from benchmarks.errors import UserError
 from benchmarks.slurm import commands, doctor
 from benchmarks.slurm.commands import Entry, SlurmError
 from benchmarks.slurm.launcher import load_launcher

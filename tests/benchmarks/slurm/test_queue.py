@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.lease import Owner
 from benchmarks.records import Record
 from benchmarks.run_state import gone_jobs, state_of

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.records import Record, read_record
 from benchmarks.slurm import commands, submit
 from benchmarks.slurm.commands import Entry

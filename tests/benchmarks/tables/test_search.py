@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.compose import compose, names, with_values
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 from benchmarks.identity import run_id
 from benchmarks.prune import prunable
 from benchmarks.records import Evaluation, Record

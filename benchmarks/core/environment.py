@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from benchmarks import __version__
-from benchmarks.paths import ROOT
+from benchmarks.core.paths import ROOT
 
 __all__ = [
     "code_state",

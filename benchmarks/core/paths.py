@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
 
 __all__ = [
     "CONFIGS",
@@ -18,7 +18,7 @@ __all__ = [
     "working_in",
 ]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
 
 

@@ -8,9 +8,9 @@ import pytest
 import wandb
 
 from benchmarks.__main__ import main
-from benchmarks.errors import UserError
+from benchmarks.core.errors import UserError
+from benchmarks.core.redaction import check_no_secret, redacted, redacted_values
 from benchmarks.records import Record
-from benchmarks.redaction import check_no_secret, redacted, redacted_values
 from benchmarks.report.page import page_of
 from benchmarks.runs import Run
 from benchmarks.slurm.launcher import load_launcher

@@ -1,0 +1,1 @@
+"""What everything else may use: errors, paths, files, redaction, the machine."""
