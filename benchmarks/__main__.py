@@ -39,7 +39,7 @@ LISTS = ("methods", "losses", "datasets", "searches", "experiments", "tables", "
 
 def train(arguments: argparse.Namespace) -> int:
     """Train one experiment, or continue it, and evaluate it."""
-    from benchmarks.compose import compose
+    from benchmarks.config.compose import compose
     from benchmarks.evaluate import describe
     from benchmarks.runs import Run
     from benchmarks.train import train as train_run
@@ -72,7 +72,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Score a run's checkpoint, or images made elsewhere, under a protocol."""
-    from benchmarks.compose import compose_group
+    from benchmarks.config.compose import compose_group
     from benchmarks.evaluate import describe, evaluate_images, evaluate_run
 
     known = ("protocol", "images", "datamodule", "value_range", "checkpoint", "weights", "draws")

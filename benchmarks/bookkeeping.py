@@ -10,7 +10,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
-from benchmarks.compose import Composed
+from benchmarks.config.compose import Composed
+from benchmarks.config.deviations import stated_deviations
+from benchmarks.config.identity import NOT_IDENTITY, identity
 from benchmarks.core.environment import (
     code_state,
     device_name,
@@ -20,8 +22,6 @@ from benchmarks.core.environment import (
 from benchmarks.core.errors import user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted, redacted_values
-from benchmarks.deviations import stated_deviations
-from benchmarks.identity import NOT_IDENTITY, identity
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
 from datamodules.base import DataModule

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import datasets_of, experiment_config, names
+from benchmarks.config.compose import datasets_of, experiment_config, names
 from benchmarks.core.paths import CONFIGS
 from benchmarks.tables.spec import load_spec, table_names
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.config.identity import without_seed
 from benchmarks.core.errors import UserError, user_errors
-from benchmarks.identity import without_seed
 from benchmarks.records import Evaluation, Record, read_record
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.scale import published_scale

@@ -70,8 +70,8 @@ def _devices() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     from omegaconf import OmegaConf
 
-    from benchmarks.compose import compose_group, names
-    from benchmarks.instantiate import instantiate
+    from benchmarks.config.compose import compose_group, names
+    from benchmarks.config.instantiate import instantiate
 
     for name in names("datamodule"):
         cfg = compose_group("datamodule", name)
@@ -100,8 +100,8 @@ def _absent(name: str, cfg: DictConfig, error: Exception) -> Finding:
 
 
 def _weights() -> Iterator[Finding]:
-    from benchmarks.compose import compose_group, names
-    from benchmarks.instantiate import instantiate
+    from benchmarks.config.compose import compose_group, names
+    from benchmarks.config.instantiate import instantiate
 
     found: dict[str, tuple[str, str]] = {}  # protocols share extractors, which are large
     for name in names("protocol"):

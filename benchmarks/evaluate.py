@@ -16,21 +16,27 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from benchmarks.bookkeeping import now
-from benchmarks.compose import check_settings, compose_group
+from benchmarks.config.compose import check_settings, compose_group
+from benchmarks.config.identity import (
+    SPLITS,
+    fingerprint,
+    images_run_id,
+    protocol_fingerprint,
+    run_id,
+)
+from benchmarks.config.instantiate import NEVER_BUILT, check_trusted_config, instantiate
+from benchmarks.config.migration import migrated_config
+from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.environment import code_state, exact_arithmetic, library_versions
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.paths import cache_dir, check_writable, outputs_dir
 from benchmarks.features.base import Extractor, Features, Remembered
 from benchmarks.features.cache import FeatureCache
-from benchmarks.identity import SPLITS, fingerprint, images_run_id, protocol_fingerprint, run_id
-from benchmarks.instantiate import NEVER_BUILT, check_trusted_config, instantiate
 from benchmarks.made_elsewhere import Images, read_images
-from benchmarks.migration import migrated_config
 from benchmarks.protocols import SampleProtocol
 from benchmarks.records import Evaluation, Record, bound_sign
 from benchmarks.runs import Run
 from benchmarks.sources import ImageSource, ModelSource, TensorSource
-from benchmarks.yaml_files import read_yaml
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.checkpoints import (

@@ -9,12 +9,12 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.environment import exact_arithmetic
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable
 from benchmarks.evaluate import load_model, open_run
-from benchmarks.instantiate import instantiate
 from benchmarks.records import Record
 from benchmarks.sources import ModelSource, finite_samples
 from lit_models.images import round_to_uint8

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.config.identity import SPLITS
 from benchmarks.core.errors import UserError
-from benchmarks.identity import SPLITS
 from datamodules.base import DataModule
 from datamodules.npz import nchw, read_arrays
 from datamodules.pictures import find_pictures, read_pictures

@@ -7,13 +7,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from benchmarks.config.migration import migrated_config
+from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir, results_dir
-from benchmarks.migration import migrated_config
 from benchmarks.records import SCHEMA_VERSION, Record, read_record
 from benchmarks.runs import Run
-from benchmarks.yaml_files import read_yaml
 
 __all__ = ["migrate"]
 

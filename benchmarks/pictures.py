@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.environment import exact_arithmetic
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.coverage_protocol import KnownModes
 from benchmarks.evaluate import feature_cache, load_model, open_run
 from benchmarks.features.base import Extractor
 from benchmarks.features.cache import FeatureCache
-from benchmarks.instantiate import instantiate
 from benchmarks.latent_figure import latent_figure
 from benchmarks.metrics.mode_coverage import ModeCoverage
 from benchmarks.metrics.neighbours import nearest_few

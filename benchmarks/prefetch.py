@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.compose import compose_group, names
+from benchmarks.config.compose import compose_group, names
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
 from benchmarks.core.paths import check_writable
-from benchmarks.instantiate import instantiate
 from benchmarks.lease import held
 from datamodules.root import data_root
 

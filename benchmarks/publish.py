@@ -5,9 +5,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.config.identity import without_seed
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.paths import check_writable, results_dir
-from benchmarks.identity import without_seed
 from benchmarks.records import Record, better, read_record
 from benchmarks.tables.cells import Table, join
 from benchmarks.tables.command import sample_grids, write_table

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.config.migration import migrated
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted_values
-from benchmarks.migration import migrated
 from datamodules.root import checked_name
 
 __all__ = [

@@ -8,13 +8,13 @@ from typing import Any
 from omegaconf import open_dict
 
 from benchmarks.compare import ROUNDING, changes, line_of, records_of
-from benchmarks.compose import compose
+from benchmarks.config.compose import compose
+from benchmarks.config.deviations import override_key
+from benchmarks.config.identity import IDENTITY_KEYS, run_id
+from benchmarks.config.instantiate import check_interpolations, check_trusted_config
 from benchmarks.core.environment import code_state
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import outputs_dir, results_dir, working_in
-from benchmarks.deviations import override_key
-from benchmarks.identity import IDENTITY_KEYS, run_id
-from benchmarks.instantiate import check_interpolations, check_trusted_config
 from benchmarks.records import Record
 from benchmarks.runs import Run
 from benchmarks.tables.cells import Records, join

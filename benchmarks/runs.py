@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.compose import Composed
+from benchmarks.config.compose import Composed
+from benchmarks.config.identity import run_id
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.paths import outputs_dir
-from benchmarks.identity import run_id
 from benchmarks.lease import HeldError, Owner, held, owner_of
 from benchmarks.records import Record, read_record
 

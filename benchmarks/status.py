@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from benchmarks.compose import compose
+from benchmarks.config.compose import compose
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import outputs_dir
 from benchmarks.records import Record, many_records

@@ -18,13 +18,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.bookkeeping import Book
-from benchmarks.compose import Composed, compose_group
+from benchmarks.config.compose import Composed, compose_group
+from benchmarks.config.identity import protocol_fingerprint
+from benchmarks.config.instantiate import check_signatures, instantiate
 from benchmarks.core.environment import exact_arithmetic, is_first_process
 from benchmarks.core.errors import UserError, one_line, user_errors
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.evaluate import Scoring, check_data, load_into, parameter_dtype, run_ids
-from benchmarks.identity import protocol_fingerprint
-from benchmarks.instantiate import check_signatures, instantiate
 from benchmarks.records import Record, read_record
 from benchmarks.runs import Run
 from benchmarks.sources import ModelSource

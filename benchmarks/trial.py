@@ -22,10 +22,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted
-from benchmarks.instantiate import instantiate
 from benchmarks.sources import ModelSource
 from datamodules.base import BatchStream, DataModule
 from lit_models.autoregressive.sampling import first_pixels_only

@@ -11,7 +11,7 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from benchmarks.compose import Composed, compose
+from benchmarks.config.compose import Composed, compose
 from benchmarks.core.paths import CONFIGS
 
 METHODS = {  # those of the quick table, at a size for tests

@@ -4,11 +4,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from benchmarks.compose import compose, compose_group, datasets_of, names
+from benchmarks.config.compose import compose, compose_group, datasets_of, names
+from benchmarks.config.identity import run_id
+from benchmarks.config.instantiate import check_signatures, instantiate
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
-from benchmarks.identity import run_id
-from benchmarks.instantiate import check_signatures, instantiate
 from benchmarks.tables.spec import load_published
 from benchmarks.train import train
 from tests.helpers import tiny_run

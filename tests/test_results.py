@@ -88,7 +88,7 @@ def test_the_goals_of_the_quick_table():
 
 def test_gan_rows_share_the_untrained_generator():
     """Their generators, and so their initial weights at a seed, are the untrained row's."""
-    from benchmarks.compose import compose
+    from benchmarks.config.compose import compose
 
     own = compose(["experiment=untrained_gan_quick"]).cfg.model.generator
     rows = [r for r in load_spec("quick").rows if r.experiment and "gan" in r.experiment]

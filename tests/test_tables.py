@@ -9,7 +9,7 @@ import re
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.compose import names
+from benchmarks.config.compose import names
 from benchmarks.core.errors import UserError
 from benchmarks.publish import publish
 from benchmarks.records import Evaluation, Record

@@ -12,8 +12,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from benchmarks.config.identity import fingerprint
 from benchmarks.features.base import Features
-from benchmarks.identity import fingerprint
 
 __all__ = ["FeatureCache"]
 

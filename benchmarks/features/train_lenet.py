@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from tqdm import trange
 
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.features.lenet import HERE, LeNet
-from benchmarks.instantiate import instantiate
 
 BATCH_SIZE, LR, SEED = 100, 1e-3, 0
 

@@ -9,12 +9,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from benchmarks.compose import compose, compose_group, parse_overrides
+from benchmarks.config.compose import compose, compose_group, parse_overrides
+from benchmarks.config.instantiate import instantiate
+from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, suggest, user_errors
 from benchmarks.core.redaction import check_no_secret
-from benchmarks.instantiate import instantiate
 from benchmarks.slurm import commands
-from benchmarks.yaml_files import read_yaml
 
 __all__ = ["Launcher", "load_launcher", "trainer_overrides"]
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.features.inception import Inception2015
-from benchmarks.instantiate import instantiate
 from benchmarks.metrics.frechet import covariance_factor, frechet_distance
 from benchmarks.speed.training import Side
 from datamodules.base import BatchStream, DataModule

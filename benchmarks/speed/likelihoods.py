@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmarks.compose import compose
-from benchmarks.instantiate import instantiate
+from benchmarks.config.compose import compose
+from benchmarks.config.instantiate import instantiate
 from lit_models.autoregressive.sampling import sample_in_raster_order, sample_naively
 from lit_models.noise import Noise
 
@@ -42,8 +42,8 @@ ROUNDS = 5
 MEMORY = """
 import resource
 import torch
-from benchmarks.compose import compose
-from benchmarks.instantiate import instantiate
+from benchmarks.config.compose import compose
+from benchmarks.config.instantiate import instantiate
 from lit_models.callbacks.sample_grids import sampling
 torch.set_num_threads(1)
 cfg = compose(["experiment=burda2016_vae_1l_k1"]).cfg

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from lightning import Trainer
 
-from benchmarks.compose import compose
+from benchmarks.config.compose import compose
 from benchmarks.records import read_record
 from benchmarks.speed.training import bare_trainer, build
 from lit_models.callbacks.checkpoints import Checkpoints

@@ -12,8 +12,8 @@ from lightning import Trainer
 from omegaconf import DictConfig
 from torch import Tensor
 
-from benchmarks.compose import compose
-from benchmarks.instantiate import instantiate
+from benchmarks.config.compose import compose
+from benchmarks.config.instantiate import instantiate
 from benchmarks.report.csv_logger import CsvLogger
 from datamodules.base import DataModule
 from lit_models.callbacks.monitor import Monitor

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.compose import compose
+from benchmarks.config.compose import compose
 from benchmarks.core.errors import UserError
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable, outputs_dir

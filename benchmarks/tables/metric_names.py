@@ -4,7 +4,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
 from benchmarks.core.errors import UserError, suggest
 from benchmarks.tables.spec import TableSpec
 

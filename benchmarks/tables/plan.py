@@ -9,10 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from benchmarks.compose import Composed, compose, compose_for, compose_group, with_values
+from benchmarks.config.compose import Composed, compose, compose_for, compose_group, with_values
+from benchmarks.config.identity import images_run_id, run_id, without_seed
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.redaction import check_no_secret
-from benchmarks.identity import images_run_id, run_id, without_seed
 from benchmarks.records import Record, better, many_records, read_record
 from benchmarks.tables.planned import Key, PlannedRun, published_record_path
 from benchmarks.tables.search import configuration, hasher, load_space

@@ -10,9 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
+from benchmarks.config.identity import protocol_fingerprint
 from benchmarks.core.paths import outputs_dir, results_dir
-from benchmarks.identity import protocol_fingerprint
 from benchmarks.prefetch import INCEPTION
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import with_values
+from benchmarks.config.compose import with_values
+from benchmarks.config.identity import config_hash, determining, short_hash
+from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, suggest, user_errors
 from benchmarks.core.paths import CONFIGS
-from benchmarks.identity import config_hash, determining, short_hash
-from benchmarks.yaml_files import read_yaml
 
 __all__ = ["configuration", "hasher", "load_space"]
 

@@ -10,9 +10,9 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmarks.config.identity import SPLITS
+from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, one_line, suggest
-from benchmarks.identity import SPLITS
-from benchmarks.yaml_files import read_yaml
 from datamodules.root import checked_name
 
 __all__ = [

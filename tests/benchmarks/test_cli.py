@@ -11,7 +11,7 @@ import pytest
 from benchmarks import status
 from benchmarks.__main__ import main
 from benchmarks.bookkeeping import Book
-from benchmarks.compose import compose
+from benchmarks.config.compose import compose
 from benchmarks.core.paths import CONFIGS
 from benchmarks.runs import Run
 

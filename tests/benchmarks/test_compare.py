@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from benchmarks import rerun
 from benchmarks.__main__ import main
 from benchmarks.compare import changes, config_changes
-from benchmarks.compose import compose
-from benchmarks.instantiate import instantiate
+from benchmarks.config.compose import compose
+from benchmarks.config.instantiate import instantiate
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
 from benchmarks.tables import spec as specs

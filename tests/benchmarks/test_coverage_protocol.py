@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from benchmarks.__main__ import main
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.evaluate import evaluate_images
-from benchmarks.instantiate import instantiate
 from benchmarks.sources import TensorSource
 from lit_models.callbacks.monitor import DivergedError
 

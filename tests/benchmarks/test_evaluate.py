@@ -7,14 +7,14 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from benchmarks.__main__ import main
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
 from benchmarks.evaluate import evaluate_images, evaluate_run, feature_cache, load_model
 from benchmarks.features.base import Features
 from benchmarks.features.cache import FeatureCache
 from benchmarks.features.lenet import LeNetFashion
-from benchmarks.instantiate import instantiate
 from benchmarks.metrics.class_coverage import ClassCoverage
 from benchmarks.metrics.classifier_score import ClassifierScore
 from benchmarks.metrics.frechet import FrechetDistance

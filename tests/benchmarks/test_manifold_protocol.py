@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.compose import compose_group
-from benchmarks.instantiate import instantiate
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.manifold_protocol import ManifoldProtocol, invert
 from benchmarks.sources import ModelSource, TensorSource
 from datamodules.synthetic import SyntheticImages

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.__main__ import main
-from benchmarks.compose import compose
+from benchmarks.config.compose import compose
 from benchmarks.core.errors import UserError
 from benchmarks.records import Record
 from benchmarks.runs import Run

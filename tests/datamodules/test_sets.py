@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError
-from benchmarks.instantiate import instantiate
 from datamodules.fashion_mnist_small import ASSET
 from datamodules.gaussian_ring import ring_modes
 from datamodules.npz import read_npz

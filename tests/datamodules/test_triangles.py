@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError
-from benchmarks.instantiate import instantiate
 from datamodules.triangles import polygon_vertices, rasterise
 
 

@@ -18,9 +18,9 @@ os.environ |= {
 
 import torch  # noqa: E402
 
+from benchmarks.config.instantiate import instantiate  # noqa: E402
 from benchmarks.features.base import Features  # noqa: E402
 from benchmarks.features.cache import FeatureCache  # noqa: E402
-from benchmarks.instantiate import instantiate  # noqa: E402
 from benchmarks.metrics.birthday import Birthday  # noqa: E402
 from benchmarks.metrics.bits_per_dim import BitsPerDim  # noqa: E402
 from benchmarks.metrics.class_coverage import ClassCoverage  # noqa: E402

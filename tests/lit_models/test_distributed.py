@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.instantiate import instantiate
+from benchmarks.config.instantiate import instantiate
 from benchmarks.records import Record
 from lit_models.callbacks.checkpoints import find_checkpoints
 from tests.helpers import (

@@ -7,8 +7,8 @@ import pytest
 import torch
 from lightning import Callback
 
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.environment import exact_arithmetic
-from benchmarks.instantiate import instantiate
 from lit_models.adversarial.penalties import gradient_norm
 from tests.helpers import (
     METHODS,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.compose import compose
+from benchmarks.config.compose import compose
+from benchmarks.config.identity import run_id
 from benchmarks.core.paths import working_in
-from benchmarks.identity import run_id
 from benchmarks.records import read_record
 from benchmarks.slurm import commands
 from benchmarks.slurm.launcher import load_launcher

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.compose import compose
+from benchmarks.config.compose import compose
 from benchmarks.records import read_record
 from benchmarks.runs import Run
 from benchmarks.slurm import commands, doctor

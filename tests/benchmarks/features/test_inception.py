@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.features.inception import Inception2015, resize
-from benchmarks.instantiate import instantiate
 from benchmarks.metrics.classifier_score import ClassifierScore
 from benchmarks.protocols import SampleProtocol
 from benchmarks.sources import TensorSource

@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 
-from benchmarks.compose import compose_group
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError
 from benchmarks.features.lenet import HERE, LeNetFashion
-from benchmarks.instantiate import instantiate
 
 CFG = compose_group("extractor", "lenet_fashion")
 TRAINED_ON = {"lenet_fashion": "fashion_mnist_small", "lenet_mnist": "mnist"}

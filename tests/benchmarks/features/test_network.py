@@ -8,8 +8,8 @@ import torch
 import torchvision
 from omegaconf import OmegaConf
 
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError
-from benchmarks.instantiate import instantiate
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.compose import names
+from benchmarks.config.compose import names
 from benchmarks.core.errors import UserError
 from benchmarks.slurm.launcher import load_launcher, trainer_overrides
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compose import compose, names, with_values
+from benchmarks.config.compose import compose, names, with_values
+from benchmarks.config.identity import run_id
 from benchmarks.core.errors import UserError
-from benchmarks.identity import run_id
 from benchmarks.prune import prunable
 from benchmarks.records import Evaluation, Record
 from benchmarks.tables.cells import join

@@ -18,10 +18,10 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmarks.config.deviations import register_resolver
+from benchmarks.config.yaml_files import check_folders
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
 from benchmarks.core.paths import CONFIGS
-from benchmarks.deviations import register_resolver
-from benchmarks.yaml_files import check_folders
 from datamodules.root import checked_name
 
 __all__ = [

@@ -12,8 +12,15 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from benchmarks.compose import compose_group, names
-from benchmarks.identity import IDENTITY_KEYS, LENGTH, SPLITS, fingerprint, hash_of, own_data
+from benchmarks.config.compose import compose_group, names
+from benchmarks.config.identity import (
+    IDENTITY_KEYS,
+    LENGTH,
+    SPLITS,
+    fingerprint,
+    hash_of,
+    own_data,
+)
 
 __all__ = ["MODULES", "RENAMED", "migrated", "migrated_config", "migrated_key", "moved"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compose import compose, compose_group, with_values
+from benchmarks.config.compose import compose, compose_group, with_values
+from benchmarks.config.identity import canonical, config_hash, identity, run_id
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
-from benchmarks.identity import canonical, config_hash, identity, run_id
 
 ROOT = Path(__file__).parents[2]
 E = "experiment=lucic2018_wgan_gp"
@@ -197,7 +197,7 @@ def test_folders_with_odd_names(name, tmp_path, monkeypatch):
     (mine / "protocol").mkdir(parents=True)
     text = (CONFIGS / "protocol/fid_10k_test10k.yaml").read_text()
     (mine / "protocol/mine.yaml").write_text(text.replace("10000", "500"))
-    monkeypatch.setattr("benchmarks.compose.CONFIGS", clone)
+    monkeypatch.setattr("benchmarks.config.compose.CONFIGS", clone)
     assert compose_group("protocol", "fid_10k_test10k").num_real == 10000
     assert compose_group("protocol", "mine", config_dirs=[str(mine)]).num_real == 500
     composed = compose([E], config_dirs=[str(mine)])

@@ -4,8 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks import identity
-from benchmarks.compose import compose, compose_group, names
-from benchmarks.identity import (
+from benchmarks.config.compose import compose, compose_group, names
+from benchmarks.config.identity import (
     canonical,
     check_unique_names,
     fingerprint,

@@ -5,9 +5,9 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from benchmarks.compose import compose, compose_for, datasets_of, experiment_config, names
+from benchmarks.config.compose import compose, compose_for, datasets_of, experiment_config, names
+from benchmarks.config.deviations import UNKNOWN, formatted, stated_deviations
 from benchmarks.core.errors import UserError
-from benchmarks.deviations import UNKNOWN, formatted, stated_deviations
 
 
 def stated(*overrides):

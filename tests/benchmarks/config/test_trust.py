@@ -11,8 +11,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from benchmarks.__main__ import main
+from benchmarks.config.instantiate import check_trusted, check_trusted_config
 from benchmarks.core.errors import UserError
-from benchmarks.instantiate import check_trusted, check_trusted_config
 from benchmarks.records import Evaluation, Record
 from benchmarks.runs import Run
 from benchmarks.train import train

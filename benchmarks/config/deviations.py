@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from benchmarks.identity import IDENTITY_KEYS
+from benchmarks.config.identity import IDENTITY_KEYS
 
 __all__ = ["formatted", "override_key", "register_resolver", "stated_deviations"]
 

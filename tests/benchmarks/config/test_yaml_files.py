@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from benchmarks.__main__ import main
-from benchmarks.yaml_files import read_yaml
+from benchmarks.config.yaml_files import read_yaml
 
 INHERITS = "# @package _global_\ndefaults:\n  - {}\n  - _self_\n"
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -1,0 +1,1 @@
+"""From names and overrides to a config, its identity, and objects."""
