@@ -41,7 +41,7 @@ def train(arguments: argparse.Namespace) -> int:
     """Train one experiment, or continue it, and evaluate it."""
     from benchmarks.config.compose import compose
     from benchmarks.evaluate import describe
-    from benchmarks.runs import Run
+    from benchmarks.runs.folder import Run
     from benchmarks.train import train as train_run
 
     composed = compose(arguments.overrides, arguments.config_dir)

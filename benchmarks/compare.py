@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.config.identity import without_seed
 from benchmarks.core.errors import UserError, user_errors
-from benchmarks.records import Evaluation, Record, read_record
+from benchmarks.runs.record import Evaluation, Record, read_record
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.scale import published_scale
 from benchmarks.tables.spec import load_spec, table_names

@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from benchmarks.bookkeeping import now
 from benchmarks.config.compose import check_settings, compose_group
 from benchmarks.config.identity import (
     SPLITS,
@@ -34,8 +33,9 @@ from benchmarks.features.base import Extractor, Features, Remembered
 from benchmarks.features.cache import FeatureCache
 from benchmarks.made_elsewhere import Images, read_images
 from benchmarks.protocols import SampleProtocol
-from benchmarks.records import Evaluation, Record, bound_sign
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Evaluation, Record, bound_sign
+from benchmarks.runs.writer import now
 from benchmarks.sources import ImageSource, ModelSource, TensorSource
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel

@@ -15,7 +15,7 @@ from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable
 from benchmarks.evaluate import load_model, open_run
-from benchmarks.records import Record
+from benchmarks.runs.record import Record
 from benchmarks.sources import ModelSource, finite_samples
 from lit_models.images import round_to_uint8
 

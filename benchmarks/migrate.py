@@ -12,8 +12,8 @@ from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir, results_dir
-from benchmarks.records import SCHEMA_VERSION, Record, read_record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import SCHEMA_VERSION, Record, read_record
 
 __all__ = ["migrate"]
 

@@ -8,7 +8,7 @@ from benchmarks.config.compose import compose_group, names
 from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
 from benchmarks.core.paths import check_writable
-from benchmarks.lease import held
+from benchmarks.runs.lock import held
 from datamodules.root import data_root
 
 __all__ = ["INCEPTION", "prefetch"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.records import Record
+from benchmarks.runs.record import Record
 from benchmarks.slurm.doctor import DOCTOR, REPORT
 from benchmarks.slurm.submissions import all_submissions, submissions_dir
 from benchmarks.tables.choice import Choice

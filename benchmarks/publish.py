@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.config.identity import without_seed
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.paths import check_writable, results_dir
-from benchmarks.records import Record, better, read_record
+from benchmarks.runs.record import Record, better, read_record
 from benchmarks.tables.cells import Table, join
 from benchmarks.tables.command import sample_grids, write_table
 from benchmarks.tables.figure import samples_figure

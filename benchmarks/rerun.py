@@ -15,8 +15,8 @@ from benchmarks.config.instantiate import check_interpolations, check_trusted_co
 from benchmarks.core.environment import code_state
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import outputs_dir, results_dir, working_in
-from benchmarks.records import Record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Record
 from benchmarks.tables.cells import Records, join
 from benchmarks.tables.choice import Choice
 from benchmarks.tables.plan import Plan, make_plan

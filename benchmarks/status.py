@@ -7,11 +7,12 @@ from functools import cache
 from benchmarks.config.compose import compose
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import outputs_dir
-from benchmarks.records import Record, many_records
-from benchmarks.run_state import KINDS, State, gone_jobs, record_or_fault, state_of
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Record, many_records
+from benchmarks.runs.state import KINDS, State, record_or_fault
 from benchmarks.slurm.commands import SlurmError
 from benchmarks.slurm.queue import Place, places
+from benchmarks.slurm.state import gone_jobs, state_of
 from benchmarks.slurm.submissions import submissions_dir
 from benchmarks.tables.choice import Choice
 from benchmarks.tables.plan import Plan

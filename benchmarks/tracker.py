@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from benchmarks.core.errors import UserError
 from benchmarks.evaluate import Scoring
-from benchmarks.records import Evaluation
+from benchmarks.runs.record import Evaluation
 from benchmarks.sources import ModelSource
 from lit_models.callbacks.checkpoints import crossed, save_snapshot
 from lit_models.callbacks.progress import Progress

@@ -17,7 +17,6 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.bookkeeping import Book
 from benchmarks.config.compose import Composed, compose_group
 from benchmarks.config.identity import protocol_fingerprint
 from benchmarks.config.instantiate import check_signatures, instantiate
@@ -25,8 +24,9 @@ from benchmarks.core.environment import exact_arithmetic, is_first_process
 from benchmarks.core.errors import UserError, one_line, user_errors
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.evaluate import Scoring, check_data, load_into, parameter_dtype, run_ids
-from benchmarks.records import Record, read_record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Record, read_record
+from benchmarks.runs.writer import RunWriter
 from benchmarks.sources import ModelSource
 from benchmarks.tracker import BEST, Tracker, check_best, check_track
 from benchmarks.trial import try_out
@@ -192,31 +192,31 @@ def _begin(composed: Composed) -> DataModule:
 
 def _train(composed: Composed, run: Run, bar: bool) -> Record:
     datamodule = _begin(composed)
-    book = Book.open(composed, run)
-    record = book.record
+    writer = RunWriter.open(composed, run)
+    record = writer.record
     check_data(record, datamodule)
     was_finished = record.status == "finished"
-    if record.status == "diverged" or (was_finished and not _to_do(book)):
+    if record.status == "diverged" or (was_finished and not _to_do(writer)):
         return record
-    parts = _build(book, datamodule, bar)
+    parts = _build(writer, datamodule, bar)
     if not was_finished:
-        book.begin(datamodule, parts.model.draws_dropout)
+        writer.begin(datamodule, parts.model.draws_dropout)
     try:
         _fit(parts)
         if not was_finished:
-            _take_stock(book, parts)
+            _take_stock(writer, parts)
         if parts.model.images_seen < parts.budget:
             raise CutShortError(parts.model.images_seen, parts.budget)
         with user_errors(ValueError):
-            scoring = _evaluate(book, parts)
-        book.end("finished", None)
+            scoring = _evaluate(writer, parts)
+        writer.end("finished", None)
         was_finished = True  # what follows can take nothing from it
-        _note_if_nothing_was_learned(book, parts, scoring)
+        _note_if_nothing_was_learned(writer, parts, scoring)
     except BaseException as error:
         parts.watch.tell(error)
         status, reason = _why(error, parts.watch)
         with suppress(OSError):  # a full disk: the cause is told, and the old record is whole
-            _write_end(book, parts, status, reason, was_finished)
+            _write_end(writer, parts, status, reason, was_finished)
         if isinstance(error, SaveError) or _is_full(error):
             raise UserError(one_line(error)) from error
         if isinstance(error, SystemExit):  # Lightning makes this of an interrupt
@@ -234,17 +234,19 @@ def _is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EROFS)
 
 
-def _write_end(book: Book, parts: Parts, status: str, reason: str, was_finished: bool) -> None:
+def _write_end(
+    writer: RunWriter, parts: Parts, status: str, reason: str, was_finished: bool
+) -> None:
     if status == "failed":
-        book.write_error()
+        writer.write_error()
     if not was_finished:  # by an earlier call: then it keeps what it has
-        _take_stock(book, parts)
-        book.end(status, reason)
+        _take_stock(writer, parts)
+        writer.end(status, reason)
 
 
-def _take_stock(book: Book, parts: Parts) -> None:
+def _take_stock(writer: RunWriter, parts: Parts) -> None:
     device = parts.trainer.strategy.root_device
-    book.take_stock(parts.model, parts.progress.seconds, device, parts.trainer.world_size)
+    writer.take_stock(parts.model, parts.progress.seconds, device, parts.trainer.world_size)
 
 
 def _why(error: BaseException, watch: Watch) -> tuple[str, str]:
@@ -273,9 +275,9 @@ def _data(composed: Composed) -> DataModule:
     return datamodule
 
 
-def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
+def _build(writer: RunWriter, datamodule: DataModule, bar: bool) -> Parts:
     """Build everything and refuse what cannot be trained."""
-    composed, run, cfg = book.composed, book.run, book.composed.cfg
+    composed, run, cfg = writer.composed, writer.run, writer.composed.cfg
     model = _model(composed, datamodule)
     budget = _budget(cfg.images_seen, model.images_per_step)
     with user_errors(ValueError):
@@ -288,10 +290,10 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
             cfg.snapshot_every_images,
             cfg.checkpoint_every_minutes,
         )
-        watch = Watch(cfg.process_timeout_seconds, partial(_died, book))
+        watch = Watch(cfg.process_timeout_seconds, partial(_died, writer))
     if found:
         _check_weights(model, *found)
-    elif book.record.status != "finished":  # before loggers begin
+    elif writer.record.status != "finished":  # before loggers begin
         _try(composed, datamodule, model, run.folder / "error.txt")
     path, images_seen = (found[0], found[1]["images_seen"]) if found else (None, 0)
     progress = Progress(run.progress_path, budget, f"{composed.experiment} s{cfg.seed}", bar)
@@ -311,7 +313,7 @@ def _build(book: Book, datamodule: DataModule, bar: bool) -> Parts:
                 run.samples, cfg.sample_grid_every_images, fold_seed(cfg.seed, GRIDS), cfg.weights
             ),
             progress,
-            *_tracker(book, progress),
+            *_tracker(writer, progress),
             checkpoints,  # last: what the others keep is saved with them
         ],
         default_root_dir=str(run.folder),
@@ -369,24 +371,24 @@ def _check_weights(model: LitGenerativeModel, path: Path, checkpoint: dict[str, 
         )
 
 
-def _died(book: Book, reason: str) -> None:
+def _died(writer: RunWriter, reason: str) -> None:
     """Write which process died; a run that an earlier call finished keeps what it has."""
-    if book.record.status != "finished":
-        book.end("failed", reason)
+    if writer.record.status != "finished":
+        writer.end("failed", reason)
 
 
-def _tracker(book: Book, progress: Progress) -> list[Tracker]:
-    cfg, run = book.composed.cfg, book.run
+def _tracker(writer: RunWriter, progress: Progress) -> list[Tracker]:
+    cfg, run = writer.composed.cfg, writer.run
     if cfg.track.protocol is None:
         return []
-    dirs = book.composed.config_dirs
+    dirs = writer.composed.config_dirs
     return [
         Tracker(
             cfg.track,
             cfg.weights,
             run.checkpoints,
             run.id,
-            book.keep,
+            writer.keep,
             progress,
             dirs,
         )
@@ -499,9 +501,9 @@ def _protocols(composed: Composed) -> dict[str, DictConfig]:
     }
 
 
-def _to_do(book: Book) -> list[tuple[str, str]]:
+def _to_do(writer: RunWriter) -> list[tuple[str, str]]:
     """Return the (protocol, checkpoint) pairs whose measurement the record lacks, last first."""
-    composed, run, record = book.composed, book.run, book.record
+    composed, run, record = writer.composed, writer.run, writer.record
     snapshots = [str(images) for images in find_snapshots(run.checkpoints)]
     wanted = [(name, "last") for name in composed.cfg.protocols]
     if snapshot_path(run.checkpoints, BEST).exists():
@@ -539,11 +541,11 @@ def _fit(parts: Parts) -> None:
         parts.checkpoints.save(trainer)
 
 
-def _evaluate(book: Book, parts: Parts) -> Scoring:
-    composed, run = book.composed, book.run
+def _evaluate(writer: RunWriter, parts: Parts) -> Scoring:
+    composed, run = writer.composed, writer.run
     model, loaded, images_seen = parts.model, "last", parts.model.images_seen
     model.to(parts.trainer.strategy.root_device)
-    to_do = parts.trainer.strategy.broadcast(_to_do(book))
+    to_do = parts.trainer.strategy.broadcast(_to_do(writer))
     scoring = Scoring(parts.datamodule, [name for name, _ in to_do], composed.config_dirs)
     for name, checkpoint in to_do:
         if checkpoint != loaded:
@@ -551,17 +553,17 @@ def _evaluate(book: Book, parts: Parts) -> Scoring:
             loaded = checkpoint
             scoring.next_source()
         source = ModelSource(model)
-        book.keep(scoring(name, source, checkpoint, images_seen, model.weights))
+        writer.keep(scoring(name, source, checkpoint, images_seen, model.weights))
     return scoring
 
 
-def _note_if_nothing_was_learned(book: Book, parts: Parts, scoring: Scoring) -> None:
+def _note_if_nothing_was_learned(writer: RunWriter, parts: Parts, scoring: Scoring) -> None:
     """Note a first score that is no better than the untrained model's.
 
     A learning rate of 1,000 may leave every loss finite, and so a run that finishes. Only where
     the score is of few samples or images, on one process; a fault here takes nothing from the run.
     """
-    composed, record = book.composed, book.record
+    composed, record = writer.composed, writer.record
     if not composed.cfg.protocols or parts.budget == 0 or parts.trainer.world_size > 1:
         return
     name = str(composed.cfg.protocols[0])
@@ -576,7 +578,7 @@ def _note_if_nothing_was_learned(book: Book, parts: Parts, scoring: Scoring) -> 
         scoring.next_source()
         before = scoring(name, ModelSource(untrained), "initial", 0, untrained.weights)
         record.notes = _no_better(name, main, before.metrics, trained.metrics)
-        book.write()
+        writer.write()
 
 
 def _no_better(

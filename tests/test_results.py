@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.publish import in_short
-from benchmarks.records import read_record
+from benchmarks.runs.record import read_record
 from benchmarks.tables.cells import join
 from benchmarks.tables.formats import to_csv, to_markdown
 from benchmarks.tables.plan import make_plan

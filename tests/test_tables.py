@@ -12,8 +12,8 @@ from benchmarks.__main__ import main
 from benchmarks.config.compose import names
 from benchmarks.core.errors import UserError
 from benchmarks.publish import publish
-from benchmarks.records import Evaluation, Record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables import plan as plans
 from benchmarks.tables import spec as specs
 from benchmarks.tables.cells import join

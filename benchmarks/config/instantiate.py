@@ -24,7 +24,7 @@ __all__ = [
 
 TRUSTED = ("lit_models", "datamodules", "torch.nn", "torch.optim")
 NEVER_BUILT = ("trainer", "logger")  # from a config that came with files
-# a key, with indices; or what `benchmarks.config.deviations` reads of the config: nothing nested in it
+# a key, with indices, or what `config.deviations` reads of the config; nothing nested in it
 PLAIN = re.compile(r"\$\{(?:number:)?[\w.,\[\] ]+\}")
 
 

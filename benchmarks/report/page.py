@@ -18,7 +18,7 @@ from benchmarks import __version__
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.core.redaction import redacted_values
-from benchmarks.records import Record, bound_sign
+from benchmarks.runs.record import Record, bound_sign
 from benchmarks.tables.cells import Table, join
 from benchmarks.tables.figure import newest_grid
 from benchmarks.tables.figures import write_figures

@@ -18,7 +18,7 @@ from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable
 from benchmarks.doctor import Finding, print_findings, run_checks
-from benchmarks.run_state import tail
+from benchmarks.runs.state import tail
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import SlurmError
 from benchmarks.slurm.launcher import Launcher, load_launcher

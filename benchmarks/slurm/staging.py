@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.lease import held
+from benchmarks.runs.lock import held
 from datamodules.root import data_root
 
 __all__ = ["stage"]

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
 
 __all__ = ["Notes", "Submission", "Work", "all_submissions", "submissions_dir"]
 

@@ -12,14 +12,14 @@ from typing import Any
 
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.paths import check_writable, outputs_dir
-from benchmarks.lease import held
-from benchmarks.run_state import gone_jobs
+from benchmarks.runs.lock import held
 from benchmarks.slurm import commands
 from benchmarks.slurm.job import run_task
 from benchmarks.slurm.launcher import Launcher, load_launcher, trainer_overrides
 from benchmarks.slurm.leaving import LOOKED_AFTER
 from benchmarks.slurm.outcome import reached, write_failure
 from benchmarks.slurm.queue import in_queue, places
+from benchmarks.slurm.state import gone_jobs
 from benchmarks.slurm.submissions import Submission, Work, submissions_dir
 from benchmarks.tables.estimate import Rates
 from benchmarks.tables.plan import Plan

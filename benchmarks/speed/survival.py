@@ -17,7 +17,7 @@ import torch.distributed as dist
 from lightning import Trainer
 
 from benchmarks.config.compose import compose
-from benchmarks.records import read_record
+from benchmarks.runs.record import read_record
 from benchmarks.speed.training import bare_trainer, build
 from lit_models.callbacks.checkpoints import Checkpoints
 from lit_models.distributed import ReplicatedStrategy

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.core.paths import results_dir, working_in
-from benchmarks.records import Record, read_record
+from benchmarks.runs.record import Record, read_record
 
 __all__ = ["tables"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.core.errors import UserError
-from benchmarks.records import Evaluation, Record, bound_sign
+from benchmarks.runs.record import Evaluation, Record, bound_sign
 from benchmarks.tables.agreement import Agreement, PublishedValue, agreement, published_value
 from benchmarks.tables.comparison import Comparisons, compare_with_best
 from benchmarks.tables.plan import Plan

@@ -11,7 +11,7 @@ from benchmarks.core.errors import UserError
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.core.redaction import redacted
-from benchmarks.records import Record
+from benchmarks.runs.record import Record
 from benchmarks.tables.cells import Table, join
 from benchmarks.tables.choice import Choice
 from benchmarks.tables.estimate import Rates, describe_work, known_rates

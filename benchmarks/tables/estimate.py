@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.core.paths import results_dir
-from benchmarks.records import Record, read_record
+from benchmarks.runs.record import Record, read_record
 from benchmarks.tables.planned import Key, PlannedRun
 
 __all__ = ["Rates", "describe_work", "known_rates", "measured_rates"]

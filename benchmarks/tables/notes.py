@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.core.errors import UserError
-from benchmarks.records import Record
+from benchmarks.runs.record import Record
 from benchmarks.tables.agreement import Agreement
 from benchmarks.tables.cells import Records, SearchResult, Table, evaluations
 from benchmarks.tables.comparison import Comparison, Comparisons

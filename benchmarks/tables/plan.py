@@ -13,7 +13,7 @@ from benchmarks.config.compose import Composed, compose, compose_for, compose_gr
 from benchmarks.config.identity import images_run_id, run_id, without_seed
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.redaction import check_no_secret
-from benchmarks.records import Record, better, many_records, read_record
+from benchmarks.runs.record import Record, better, many_records, read_record
 from benchmarks.tables.planned import Key, PlannedRun, published_record_path
 from benchmarks.tables.search import configuration, hasher, load_space
 from benchmarks.tables.selection import best_of, searched_column

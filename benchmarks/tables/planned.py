@@ -14,8 +14,8 @@ from benchmarks.config.compose import compose_group
 from benchmarks.config.identity import protocol_fingerprint
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.prefetch import INCEPTION
-from benchmarks.records import Evaluation, Record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables.spec import Column, Row
 from datamodules.root import data_root
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
-from benchmarks.records import Record, bound_sign
-from benchmarks.runs import clock
+from benchmarks.runs.folder import clock
+from benchmarks.runs.record import Record, bound_sign
 from benchmarks.slurm.leaving import LOOKED_AFTER
 from benchmarks.tables.estimate import Rates
 from benchmarks.tables.planned import PlannedRun

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from benchmarks.records import Record
+from benchmarks.runs.record import Record
 from benchmarks.tables.planned import Key, PlannedRun
 from benchmarks.tables.spec import Column, TableSpec
 

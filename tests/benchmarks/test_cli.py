@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks import status
 from benchmarks.__main__ import main
-from benchmarks.bookkeeping import Book
 from benchmarks.config.compose import compose
 from benchmarks.core.paths import CONFIGS
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.writer import RunWriter
 
 ROOT = Path(__file__).parents[2]
 
@@ -171,7 +171,7 @@ def test_list_shows_every_file(capsys):
 def test_status_names_stale_and_running_runs(outputs, capsys, monkeypatch):
     composed = compose(["experiment=toy_ns_gan"])
     one = Run.of(composed)
-    record = Book.open(composed, one).record
+    record = RunWriter.open(composed, one).record
     record.reason = "started and not ended"
     record.write(one.record_path)
     one.progress_path.write_text('{"images_seen": 5, "budget_images": 10, "seconds_left": null}')
@@ -188,7 +188,7 @@ def test_status_names_stale_and_running_runs(outputs, capsys, monkeypatch):
 def test_status_shows_damaged_records_beside_the_others(outputs, capsys):
     composed = compose(["experiment=toy_ns_gan"])
     run = Run.of(composed)
-    Book.open(composed, run).record.write(run.record_path)
+    RunWriter.open(composed, run).record.write(run.record_path)
     broken = run.record_path.parent.with_name("0000000000-r1-s0") / "record.json"
     broken.parent.mkdir()
     broken.write_text("{")

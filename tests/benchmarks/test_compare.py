@@ -14,8 +14,8 @@ from benchmarks.__main__ import main
 from benchmarks.compare import changes, config_changes
 from benchmarks.config.compose import compose
 from benchmarks.config.instantiate import instantiate
-from benchmarks.records import Evaluation, Record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables import spec as specs
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.planned import fingerprint_of, published_record_path

@@ -20,8 +20,8 @@ from benchmarks.metrics.classifier_score import ClassifierScore
 from benchmarks.metrics.frechet import FrechetDistance
 from benchmarks.metrics.prdc import PRDC
 from benchmarks.protocols import SampleProtocol
-from benchmarks.records import Record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Record
 from benchmarks.sources import TensorSource
 from benchmarks.train import train
 from lit_models.callbacks.monitor import DivergedError

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import sources
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
 from benchmarks.train import train
 from datamodules.base import BatchStream
 from lit_models import interruption

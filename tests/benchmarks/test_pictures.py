@@ -10,7 +10,7 @@ from benchmarks.features.base import Features
 from benchmarks.features.cache import FeatureCache
 from benchmarks.latent_figure import ACTIVE, COLLAPSED, latent_figure
 from benchmarks.pictures import GREEN, RED, Near, arithmetic, interpolate, neighbours, scatter
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
 from benchmarks.train import train
 from lit_models.base import LitGenerativeModel
 from lit_models.images import UnitRange

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
 from benchmarks.train import train
 from datamodules.base import BatchStream
 from tests.helpers import KINDS, METHODS, assert_same_state, assert_same_training, tiny_run

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
 from benchmarks.evaluate import Scoring, evaluate_run
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
 from benchmarks.tracker import Tracker
 from benchmarks.train import train
 from tests.benchmarks.test_resume import Killed, kill_after, last_checkpoint, rows

@@ -11,8 +11,8 @@ import torch
 from benchmarks.__main__ import main
 from benchmarks.config.compose import compose
 from benchmarks.core.errors import UserError
-from benchmarks.records import Record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Record
 from benchmarks.train import train
 from lit_models.callbacks.checkpoints import find_checkpoints
 from lit_models.callbacks.monitor import DivergedError

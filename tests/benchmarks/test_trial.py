@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
 from benchmarks.train import _data, _model, _protocols, quiet, train
 from benchmarks.trial import try_out
 from lit_models.adversarial.gan import GAN

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.records import Record, read_record
+from benchmarks.runs.record import Record, read_record
 from datamodules.root import checked_name
 
 BAD = [

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.config.instantiate import instantiate
-from benchmarks.records import Record
+from benchmarks.runs.record import Record
 from lit_models.callbacks.checkpoints import find_checkpoints
 from tests.helpers import (
     KINDS,

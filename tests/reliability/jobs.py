@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.records import Record, read_record
+from benchmarks.runs.record import Record, read_record
 from tests.helpers import assert_same_training
 
 ROOT = Path(__file__).parents[2]

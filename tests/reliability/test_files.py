@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from benchmarks.lease import Owner
+from benchmarks.runs.lock import Owner
 from tests.reliability.jobs import (
     Job,
     assert_same_run,
@@ -240,8 +240,8 @@ import torch
 from benchmarks import prefetch
 from benchmarks.features.base import Features
 from benchmarks.features.cache import FeatureCache
-from benchmarks.lease import held
-from benchmarks.records import Evaluation, read_record
+from benchmarks.runs.lock import held
+from benchmarks.runs.record import Evaluation, read_record
 from datamodules import prepared
 from datamodules.prepared import PreparedImages
 

@@ -11,7 +11,7 @@ import torch
 from benchmarks.config.compose import compose
 from benchmarks.config.identity import run_id
 from benchmarks.core.paths import working_in
-from benchmarks.records import read_record
+from benchmarks.runs.record import read_record
 from benchmarks.slurm import commands
 from benchmarks.slurm.launcher import load_launcher
 from benchmarks.slurm.submissions import Work

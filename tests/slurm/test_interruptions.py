@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from benchmarks.records import read_record
 from benchmarks.report.wandb_logger import read_offline
+from benchmarks.runs.record import read_record
 from tests.helpers import assert_same_training
 from tests.reliability.jobs import command
 from tests.slurm.helpers import (

@@ -4,8 +4,8 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.config.compose import compose
-from benchmarks.records import read_record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import read_record
 from benchmarks.slurm import commands, doctor
 from benchmarks.slurm.submissions import Submission
 from tests.slurm.helpers import dgmbench, table_file, wait_for

@@ -12,7 +12,7 @@ from benchmarks.config.identity import canonical, config_hash, identity, run_id
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 E = "experiment=lucic2018_wgan_gp"
 
 

@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from benchmarks import identity
+from benchmarks.config import identity
 from benchmarks.config.compose import compose, compose_group, names
 from benchmarks.config.identity import (
     canonical,

@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 from benchmarks.__main__ import main
 from benchmarks.config.instantiate import check_trusted, check_trusted_config
 from benchmarks.core.errors import UserError
-from benchmarks.records import Evaluation, Record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Evaluation, Record
 from benchmarks.train import train
 from tests.helpers import METHODS, tiny_run
 

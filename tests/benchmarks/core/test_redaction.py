@@ -10,9 +10,9 @@ import wandb
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
 from benchmarks.core.redaction import check_no_secret, redacted, redacted_values
-from benchmarks.records import Record
 from benchmarks.report.page import page_of
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Record
 from benchmarks.slurm.launcher import load_launcher
 from benchmarks.tables.cells import join
 from benchmarks.tables.command import write_table

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from benchmarks.__main__ import main
-from benchmarks.records import Evaluation, Record
 from benchmarks.report.page import page_of, report
+from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables.cells import join
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.planned import fingerprint_of

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks.records import Record, read_record
+from benchmarks.runs.record import Record, read_record
 from benchmarks.slurm import commands, job, outcome
 from benchmarks.slurm.commands import JobInfo
 from benchmarks.slurm.job import Job

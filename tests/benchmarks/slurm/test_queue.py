@@ -10,13 +10,13 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
-from benchmarks.lease import Owner
-from benchmarks.records import Record
-from benchmarks.run_state import gone_jobs, state_of
+from benchmarks.runs.lock import Owner
+from benchmarks.runs.record import Record
 from benchmarks.slurm import commands
 from benchmarks.slurm.commands import Entry
 from benchmarks.slurm.outcome import write_failure
 from benchmarks.slurm.queue import in_queue, places
+from benchmarks.slurm.state import gone_jobs, state_of
 from benchmarks.slurm.submissions import Notes, Submission, all_submissions, submissions_dir
 from tests.benchmarks.slurm.conftest import submission, work
 
@@ -28,7 +28,7 @@ def queue(monkeypatch):
     """What the queue shows, and how often it was asked."""
     shown, asked = [], []
     monkeypatch.setattr(commands, "queue", lambda users: asked.append(users) or list(shown))
-    monkeypatch.setattr("benchmarks.run_state.ended_states", lambda jobs: {})
+    monkeypatch.setattr("benchmarks.slurm.state.ended_states", lambda jobs: {})
     return SimpleNamespace(shown=shown, asked=asked)
 
 

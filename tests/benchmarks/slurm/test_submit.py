@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
-from benchmarks.records import Record, read_record
+from benchmarks.runs.record import Record, read_record
 from benchmarks.slurm import commands, submit
 from benchmarks.slurm.commands import Entry
 from benchmarks.slurm.launcher import load_launcher
@@ -34,7 +34,7 @@ def plan():
 def cluster(taken, monkeypatch):
     """A queue that keeps what it is given, in arrays of at most 8."""
     monkeypatch.setattr(commands, "max_array_size", lambda: 8)
-    monkeypatch.setattr("benchmarks.run_state.ended_states", lambda jobs: {})
+    monkeypatch.setattr("benchmarks.slurm.state.ended_states", lambda jobs: {})
     return taken
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from benchmarks.records import read_record
+from benchmarks.runs.record import read_record
 from tests.helpers import assert_same_training
 from tests.reliability.jobs import Job, checkpoints
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.records import Evaluation, Record
+from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables import spec as specs
 from benchmarks.tables.cells import join
 from benchmarks.tables.formats import to_csv, to_latex, to_markdown, to_terminal

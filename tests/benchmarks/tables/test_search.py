@@ -9,7 +9,7 @@ from benchmarks.config.compose import compose, names, with_values
 from benchmarks.config.identity import run_id
 from benchmarks.core.errors import UserError
 from benchmarks.prune import prunable
-from benchmarks.records import Evaluation, Record
+from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables.cells import join
 from benchmarks.tables.choice import Choice
 from benchmarks.tables.formats import to_json

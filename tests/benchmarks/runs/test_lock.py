@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import lease
-from benchmarks.lease import HeldError, Owner, held, owner_of
+from benchmarks.runs import lock
+from benchmarks.runs.lock import HeldError, Owner, held, owner_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def write(path, owner):
@@ -29,9 +29,9 @@ def elsewhere():
 
 @pytest.fixture
 def soon(monkeypatch):
-    monkeypatch.setattr(lease, "WATCH_SECONDS", 0.5)
-    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(lease, "WRITE_SECONDS", 0.1)
+    monkeypatch.setattr(lock, "WATCH_SECONDS", 0.5)
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lock, "WRITE_SECONDS", 0.1)
 
 
 def test_the_owner_is_named_and_lets_go(tmp_path):
@@ -49,7 +49,7 @@ def test_the_owner_is_named_and_lets_go(tmp_path):
 def test_an_owner_that_was_killed_is_followed_at_once(tmp_path):
     path = tmp_path / "lock"
     code = (
-        "import sys, time; from pathlib import Path; from benchmarks.lease import held\n"
+        "import sys, time; from pathlib import Path; from benchmarks.runs.lock import held\n"
         "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     job = subprocess.Popen(
@@ -113,10 +113,10 @@ def test_a_file_that_is_not_whole_is_followed(tmp_path):
 def test_a_new_owner_is_not_removed_for_an_old_one(tmp_path):
     path, old, new = tmp_path / "lock", Owner.myself(), Owner.myself()
     write(path, new)
-    lease._remove(path, old)
+    lock._remove(path, old)
     assert owner_of(path) == new
     path.with_name("lock.breaking").touch()  # another process looks at it just now
-    lease._remove(path, new)
+    lock._remove(path, new)
     assert owner_of(path) == new
 
 
@@ -132,9 +132,9 @@ def test_a_guard_left_behind_is_no_obstacle(tmp_path):
 def test_who_loses_a_lease_ends(tmp_path):
     path = tmp_path / "lock"
     code = (
-        "import sys, time; from pathlib import Path; from benchmarks import lease\n"
-        "lease.BEAT_SECONDS = 0.1\n"
-        "with lease.held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from benchmarks.runs import lock\n"
+        "lock.BEAT_SECONDS = 0.1\n"
+        "with lock.held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(path)]
     job = subprocess.Popen(
@@ -150,7 +150,7 @@ def test_who_loses_a_lease_ends(tmp_path):
 def test_many_at_once_one_after_the_other(tmp_path):
     """Eight processes add to a file that only the owner may write."""
     code = (
-        "import sys, time; from pathlib import Path; from benchmarks.lease import held\n"
+        "import sys, time; from pathlib import Path; from benchmarks.runs.lock import held\n"
         "folder = Path(sys.argv[1])\n"
         "for _ in range(5):\n"
         "    with held(folder / 'lock', wait=True):\n"

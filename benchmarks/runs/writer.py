@@ -22,18 +22,18 @@ from benchmarks.core.environment import (
 from benchmarks.core.errors import user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted, redacted_values
-from benchmarks.records import Evaluation, Record
-from benchmarks.runs import Run
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Evaluation, Record
 from datamodules.base import DataModule
 
-__all__ = ["Book", "now"]
+__all__ = ["RunWriter", "now"]
 
 SPEED = ("threads", "channels_last", "compile")  # settings that change rounding only
 PRIVATE = ("logger", "hydra")  # groups that name hosts or accounts
 
 
 @dataclass(frozen=True)
-class Book:
+class RunWriter:
     """The record of a run, and the files beside it; only the first process writes.
 
     Attributes:
@@ -47,7 +47,7 @@ class Book:
     record: Record
 
     @classmethod
-    def open(cls, composed: Composed, run: Run) -> "Book":
+    def open(cls, composed: Composed, run: Run) -> "RunWriter":
         """Go on with a run's record, or begin one.
 
         Raises:

@@ -10,8 +10,8 @@ from benchmarks.config.compose import Composed
 from benchmarks.config.identity import run_id
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.paths import outputs_dir
-from benchmarks.lease import HeldError, Owner, held, owner_of
-from benchmarks.records import Record, read_record
+from benchmarks.runs.lock import HeldError, Owner, held, owner_of
+from benchmarks.runs.record import Record, read_record
 
 __all__ = ["Run", "clock"]
 

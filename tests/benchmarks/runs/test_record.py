@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.records import Evaluation, Record, better, read_record
+from benchmarks.runs.record import Evaluation, Record, better, read_record
 
 
 def record(**settings):
