@@ -29,7 +29,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile -rs -m "not slow and not gpu and not data"
 
 # the numerical tests once more as an older CPU computes them: none may hold for one rounding only
-NUMERICAL := tests/lit_models tests/benchmarks/metrics tests/benchmarks/features tests/datamodules
+NUMERICAL := tests/lit_models tests/benchmarks/evaluation/metrics tests/benchmarks/evaluation/features tests/datamodules
 test-rounding: $(READY)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 		$(BIN)/python -m pytest $(NUMERICAL) -n $(TESTERS) --dist loadfile \

@@ -40,7 +40,7 @@ LISTS = ("methods", "losses", "datasets", "searches", "experiments", "tables", "
 def train(arguments: argparse.Namespace) -> int:
     """Train one experiment, or continue it, and evaluate it."""
     from benchmarks.config.compose import compose
-    from benchmarks.evaluate import describe
+    from benchmarks.evaluation.scoring import describe
     from benchmarks.runs.folder import Run
     from benchmarks.train import train as train_run
 
@@ -73,7 +73,7 @@ def train(arguments: argparse.Namespace) -> int:
 def evaluate(arguments: argparse.Namespace) -> int:
     """Score a run's checkpoint, or images made elsewhere, under a protocol."""
     from benchmarks.config.compose import compose_group
-    from benchmarks.evaluate import describe, evaluate_images, evaluate_run
+    from benchmarks.evaluation.scoring import describe, evaluate_images, evaluate_run
 
     known = ("protocol", "images", "datamodule", "value_range", "checkpoint", "weights", "draws")
     of_data = [o for o in arguments.overrides if o.startswith("datamodule.")]
@@ -117,7 +117,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def pictures(arguments: argparse.Namespace) -> int:
     """Draw a run's interpolations, nearest training images, latent arithmetic, or modes."""
-    from benchmarks.pictures import draw_pictures
+    from benchmarks.evaluation.pictures import draw_pictures
 
     known = ("protocol", "checkpoint", "weights", "classes")
     settings = _settings(arguments.overrides, known)
@@ -245,7 +245,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write a run's weights (safetensors), config, samples (npz) and citation."""
-    from benchmarks.export import export as export_run
+    from benchmarks.evaluation.export import export as export_run
 
     target = arguments.output and Path(arguments.output)
     print(export_run(Path(arguments.run), arguments.samples, arguments.checkpoint, target))

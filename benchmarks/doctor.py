@@ -114,7 +114,7 @@ def _weights() -> Iterator[Finding]:
                 found[str(cfg)] = ("hash verified", "")
             except (UserError, ValueError, OSError) as error:
                 embedded = "DGMBENCH_DATA" not in str(error)
-                mend = "git checkout benchmarks/features" if embedded else ""
+                mend = "git checkout benchmarks/evaluation/features" if embedded else ""
                 found[str(cfg)] = (one_line(error), mend)
         yield Finding(f"weights of {name}", *found[str(cfg)])
 

@@ -57,8 +57,8 @@ def _prepared(name: str) -> Preparable:
 
 def _inception() -> Preparable:
     """The weights that the Inception protocols name."""
-    from benchmarks.features.download import PublishedWeights
-    from benchmarks.features.inception import PUBLISHED_SHA256, URL_INCEPTION_V3
+    from benchmarks.evaluation.features.download import PublishedWeights
+    from benchmarks.evaluation.features.inception import PUBLISHED_SHA256, URL_INCEPTION_V3
 
     extractor = compose_group("extractor", INCEPTION)
     path = data_root() / extractor.weights

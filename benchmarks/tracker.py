@@ -9,9 +9,9 @@ from lightning import Callback, Trainer
 from omegaconf import DictConfig
 
 from benchmarks.core.errors import UserError
-from benchmarks.evaluate import Scoring
+from benchmarks.evaluation.scoring import Scoring
+from benchmarks.evaluation.sources import ModelSource
 from benchmarks.runs.record import Evaluation
-from benchmarks.sources import ModelSource
 from lit_models.callbacks.checkpoints import crossed, save_snapshot
 from lit_models.callbacks.progress import Progress
 

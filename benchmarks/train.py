@@ -23,11 +23,11 @@ from benchmarks.config.instantiate import check_signatures, instantiate
 from benchmarks.core.environment import exact_arithmetic, is_first_process
 from benchmarks.core.errors import UserError, one_line, user_errors
 from benchmarks.core.paths import check_writable, outputs_dir
-from benchmarks.evaluate import Scoring, check_data, load_into, parameter_dtype, run_ids
+from benchmarks.evaluation.scoring import Scoring, check_data, load_into, parameter_dtype, run_ids
+from benchmarks.evaluation.sources import ModelSource
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record, read_record
 from benchmarks.runs.writer import RunWriter
-from benchmarks.sources import ModelSource
 from benchmarks.tracker import BEST, Tracker, check_best, check_track
 from benchmarks.trial import try_out
 from datamodules.base import BatchStream, DataModule

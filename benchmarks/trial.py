@@ -26,7 +26,7 @@ from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted
-from benchmarks.sources import ModelSource
+from benchmarks.evaluation.sources import ModelSource
 from datamodules.base import BatchStream, DataModule
 from lit_models.autoregressive.sampling import first_pixels_only
 from lit_models.base import LitGenerativeModel

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from benchmarks.config.compose import compose_group
 from benchmarks.config.instantiate import instantiate
-from benchmarks.features.inception import Inception2015
-from benchmarks.metrics.frechet import covariance_factor, frechet_distance
+from benchmarks.evaluation.features.inception import Inception2015
+from benchmarks.evaluation.metrics.frechet import covariance_factor, frechet_distance
 from benchmarks.speed.training import Side
 from datamodules.base import BatchStream, DataModule
 

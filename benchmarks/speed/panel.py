@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from benchmarks.features.base import Features
-from benchmarks.metrics.frechet import FrechetDistance
-from benchmarks.metrics.pair_panel import PairPanel
+from benchmarks.evaluation.features.base import Features
+from benchmarks.evaluation.metrics.frechet import FrechetDistance
+from benchmarks.evaluation.metrics.pair_panel import PairPanel
 
 __all__ = ["growth", "panel", "panel_memory"]
 

@@ -22,8 +22,8 @@ from benchmarks.tables.spec import MOST_SEEDS, Column, Row, TableSpec
 __all__ = ["Plan", "check_passed_on", "default_jobs", "make_plan"]
 
 NO_MODEL = (  # protocols that score images or points that exist already
-    "benchmarks.protocols.SampleProtocol",
-    "benchmarks.coverage_protocol.CoverageProtocol",
+    "benchmarks.evaluation.protocols.samples.SampleProtocol",
+    "benchmarks.evaluation.protocols.modes.CoverageProtocol",
 )
 PASSED_ON = ("trainer", "logger", "threads", "channels_last", "compile", "data_on_device")
 

@@ -235,12 +235,14 @@ def test_doctor_verifies_and_names_what_mends(outputs, capsys, monkeypatch, tmp_
     assert "!!" not in shown
     assert not (tmp_path / "outputs").exists()  # it leaves nothing behind
 
-    monkeypatch.setattr("benchmarks.features.lenet.LeNetFashion.weights", tmp_path / "none")
+    monkeypatch.setattr(
+        "benchmarks.evaluation.features.lenet.LeNetFashion.weights", tmp_path / "none"
+    )
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / "file/below"))
     assert main(["doctor"]) == 1
     shown = capsys.readouterr().out
-    assert "-> git checkout benchmarks/features" in shown
+    assert "-> git checkout benchmarks/evaluation/features" in shown
     assert "-> set DGMBENCH_OUTPUTS to a writable folder" in shown
 
 

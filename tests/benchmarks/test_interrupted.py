@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import sources
+from benchmarks.evaluation import sources
 from benchmarks.runs.folder import Run
 from benchmarks.train import train
 from datamodules.base import BatchStream

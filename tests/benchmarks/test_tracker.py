@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
-from benchmarks.evaluate import Scoring, evaluate_run
+from benchmarks.evaluation.scoring import Scoring, evaluate_run
 from benchmarks.runs.folder import Run
 from benchmarks.tracker import Tracker
 from benchmarks.train import train

@@ -20,9 +20,9 @@ from tests.helpers import KINDS, METHODS, assert_same_state, tiny_run
 pytestmark = pytest.mark.trial
 OWN_PROTOCOL = (
     "defaults: [{{/extractor@extractor: lenet_fashion}}, _self_]\n"
-    "_target_: benchmarks.protocols.SampleProtocol\n"
+    "_target_: benchmarks.evaluation.protocols.samples.SampleProtocol\n"
     "metrics:\n"
-    "  fd: {{_target_: benchmarks.metrics.frechet.FrechetDistance, num_features: 84}}\n"
+    "  fd: {{_target_: benchmarks.evaluation.metrics.frechet.FrechetDistance, num_features: 84}}\n"
     "real_split: test\nnum_real: 100\nnum_samples: {}\nround_to_uint8: true\n"
     "seed: 0\nchunk_size: 50\n"
 )

@@ -19,20 +19,20 @@ os.environ |= {
 import torch  # noqa: E402
 
 from benchmarks.config.instantiate import instantiate  # noqa: E402
-from benchmarks.features.base import Features  # noqa: E402
-from benchmarks.features.cache import FeatureCache  # noqa: E402
-from benchmarks.metrics.birthday import Birthday  # noqa: E402
-from benchmarks.metrics.bits_per_dim import BitsPerDim  # noqa: E402
-from benchmarks.metrics.class_coverage import ClassCoverage  # noqa: E402
-from benchmarks.metrics.classifier_score import ClassifierScore  # noqa: E402
-from benchmarks.metrics.frechet import FrechetDistance  # noqa: E402
-from benchmarks.metrics.kernel_distance import KernelDistance  # noqa: E402
-from benchmarks.metrics.memorisation import Memorisation  # noqa: E402
-from benchmarks.metrics.mode_coverage import ModeCoverage  # noqa: E402
-from benchmarks.metrics.pair_panel import PairPanel  # noqa: E402
-from benchmarks.metrics.prdc import PRDC  # noqa: E402
-from benchmarks.metrics.share_within import ShareWithin  # noqa: E402
-from benchmarks.protocols import SampleProtocol  # noqa: E402
+from benchmarks.evaluation.features.base import Features  # noqa: E402
+from benchmarks.evaluation.features.cache import FeatureCache  # noqa: E402
+from benchmarks.evaluation.metrics.birthday import Birthday  # noqa: E402
+from benchmarks.evaluation.metrics.bits_per_dim import BitsPerDim  # noqa: E402
+from benchmarks.evaluation.metrics.class_coverage import ClassCoverage  # noqa: E402
+from benchmarks.evaluation.metrics.classifier_score import ClassifierScore  # noqa: E402
+from benchmarks.evaluation.metrics.frechet import FrechetDistance  # noqa: E402
+from benchmarks.evaluation.metrics.kernel_distance import KernelDistance  # noqa: E402
+from benchmarks.evaluation.metrics.memorisation import Memorisation  # noqa: E402
+from benchmarks.evaluation.metrics.mode_coverage import ModeCoverage  # noqa: E402
+from benchmarks.evaluation.metrics.pair_panel import PairPanel  # noqa: E402
+from benchmarks.evaluation.metrics.prdc import PRDC  # noqa: E402
+from benchmarks.evaluation.metrics.share_within import ShareWithin  # noqa: E402
+from benchmarks.evaluation.protocols.samples import SampleProtocol  # noqa: E402
 from lit_models.callbacks.checkpoints import Checkpoints  # noqa: E402
 from lit_models.callbacks.monitor import DivergedError, Monitor  # noqa: E402
 from lit_models.callbacks.settings_agreement import DisagreementError, SettingsAgreement  # noqa: E402

@@ -238,8 +238,8 @@ import numpy as np
 import torch
 
 from benchmarks import prefetch
-from benchmarks.features.base import Features
-from benchmarks.features.cache import FeatureCache
+from benchmarks.evaluation.features.base import Features
+from benchmarks.evaluation.features.cache import FeatureCache
 from benchmarks.runs.lock import held
 from benchmarks.runs.record import Evaluation, read_record
 from datamodules import prepared

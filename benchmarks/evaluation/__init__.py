@@ -1,0 +1,1 @@
+"""From a model, or images, to scores: sources, protocols, metrics, features."""

@@ -1,0 +1,195 @@
+"""Precision, recall and F1 on data whose manifold is known (Lucic et al., 2018, Sec. 5)."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.evaluation.features.cache import FeatureCache
+from benchmarks.evaluation.metrics.share_within import ShareWithin
+from benchmarks.evaluation.sources import (
+    ImageSource,
+    ModelSource,
+    check_protocol_counts,
+    check_shape,
+    finite_samples,
+    own_chunks,
+    real_source,
+)
+from datamodules.base import DataModule
+from lit_models.base import LitGenerativeModel
+from lit_models.callbacks.sample_grids import sampling
+from lit_models.noise import Noise, fold_seed
+
+__all__ = ["KnownManifold", "ManifoldProtocol", "invert"]
+
+SAMPLES, INVERSIONS = range(2)  # children of the seed
+
+
+@runtime_checkable
+class KnownManifold(Protocol):
+    """A data set that knows the manifold of its images."""
+
+    def manifold_distance(self, images: np.ndarray) -> np.ndarray:
+        """Return the Euclidean distances (N,) of images (N, C, H, W) in [0, 1] to the manifold."""
+
+
+@dataclass(frozen=True)
+class ManifoldProtocol:
+    """Precision: samples near the manifold. Recall: test images that the generator can make.
+
+    A sample is precise if its Euclidean distance to the nearest image of the manifold, pixels in
+    [0, 1], is at most `threshold`. A test image is recalled if inverting the generator finds a
+    code whose image is within the threshold of it; a better inversion can only raise it. F1 is
+    their harmonic mean.
+
+    Attributes:
+        threshold: Largest distance (.75 in the paper; from memory, not checked).
+        num_samples: Number of samples.
+        num_real: Number of test images, the first ones in an order drawn by the seed.
+        steps: Gradient steps of an inversion.
+        restarts: Codes from which an inversion starts.
+        lr: Adam's step size.
+        seed: Of the samples and the starts.
+        chunk_size: Samples, and test images, per chunk.
+
+    Raises:
+        ValueError: if a number is too small.
+    """
+
+    threshold: float
+    num_samples: int
+    num_real: int
+    steps: int
+    restarts: int
+    lr: float
+    seed: int
+    chunk_size: int
+    repeatable: ClassVar[bool] = False
+
+    @property
+    def value_names(self) -> list[str]:
+        """The names of all values."""
+        return ["precision", "recall", "f1"]
+
+    def __post_init__(self) -> None:
+        check_protocol_counts(self, "num_samples", "num_real", "restarts", "chunk_size")
+        if self.steps < 0:
+            raise ValueError(f"steps must be >= 0, got {self.steps}")
+        for name in ("threshold", "lr"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
+
+    def num_scored(self, datamodule: DataModule) -> int:
+        """Return the number of samples, and of those that the inversions try."""
+        return self.num_samples + self.num_real * self.restarts * self.steps
+
+    @property
+    def main_value(self) -> tuple[str, bool] | None:
+        """F1: more is better."""
+        return "f1", True
+
+    def check(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Refuse, before anything long, a source or data that this protocol cannot score.
+
+        Raises:
+            ValueError: if the data's manifold is not known, or the source is no model with codes.
+        """
+        if not isinstance(datamodule, KnownManifold):
+            raise ValueError(
+                f"this protocol needs data of a known manifold (triangles), got {datamodule.name}"
+            )
+        self._model(source)
+        real_source(datamodule, "test", self.seed).require(self.num_real)
+        check_shape(source, self.num_samples, datamodule)
+
+    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+        """Measure two samples, and invert the generator at two images for one step."""
+        few = replace(self, num_samples=2, num_real=2, steps=1, restarts=1)
+        few.run(source, datamodule, None, "trial")
+
+    def run(
+        self,
+        source: ImageSource,
+        datamodule: DataModule,
+        cache: FeatureCache | None,
+        label: str,
+        draw: int = 0,
+    ) -> dict[str, float]:
+        """Score a model.
+
+        Raises:
+            ValueError: with too few test images.
+            DivergedError: if samples are not finite.
+        """
+        assert isinstance(datamodule, KnownManifold)
+        precision = ShareWithin(self.threshold).to(source.device)
+        recall = ShareWithin(self.threshold).to(source.device)
+        seed = fold_seed(self.seed, SAMPLES)
+        for _, images in finite_samples(
+            source, self.num_samples, self.chunk_size, seed, f"{label}: precision"
+        ):
+            distances = datamodule.manifold_distance((images.float() / 255).cpu().numpy())
+            precision.update(torch.from_numpy(distances).to(source.device))
+        model = self._model(source)
+        real = real_source(datamodule, "test", self.seed)
+        seed = fold_seed(self.seed, INVERSIONS)
+        for index, generator in own_chunks(
+            self.num_real, self.chunk_size, seed, f"{label}: recall"
+        ):
+            targets = real(index, generator).to(source.device) / 255
+            recall.update(invert(model, targets, self.steps, self.restarts, self.lr, generator))
+        p, r = float(precision.compute()), float(recall.compute())
+        return {"precision": p, "recall": r, "f1": 2 * p * r / (p + r) if p + r else 0.0}
+
+    def attributes(self, source: ImageSource) -> dict[str, Any]:
+        """Return what the row prints beside the score: nothing."""
+        return {}
+
+    def _model(self, source: ImageSource) -> LitGenerativeModel:
+        if not isinstance(source, ModelSource) or source.model.prior is None:
+            raise ValueError("this protocol needs a model with latent codes")
+        return source.model
+
+
+def invert(
+    model: LitGenerativeModel,
+    targets: Tensor,
+    steps: int,
+    restarts: int,
+    lr: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return the smallest distances (B,) of the model's images to targets that a search finds.
+
+    Adam on the codes, kept in the prior's support, minimises the squared Euclidean distance from
+    several draws of the prior.
+
+    Args:
+        model: With latent codes.
+        targets: Images (B, C, H, W) in [0, 1].
+        steps: Gradient steps.
+        restarts: Draws of the prior per target.
+        lr: Adam's step size.
+        generator: Of the draws.
+    """
+    assert model.prior is not None
+    noise = Noise(generator, model.device, model.dtype)
+    best = torch.full((len(targets),), float("inf"), device=targets.device)
+    with sampling(model):
+        for _ in range(restarts):
+            z = model.prior(noise, len(targets)).requires_grad_()
+            optimizer = torch.optim.Adam([z], lr=lr)
+            for step in range(steps + 1):
+                with torch.enable_grad():
+                    images = model.to_images(model.decode(z)) / 255
+                    squares = (images - targets).square().flatten(1).sum(1)
+                    total = squares.sum()
+                best = torch.minimum(best, squares.detach().sqrt())
+                if step < steps:
+                    (z.grad,) = torch.autograd.grad(total, z)
+                    optimizer.step()
+                    z.data = model.prior.project(z.data)
+    return best
