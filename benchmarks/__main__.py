@@ -42,11 +42,11 @@ def train(arguments: argparse.Namespace) -> int:
     from benchmarks.config.compose import compose
     from benchmarks.evaluation.scoring import describe
     from benchmarks.runs.folder import Run
-    from benchmarks.train import train as train_run
+    from benchmarks.training.train import train as train_run
 
     composed = compose(arguments.overrides, arguments.config_dir)
     if arguments.trial:
-        from benchmarks.train import trial
+        from benchmarks.training.train import trial
 
         tried = trial(composed)
         print(f"{composed.experiment} on {composed.dataset}: all that was tried works")

@@ -42,7 +42,7 @@ def reproduce(path: str) -> int:
     Raises:
         UserError: if it is no record of a training run, or its config is another one today.
     """
-    from benchmarks.train import train
+    from benchmarks.training.train import train
 
     (old,) = _one(records_of(path), path)
     if old.without_digest:

@@ -10,7 +10,7 @@ from benchmarks.config.instantiate import check_signatures, instantiate
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
 from benchmarks.tables.spec import load_published
-from benchmarks.train import train
+from benchmarks.training.train import train
 from tests.helpers import tiny_run
 
 EXPERIMENTS = names("experiment")

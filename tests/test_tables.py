@@ -24,7 +24,7 @@ from benchmarks.tables.plan import check_passed_on, make_plan
 from benchmarks.tables.planned import fingerprint_of
 from benchmarks.tables.render import render, rendered
 from benchmarks.tables.spec import load_published, load_spec, table_names
-from benchmarks.train import train
+from benchmarks.training.train import train
 from lit_models.callbacks.checkpoints import find_snapshots
 from tests.helpers import tiny_run
 

@@ -16,7 +16,7 @@ from benchmarks.speed.panel import growth, panel, panel_memory
 from benchmarks.speed.survival import survival
 from benchmarks.speed.tables import tables
 from benchmarks.speed.training import Side, training
-from benchmarks.train import quiet
+from benchmarks.training.train import quiet
 
 THREADS = 1
 

@@ -20,7 +20,7 @@ from benchmarks.tables import spec as specs
 from benchmarks.tables.plan import make_plan
 from benchmarks.tables.planned import fingerprint_of, published_record_path
 from benchmarks.tables.spec import load_spec
-from benchmarks.train import train
+from benchmarks.training.train import train
 from tests.helpers import tiny_run
 from tests.test_tables import MINI
 

@@ -104,7 +104,7 @@ def test_misspelt_keys_inside_an_experiment(tmp_path, text, message):
 
 
 def test_a_misspelt_model_key_inside_an_experiment(tmp_path, outputs):
-    from benchmarks.train import train
+    from benchmarks.training.train import train
 
     write_experiment(tmp_path, "model: {kl_wait: 2.0}\n")
     with pytest.raises(

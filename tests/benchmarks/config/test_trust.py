@@ -15,7 +15,7 @@ from benchmarks.config.instantiate import check_trusted, check_trusted_config
 from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Evaluation, Record
-from benchmarks.train import train
+from benchmarks.training.train import train
 from tests.helpers import METHODS, tiny_run
 
 

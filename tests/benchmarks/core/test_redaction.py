@@ -18,7 +18,7 @@ from benchmarks.tables.cells import join
 from benchmarks.tables.command import write_table
 from benchmarks.tables.plan import check_passed_on, make_plan
 from benchmarks.tables.spec import load_spec
-from benchmarks.train import train
+from benchmarks.training.train import train
 from tests.helpers import tiny_run
 
 
@@ -168,7 +168,7 @@ def test_no_sink_lets_a_secret_through(outputs, tmp_path, monkeypatch, capsys):
     def fail(*_):
         raise RuntimeError(text)
 
-    monkeypatch.setattr("benchmarks.train._evaluate", fail)
+    monkeypatch.setattr("benchmarks.training.train._evaluate", fail)
     record = train(composed, bar=False)
     wandb.finish()
     assert record.status == "failed"

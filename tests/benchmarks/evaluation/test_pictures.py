@@ -19,7 +19,7 @@ from benchmarks.evaluation.pictures import (
     scatter,
 )
 from benchmarks.runs.folder import Run
-from benchmarks.train import train
+from benchmarks.training.train import train
 from lit_models.base import LitGenerativeModel
 from lit_models.images import UnitRange
 from lit_models.priors import NormalPrior

@@ -23,9 +23,9 @@ from benchmarks.evaluation.scoring import evaluate_images, evaluate_run, feature
 from benchmarks.evaluation.sources import TensorSource
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
-from benchmarks.train import train
+from benchmarks.training.train import train
 from lit_models.callbacks.monitor import DivergedError
-from tests.benchmarks.test_resume import Killed, composed_run, kill_after
+from tests.benchmarks.training.test_resume import Killed, composed_run, kill_after
 from tests.helpers import METHODS, tiny_run
 
 DATA = compose_group("datamodule", "fashion_mnist_small")

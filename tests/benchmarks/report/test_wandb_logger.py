@@ -17,8 +17,8 @@ from benchmarks.core.errors import UserError
 from benchmarks.report import wandb_logger
 from benchmarks.report.wandb_logger import log_table, read_offline
 from benchmarks.runs.folder import Run
-from benchmarks.train import train
-from tests.benchmarks.test_resume import Killed, composed_run, kill_after
+from benchmarks.training.train import train
+from tests.benchmarks.training.test_resume import Killed, composed_run, kill_after
 from tests.slurm.cluster import parent_of, processes
 
 

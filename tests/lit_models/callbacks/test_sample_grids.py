@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.train import train
+from benchmarks.training.train import train
 from lit_models.callbacks.sample_grids import image_grid, sampling
 from tests.helpers import METHODS, assert_same_state, tiny_run
 

@@ -13,7 +13,7 @@ from benchmarks.config.compose import compose
 from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
-from benchmarks.train import train
+from benchmarks.training.train import train
 from lit_models.callbacks.checkpoints import find_checkpoints
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.vae.lit_vae import VAE
@@ -284,7 +284,7 @@ def test_a_finished_run_keeps_its_status_whatever_a_later_evaluation_does(output
     composed.cfg.protocols = ["bits_per_dim_test"]
     for error in (DivergedError("samples"), KeyboardInterrupt(), RuntimeError("x")):
         with monkeypatch.context() as patch:
-            patch.setattr("benchmarks.train.Scoring", Mock(side_effect=error))
+            patch.setattr("benchmarks.training.train.Scoring", Mock(side_effect=error))
             with pytest.raises(type(error)):
                 train(composed, bar=False)
         assert Run.of(composed).record().status == "finished"

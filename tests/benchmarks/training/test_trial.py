@@ -11,8 +11,8 @@ from torch import nn
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import Run
-from benchmarks.train import _data, _model, _protocols, quiet, train
-from benchmarks.trial import try_out
+from benchmarks.training.train import _data, _model, _protocols, quiet, train
+from benchmarks.training.trial import try_out
 from lit_models.adversarial.gan import GAN
 from lit_models.callbacks.checkpoints import find_checkpoint
 from tests.helpers import KINDS, METHODS, assert_same_state, tiny_run
@@ -50,7 +50,9 @@ def test_every_kind_of_training_can_be_tried_and_stays_as_it_is(experiment, outp
     flags = [p.requires_grad for p in model.parameters()]
     modes = [m.training for m in model.modules()]
     drawn = generators()
-    monkeypatch.setattr("benchmarks.trial.UPDATE_SECONDS", float("inf"))  # on a busy machine too
+    monkeypatch.setattr(
+        "benchmarks.training.trial.UPDATE_SECONDS", float("inf")
+    )  # on a busy machine too
     told = try_out(model, datamodule, composed.cfg, _protocols(composed), torch.device("cpu"))
     assert told[0].startswith("3 updates of ")
     assert len(told) == 1 + (len(datamodule.shape) == 3) + len(composed.cfg.protocols)
@@ -72,7 +74,7 @@ def test_a_training_after_a_trial_is_one_without_it(method, tmp_path, monkeypatc
         monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / name))
         with monkeypatch.context() as patch:
             if not tried:
-                patch.setattr("benchmarks.train.try_out", lambda *_: [])
+                patch.setattr("benchmarks.training.train.try_out", lambda *_: [])
             composed = tiny_run(METHODS[method], steps=3)
             assert train(composed, bar=False).status == "finished"
         run = Run.of(composed)
@@ -211,9 +213,9 @@ def test_a_model_whose_samples_are_not_finite_is_no_mistake(outputs, monkeypatch
 def test_a_run_that_goes_on_is_not_tried_again(outputs, monkeypatch):
     composed = tiny_run(METHODS["vae"], steps=4)
     calls = []
-    monkeypatch.setattr("benchmarks.train.try_out", lambda *_: calls.append(1))
+    monkeypatch.setattr("benchmarks.training.train.try_out", lambda *_: calls.append(1))
     with monkeypatch.context() as patch:
-        patch.setattr("benchmarks.train._evaluate", lambda *_: 1 / 0)
+        patch.setattr("benchmarks.training.train._evaluate", lambda *_: 1 / 0)
         assert train(composed, bar=False).status == "failed"
     assert train(composed, bar=False).status == "finished"
     assert calls == [1]

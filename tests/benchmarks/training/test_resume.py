@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from benchmarks.runs.folder import Run
-from benchmarks.train import train
+from benchmarks.training.train import train
 from datamodules.base import BatchStream
 from tests.helpers import KINDS, METHODS, assert_same_state, assert_same_training, tiny_run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STEPS = 7
 
 

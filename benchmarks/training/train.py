@@ -28,8 +28,8 @@ from benchmarks.evaluation.sources import ModelSource
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record, read_record
 from benchmarks.runs.writer import RunWriter
-from benchmarks.tracker import BEST, Tracker, check_best, check_track
-from benchmarks.trial import try_out
+from benchmarks.training.tracking import BEST, Tracker, check_best, check_track
+from benchmarks.training.trial import try_out
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.checkpoints import (

@@ -10,9 +10,9 @@ from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
 from benchmarks.evaluation.scoring import Scoring, evaluate_run
 from benchmarks.runs.folder import Run
-from benchmarks.tracker import Tracker
-from benchmarks.train import train
-from tests.benchmarks.test_resume import Killed, kill_after, last_checkpoint, rows
+from benchmarks.training.tracking import Tracker
+from benchmarks.training.train import train
+from tests.benchmarks.training.test_resume import Killed, kill_after, last_checkpoint, rows
 from tests.helpers import assert_same_state, tiny_run
 
 EVERY = 16
