@@ -15,7 +15,7 @@ from benchmarks.core.redaction import redacted
 from lit_models.interruption import EXIT_CODE, Interrupted, signals_noted
 
 if TYPE_CHECKING:
-    from benchmarks.tables.choice import Choice
+    from benchmarks.tables.plan.choice import Choice
 
 __all__ = ["main"]
 
@@ -138,7 +138,7 @@ def pictures(arguments: argparse.Namespace) -> int:
 
 def table(arguments: argparse.Namespace) -> int:
     """Run what a table lacks, then print it."""
-    from benchmarks.tables.command import run_table
+    from benchmarks.tables.run import run_table
 
     return run_table(
         arguments.table,
@@ -187,14 +187,14 @@ def prune(arguments: argparse.Namespace) -> int:
 
 def publish(arguments: argparse.Namespace) -> int:
     """Merge a table's records into results/ and render it there and in the README."""
-    from benchmarks.publish import publish as publish_table
+    from benchmarks.tables.publish import publish as publish_table
 
     return publish_table(arguments.table, arguments.seeds, arguments.configurations)
 
 
 def report(arguments: argparse.Namespace) -> int:
     """Write one HTML page of all tables, runs and figures; it needs no network."""
-    from benchmarks.report.page import report as write_report
+    from benchmarks.tables.rendering.page import report as write_report
 
     print(write_report(arguments.tables, arguments.output and Path(arguments.output)))
     return 0
@@ -223,14 +223,14 @@ def offline(arguments: argparse.Namespace) -> int:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Compare two records, runs, tables or folders of records: B minus A."""
-    from benchmarks.compare import compare as compare_records
+    from benchmarks.tables.compare import compare as compare_records
 
     return compare_records(arguments.first, arguments.second)
 
 
 def gate(arguments: argparse.Namespace) -> int:
     """Run a table again and compare it with its published records; code 1 on a regression."""
-    from benchmarks.rerun import gate as pass_gate
+    from benchmarks.tables.rerun import gate as pass_gate
 
     rows = _names(arguments.rows)
     return pass_gate(arguments.table, rows, arguments.seeds, arguments.jobs)
@@ -238,7 +238,7 @@ def gate(arguments: argparse.Namespace) -> int:
 
 def reproduce(arguments: argparse.Namespace) -> int:
     """Do a record's run again, and say whether its scores agree."""
-    from benchmarks.rerun import reproduce as reproduce_record
+    from benchmarks.tables.rerun import reproduce as reproduce_record
 
     return reproduce_record(arguments.record)
 
@@ -401,7 +401,7 @@ def _add_choice(verb: argparse.ArgumentParser) -> None:
 
 
 def _choice(arguments: argparse.Namespace) -> "Choice":
-    from benchmarks.tables.choice import Choice
+    from benchmarks.tables.plan.choice import Choice
 
     return Choice(
         arguments.seeds,

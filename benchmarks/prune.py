@@ -6,9 +6,9 @@ from pathlib import Path
 from benchmarks.runs.record import Record
 from benchmarks.slurm.doctor import DOCTOR, REPORT
 from benchmarks.slurm.submissions import all_submissions, submissions_dir
-from benchmarks.tables.choice import Choice
-from benchmarks.tables.plan import Plan
-from benchmarks.tables.planned import Key, PlannedRun
+from benchmarks.tables.plan.choice import Choice
+from benchmarks.tables.plan.plan import Plan
+from benchmarks.tables.plan.planned_run import Key, PlannedRun
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["prunable", "prune"]

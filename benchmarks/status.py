@@ -14,9 +14,9 @@ from benchmarks.slurm.commands import SlurmError
 from benchmarks.slurm.queue import Place, places
 from benchmarks.slurm.state import gone_jobs, state_of
 from benchmarks.slurm.submissions import submissions_dir
-from benchmarks.tables.choice import Choice
-from benchmarks.tables.plan import Plan
-from benchmarks.tables.planned import Key, PlannedRun
+from benchmarks.tables.plan.choice import Choice
+from benchmarks.tables.plan.plan import Plan
+from benchmarks.tables.plan.planned_run import Key, PlannedRun
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["print_status"]

@@ -6,7 +6,7 @@ import sys
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import outputs_dir
 from benchmarks.runs.state import is_held
-from benchmarks.tables.choice import Choice
+from benchmarks.tables.plan.choice import Choice
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["sync"]

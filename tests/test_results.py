@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.publish import in_short
 from benchmarks.runs.record import read_record
-from benchmarks.tables.cells import join
-from benchmarks.tables.formats import to_csv, to_markdown
-from benchmarks.tables.plan import make_plan
-from benchmarks.tables.render import render
-from benchmarks.tables.scale import published_scale
+from benchmarks.tables.analysis.cells import join
+from benchmarks.tables.plan.plan import make_plan
+from benchmarks.tables.plan.scale import published_scale
+from benchmarks.tables.publish import in_short
+from benchmarks.tables.rendering.formats import to_csv, to_markdown
+from benchmarks.tables.rendering.render import render
 from benchmarks.tables.spec import load_spec
 
 ROOT = Path(__file__).parents[1]

@@ -11,18 +11,18 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.config.compose import names
 from benchmarks.core.errors import UserError
-from benchmarks.publish import publish
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Evaluation, Record
-from benchmarks.tables import plan as plans
 from benchmarks.tables import spec as specs
-from benchmarks.tables.cells import join
-from benchmarks.tables.choice import Choice
-from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
-from benchmarks.tables.metric_names import check_metrics
-from benchmarks.tables.plan import check_passed_on, make_plan
-from benchmarks.tables.planned import fingerprint_of
-from benchmarks.tables.render import render, rendered
+from benchmarks.tables.analysis.cells import join
+from benchmarks.tables.plan.choice import Choice
+from benchmarks.tables.plan.plan import check_passed_on, make_plan
+from benchmarks.tables.plan.plan import plan as plans
+from benchmarks.tables.plan.planned_run import fingerprint_of
+from benchmarks.tables.publish import publish
+from benchmarks.tables.rendering.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
+from benchmarks.tables.rendering.metric_names import check_metrics
+from benchmarks.tables.rendering.render import render, rendered
 from benchmarks.tables.spec import load_published, load_spec, table_names
 from benchmarks.training.train import train
 from lit_models.callbacks.checkpoints import find_snapshots

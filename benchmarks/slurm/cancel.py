@@ -5,7 +5,7 @@ from dataclasses import replace
 from benchmarks.slurm import commands
 from benchmarks.slurm.queue import places
 from benchmarks.slurm.submissions import all_submissions
-from benchmarks.tables.choice import Choice
+from benchmarks.tables.plan.choice import Choice
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["cancel_table"]

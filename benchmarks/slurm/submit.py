@@ -21,9 +21,9 @@ from benchmarks.slurm.outcome import reached, write_failure
 from benchmarks.slurm.queue import in_queue, places
 from benchmarks.slurm.state import gone_jobs
 from benchmarks.slurm.submissions import Submission, Work, submissions_dir
-from benchmarks.tables.estimate import Rates
-from benchmarks.tables.plan import Plan
-from benchmarks.tables.planned import PlannedRun
+from benchmarks.tables.plan.estimate import Rates
+from benchmarks.tables.plan.plan import Plan
+from benchmarks.tables.plan.planned_run import PlannedRun
 from benchmarks.tables.spec import TableSpec
 from datamodules.root import data_root
 

@@ -22,10 +22,10 @@ RATIO_RUNS = 4
 RENDER = """
 import sys, time
 began = time.perf_counter()
-from benchmarks.tables.cells import join
-from benchmarks.tables.formats import to_markdown
-from benchmarks.tables.plan import make_plan
-from benchmarks.tables.render import rendered
+from benchmarks.tables.analysis.cells import join
+from benchmarks.tables.rendering.formats import to_markdown
+from benchmarks.tables.plan.plan import make_plan
+from benchmarks.tables.rendering.render import rendered
 from benchmarks.tables.spec import load_spec
 plan = make_plan(load_spec("lucic2018_table2"), int(sys.argv[1]))
 records = plan.records(published=False)
@@ -46,7 +46,7 @@ def tables() -> Iterator[str]:
 
 
 def _many_records() -> Iterator[str]:
-    from benchmarks.tables.plan import make_plan
+    from benchmarks.tables.plan.plan import make_plan
     from benchmarks.tables.spec import load_spec
 
     _write(make_plan(load_spec("lucic2018_table2"), SEEDS).runs, {"fid": 30.0})
@@ -62,9 +62,9 @@ def _many_records() -> Iterator[str]:
 
 
 def _page() -> str:
-    from benchmarks.report.page import page_of
-    from benchmarks.tables.cells import join
-    from benchmarks.tables.plan import make_plan
+    from benchmarks.tables.analysis.cells import join
+    from benchmarks.tables.plan.plan import make_plan
+    from benchmarks.tables.rendering.page import page_of
     from benchmarks.tables.spec import load_spec
 
     plan = make_plan(load_spec("quick"), PAGE_SEEDS)
@@ -84,7 +84,7 @@ def _page() -> str:
 
 def _side_by_side() -> str:
     """Train four VAEs one after the other, then two at a time."""
-    from benchmarks.tables.plan import make_plan
+    from benchmarks.tables.plan.plan import make_plan
     from benchmarks.tables.pool import run_all
     from benchmarks.tables.spec import load_spec
 

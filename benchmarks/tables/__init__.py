@@ -1,1 +1,1 @@
-"""Paper tables: specifications (data), plan and rendering."""
+"""Tables of papers: specification, plan, analysis, rendering."""

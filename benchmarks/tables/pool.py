@@ -11,8 +11,8 @@ from typing import IO
 from benchmarks.runs.folder import clock
 from benchmarks.runs.record import Record, bound_sign
 from benchmarks.slurm.leaving import LOOKED_AFTER
-from benchmarks.tables.estimate import Rates
-from benchmarks.tables.planned import PlannedRun
+from benchmarks.tables.plan.estimate import Rates
+from benchmarks.tables.plan.planned_run import PlannedRun
 from lit_models.interruption import EXIT_CODE, stop_if_asked
 
 __all__ = ["run_all"]

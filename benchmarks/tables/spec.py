@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmarks.config.identity import SPLITS
 from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, one_line, suggest
+from benchmarks.core.paths import CONFIGS
 from datamodules.root import checked_name
 
 __all__ = [
@@ -27,9 +28,9 @@ __all__ = [
     "table_names",
 ]
 
-FOLDER = Path(__file__).parent
+FOLDER = CONFIGS / "table"
 SELECTIONS = ("none", "validation", "test_as_in_paper")
-PUBLISHED = "published"  # the file of published numbers, no table
+PUBLISHED = CONFIGS / "published.yaml"
 DIFFERENCES = ("protocol", "budget", "selection", "data")
 ERRORS = (
     ValueError,
@@ -49,7 +50,7 @@ class Published:
     """Where a column's published numbers come from.
 
     Attributes:
-        source_id: Key in published.yaml.
+        source_id: Key in configs/published.yaml.
         column: Column there.
         not_comparable: Why the obtained numbers must not be compared with them; None if they may.
         differs: In which of protocol, budget, selection and data the paper's numbers differ, each
@@ -250,7 +251,7 @@ class TableSpec:
 
 def table_names() -> list[str]:
     """Return the names of all tables."""
-    return sorted(p.stem for p in FOLDER.glob("*.yaml") if p.stem != PUBLISHED)
+    return sorted(p.stem for p in FOLDER.glob("*.yaml"))
 
 
 def load_spec(name: str) -> TableSpec:
@@ -264,7 +265,7 @@ def load_spec(name: str) -> TableSpec:
         UserError: if it does not exist or has a wrong or missing key.
     """
     path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
-    if not path.is_file() or path.stem == PUBLISHED:
+    if not path.is_file():
         raise UserError(f"table {name!r} does not exist{suggest(name, table_names())}")
     name = path.stem
     try:
@@ -313,12 +314,12 @@ def _check_published(spec: TableSpec) -> None:
 
 def load_published() -> dict[str, Any]:
     """Return the published numbers by source id."""
-    return _published_of(FOLDER)
+    return _published_of(PUBLISHED)
 
 
 @lru_cache(maxsize=4)  # every cell asks
-def _published_of(folder: Path) -> dict[str, Any]:
-    values: Any = OmegaConf.to_container(OmegaConf.load(folder / f"{PUBLISHED}.yaml"))
+def _published_of(path: Path) -> dict[str, Any]:
+    values: Any = OmegaConf.to_container(OmegaConf.load(path))
     return values
 
 

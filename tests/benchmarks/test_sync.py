@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import sync
 from benchmarks.__main__ import main
-from benchmarks.tables.plan import make_plan
+from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.spec import load_spec
 
 

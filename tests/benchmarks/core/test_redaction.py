@@ -10,13 +10,13 @@ import wandb
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
 from benchmarks.core.redaction import check_no_secret, redacted, redacted_values
-from benchmarks.report.page import page_of
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
 from benchmarks.slurm.launcher import load_launcher
-from benchmarks.tables.cells import join
-from benchmarks.tables.command import write_table
-from benchmarks.tables.plan import check_passed_on, make_plan
+from benchmarks.tables.analysis.cells import join
+from benchmarks.tables.plan.plan import check_passed_on, make_plan
+from benchmarks.tables.rendering.page import page_of
+from benchmarks.tables.run import write_table
 from benchmarks.tables.spec import load_spec
 from benchmarks.training.train import train
 from tests.helpers import tiny_run

@@ -13,8 +13,8 @@ from benchmarks.slurm.commands import Entry
 from benchmarks.slurm.launcher import load_launcher
 from benchmarks.slurm.submissions import Notes, all_submissions
 from benchmarks.slurm.submit import Cluster
-from benchmarks.tables.plan import make_plan
-from benchmarks.tables.planned import kinds_of_end
+from benchmarks.tables.plan.plan import make_plan
+from benchmarks.tables.plan.planned_run import kinds_of_end
 from benchmarks.tables.spec import load_spec
 
 pytestmark = pytest.mark.usefixtures("outputs")

@@ -3,8 +3,8 @@
 import pytest
 from scipy import stats
 
-from benchmarks.tables.agreement import PublishedValue, agreement
-from benchmarks.tables.statistics import CellStatistics
+from benchmarks.tables.analysis.agreement import PublishedValue, agreement
+from benchmarks.tables.analysis.statistics import CellStatistics
 
 PAPER = PublishedValue(20.0, 2.0, "seeds", 50, True)
 

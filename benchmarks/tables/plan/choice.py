@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from benchmarks.core.errors import UserError, suggest
-from benchmarks.tables.plan import Plan, make_plan
-from benchmarks.tables.planned import ENDED_WITHOUT, PlannedRun
+from benchmarks.tables.plan.plan import Plan, make_plan
+from benchmarks.tables.plan.planned_run import ENDED_WITHOUT, PlannedRun
 from benchmarks.tables.spec import Row, TableSpec
 
 __all__ = ["Choice"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.tables.comparison import compare_with_best, holm, paired_t, sign_flip
+from benchmarks.tables.analysis.comparison import compare_with_best, holm, paired_t, sign_flip
 
 
 def test_paired_t_is_scipys():

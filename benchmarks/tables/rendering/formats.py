@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.tables.cells import Cell, Table
-from benchmarks.tables.render import Rendered
-from benchmarks.tables.statistics import BOOTSTRAP_COVERAGE
+from benchmarks.tables.analysis.cells import Cell, Table
+from benchmarks.tables.analysis.statistics import BOOTSTRAP_COVERAGE
+from benchmarks.tables.rendering.render import Rendered
 
 __all__ = ["legend", "to_csv", "to_json", "to_latex", "to_markdown", "to_terminal"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.core.paths import results_dir
 from benchmarks.runs.record import Record, read_record
-from benchmarks.tables.planned import Key, PlannedRun
+from benchmarks.tables.plan.planned_run import Key, PlannedRun
 
 __all__ = ["Rates", "describe_work", "known_rates", "measured_rates"]
 

@@ -6,11 +6,11 @@ import pytest
 
 from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables import spec as specs
-from benchmarks.tables.cells import join
-from benchmarks.tables.formats import to_csv, to_latex, to_markdown, to_terminal
-from benchmarks.tables.plan import make_plan
-from benchmarks.tables.planned import fingerprint_of
-from benchmarks.tables.render import rendered
+from benchmarks.tables.analysis.cells import join
+from benchmarks.tables.plan.plan import make_plan
+from benchmarks.tables.plan.planned_run import fingerprint_of
+from benchmarks.tables.rendering.formats import to_csv, to_latex, to_markdown, to_terminal
+from benchmarks.tables.rendering.render import rendered
 from benchmarks.tables.spec import load_spec
 
 HERE = Path(__file__).parent / "rendered"

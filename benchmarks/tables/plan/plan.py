@@ -14,9 +14,9 @@ from benchmarks.config.identity import images_run_id, run_id, without_seed
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.redaction import check_no_secret
 from benchmarks.runs.record import Record, better, many_records, read_record
-from benchmarks.tables.planned import Key, PlannedRun, published_record_path
-from benchmarks.tables.search import configuration, hasher, load_space
-from benchmarks.tables.selection import best_of, searched_column
+from benchmarks.tables.plan.planned_run import Key, PlannedRun, published_record_path
+from benchmarks.tables.plan.search import configuration, hasher, load_space
+from benchmarks.tables.plan.selection import best_of, searched_column
 from benchmarks.tables.spec import MOST_SEEDS, Column, Row, TableSpec
 
 __all__ = ["Plan", "check_passed_on", "default_jobs", "make_plan"]

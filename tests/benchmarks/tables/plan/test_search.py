@@ -10,13 +10,13 @@ from benchmarks.config.identity import run_id
 from benchmarks.core.errors import UserError
 from benchmarks.prune import prunable
 from benchmarks.runs.record import Evaluation, Record
-from benchmarks.tables.cells import join
-from benchmarks.tables.choice import Choice
-from benchmarks.tables.formats import to_json
-from benchmarks.tables.plan import make_plan
-from benchmarks.tables.planned import fingerprint_of
-from benchmarks.tables.render import render
-from benchmarks.tables.search import configuration, load_space
+from benchmarks.tables.analysis.cells import join
+from benchmarks.tables.plan.choice import Choice
+from benchmarks.tables.plan.plan import make_plan
+from benchmarks.tables.plan.planned_run import fingerprint_of
+from benchmarks.tables.plan.search import configuration, load_space
+from benchmarks.tables.rendering.formats import to_json
+from benchmarks.tables.rendering.render import render
 from benchmarks.tables.spec import Column, Row, Search, TableSpec, load_spec
 
 ROW = Row("NS GAN", experiment="lucic2018_ns_gan_quick", search={"wide": "lucic2018_wide_gan"})

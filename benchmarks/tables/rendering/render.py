@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.tables.agreement import PublishedValue
-from benchmarks.tables.cells import Cell, Records, Table, join
-from benchmarks.tables.notes import notes_of
-from benchmarks.tables.plan import Plan
+from benchmarks.tables.analysis.agreement import PublishedValue
+from benchmarks.tables.analysis.cells import Cell, Records, Table, join
+from benchmarks.tables.plan.plan import Plan
+from benchmarks.tables.rendering.notes import notes_of
 from benchmarks.tables.spec import Column, Row
 
 __all__ = ["Rendered", "render"]

@@ -7,7 +7,6 @@ from typing import Any
 
 from omegaconf import open_dict
 
-from benchmarks.compare import ROUNDING, changes, line_of, records_of
 from benchmarks.config.compose import compose
 from benchmarks.config.deviations import override_key
 from benchmarks.config.identity import IDENTITY_KEYS, run_id
@@ -17,12 +16,13 @@ from benchmarks.core.errors import UserError
 from benchmarks.core.paths import outputs_dir, results_dir, working_in
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
-from benchmarks.tables.cells import Records, join
-from benchmarks.tables.choice import Choice
-from benchmarks.tables.plan import Plan, make_plan
-from benchmarks.tables.scale import published_scale
+from benchmarks.tables.analysis.cells import Records, join
+from benchmarks.tables.analysis.statistics import quantile_of_t
+from benchmarks.tables.compare import ROUNDING, changes, line_of, records_of
+from benchmarks.tables.plan.choice import Choice
+from benchmarks.tables.plan.plan import Plan, make_plan
+from benchmarks.tables.plan.scale import published_scale
 from benchmarks.tables.spec import load_spec
-from benchmarks.tables.statistics import quantile_of_t
 
 __all__ = ["gate", "reproduce"]
 
@@ -140,7 +140,7 @@ def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
     Returns:
         0, or 1 if a score regressed or a run left none.
     """
-    from benchmarks.tables.command import run_table
+    from benchmarks.tables.run import run_table
 
     spec = load_spec(table)
     if spec.search is not None:

@@ -10,10 +10,10 @@ from typing import Any
 from benchmarks.config.identity import without_seed
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.runs.record import Evaluation, Record, read_record
-from benchmarks.tables.plan import make_plan
-from benchmarks.tables.scale import published_scale
+from benchmarks.tables.analysis.statistics import Interval, t_interval
+from benchmarks.tables.plan.plan import make_plan
+from benchmarks.tables.plan.scale import published_scale
 from benchmarks.tables.spec import load_spec, table_names
-from benchmarks.tables.statistics import Interval, t_interval
 
 __all__ = ["ROUNDING", "Change", "changes", "compare", "line_of", "records_of"]
 

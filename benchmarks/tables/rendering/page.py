@@ -19,14 +19,14 @@ from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.core.redaction import redacted_values
 from benchmarks.runs.record import Record, bound_sign
-from benchmarks.tables.cells import Table, join
-from benchmarks.tables.figure import newest_grid
-from benchmarks.tables.figures import write_figures
-from benchmarks.tables.formats import legend
-from benchmarks.tables.plan import make_plan
-from benchmarks.tables.planned import PlannedRun, fingerprint_of
-from benchmarks.tables.render import rendered
-from benchmarks.tables.scale import published_scale
+from benchmarks.tables.analysis.cells import Table, join
+from benchmarks.tables.plan.plan import make_plan
+from benchmarks.tables.plan.planned_run import PlannedRun, fingerprint_of
+from benchmarks.tables.plan.scale import published_scale
+from benchmarks.tables.rendering.figure import newest_grid
+from benchmarks.tables.rendering.figures import write_figures
+from benchmarks.tables.rendering.formats import legend
+from benchmarks.tables.rendering.render import rendered
 from benchmarks.tables.spec import load_spec, table_names
 
 __all__ = ["page_of", "report"]

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from benchmarks.core.errors import UserError
 from benchmarks.runs.record import Record
-from benchmarks.tables.agreement import Agreement
-from benchmarks.tables.cells import Records, SearchResult, Table, evaluations
-from benchmarks.tables.comparison import Comparison, Comparisons
-from benchmarks.tables.plan import Plan
-from benchmarks.tables.planned import fingerprint_of
-from benchmarks.tables.search_curve import BudgetPoint
+from benchmarks.tables.analysis.agreement import Agreement
+from benchmarks.tables.analysis.cells import Records, SearchResult, Table, evaluations
+from benchmarks.tables.analysis.comparison import Comparison, Comparisons
+from benchmarks.tables.analysis.search_curve import BudgetPoint
+from benchmarks.tables.plan.plan import Plan
+from benchmarks.tables.plan.planned_run import fingerprint_of
 from benchmarks.tables.spec import Column, Row, load_published
 
 __all__ = ["notes_of"]

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from benchmarks.__main__ import main
-from benchmarks.report.page import page_of, report
 from benchmarks.runs.record import Evaluation, Record
-from benchmarks.tables.cells import join
-from benchmarks.tables.plan import make_plan
-from benchmarks.tables.planned import fingerprint_of
+from benchmarks.tables.analysis.cells import join
+from benchmarks.tables.plan.plan import make_plan
+from benchmarks.tables.plan.planned_run import fingerprint_of
+from benchmarks.tables.rendering.page import page_of, report
 from benchmarks.tables.spec import load_spec
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>\"'{{7*7}}"
 PROBE = """
 <script>

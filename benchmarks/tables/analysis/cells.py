@@ -6,14 +6,19 @@ from dataclasses import dataclass
 
 from benchmarks.core.errors import UserError
 from benchmarks.runs.record import Evaluation, Record, bound_sign
-from benchmarks.tables.agreement import Agreement, PublishedValue, agreement, published_value
-from benchmarks.tables.comparison import Comparisons, compare_with_best
-from benchmarks.tables.plan import Plan
-from benchmarks.tables.planned import Key, PlannedRun, fingerprint_of
-from benchmarks.tables.search_curve import BudgetPoint, budget_curve
-from benchmarks.tables.selection import best_of, search_score, searched_column
+from benchmarks.tables.analysis.agreement import (
+    Agreement,
+    PublishedValue,
+    agreement,
+    published_value,
+)
+from benchmarks.tables.analysis.comparison import Comparisons, compare_with_best
+from benchmarks.tables.analysis.search_curve import BudgetPoint, budget_curve
+from benchmarks.tables.analysis.statistics import CellStatistics, VarianceSplit, split_variance
+from benchmarks.tables.plan.plan import Plan
+from benchmarks.tables.plan.planned_run import Key, PlannedRun, fingerprint_of
+from benchmarks.tables.plan.selection import best_of, search_score, searched_column
 from benchmarks.tables.spec import Column, Row
-from benchmarks.tables.statistics import CellStatistics, VarianceSplit, split_variance
 
 __all__ = ["Cell", "Cost", "SearchResult", "Table", "evaluations", "join"]
 

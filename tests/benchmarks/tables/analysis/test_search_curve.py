@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks.tables.search_curve import budget_curve, minimum_distribution
+from benchmarks.tables.analysis.search_curve import budget_curve, minimum_distribution
 
 SCORES = [3.0, 1.0, None, 2.0, 2.0, float("nan"), 7.0]
 

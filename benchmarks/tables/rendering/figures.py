@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables.cells import Table
-from benchmarks.tables.planned import fingerprint_of
+from benchmarks.tables.analysis.cells import Table
+from benchmarks.tables.plan.planned_run import fingerprint_of
 from benchmarks.tables.spec import Column
 
 __all__ = ["write_figures"]

@@ -9,16 +9,16 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from benchmarks import rerun
 from benchmarks.__main__ import main
-from benchmarks.compare import changes, config_changes
 from benchmarks.config.compose import compose
 from benchmarks.config.instantiate import instantiate
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Evaluation, Record
+from benchmarks.tables import rerun
 from benchmarks.tables import spec as specs
-from benchmarks.tables.plan import make_plan
-from benchmarks.tables.planned import fingerprint_of, published_record_path
+from benchmarks.tables.compare import changes, config_changes
+from benchmarks.tables.plan.plan import make_plan
+from benchmarks.tables.plan.planned_run import fingerprint_of, published_record_path
 from benchmarks.tables.spec import load_spec
 from benchmarks.training.train import train
 from tests.helpers import tiny_run

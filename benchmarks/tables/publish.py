@@ -9,14 +9,14 @@ from benchmarks.config.identity import without_seed
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.paths import check_writable, results_dir
 from benchmarks.runs.record import Record, better, read_record
-from benchmarks.tables.cells import Table, join
-from benchmarks.tables.command import sample_grids, write_table
-from benchmarks.tables.figure import samples_figure
-from benchmarks.tables.formats import to_markdown
-from benchmarks.tables.plan import Plan, make_plan
-from benchmarks.tables.planned import published_record_path
-from benchmarks.tables.render import rendered
-from benchmarks.tables.scale import keep_scale, published_scale
+from benchmarks.tables.analysis.cells import Table, join
+from benchmarks.tables.plan.plan import Plan, make_plan
+from benchmarks.tables.plan.planned_run import published_record_path
+from benchmarks.tables.plan.scale import keep_scale, published_scale
+from benchmarks.tables.rendering.figure import samples_figure
+from benchmarks.tables.rendering.formats import to_markdown
+from benchmarks.tables.rendering.render import rendered
+from benchmarks.tables.run import sample_grids, write_table
 from benchmarks.tables.spec import load_spec
 
 __all__ = ["in_short", "into_readme", "publish"]

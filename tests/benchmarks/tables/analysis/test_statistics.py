@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.tables.statistics import (
+from benchmarks.tables.analysis.statistics import (
     BOOTSTRAP_COVERAGE,
     CellStatistics,
     bootstrap_interval,

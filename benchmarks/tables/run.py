@@ -12,17 +12,17 @@ from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.core.redaction import redacted
 from benchmarks.runs.record import Record
-from benchmarks.tables.cells import Table, join
-from benchmarks.tables.choice import Choice
-from benchmarks.tables.estimate import Rates, describe_work, known_rates
-from benchmarks.tables.figure import newest_grid, samples_figure
-from benchmarks.tables.figures import write_figures
-from benchmarks.tables.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
-from benchmarks.tables.metric_names import check_metrics
-from benchmarks.tables.plan import Plan, check_passed_on, default_jobs
-from benchmarks.tables.planned import Key, PlannedRun, fingerprint_of
+from benchmarks.tables.analysis.cells import Table, join
+from benchmarks.tables.plan.choice import Choice
+from benchmarks.tables.plan.estimate import Rates, describe_work, known_rates
+from benchmarks.tables.plan.plan import Plan, check_passed_on, default_jobs
+from benchmarks.tables.plan.planned_run import Key, PlannedRun, fingerprint_of
 from benchmarks.tables.pool import run_all
-from benchmarks.tables.render import rendered
+from benchmarks.tables.rendering.figure import newest_grid, samples_figure
+from benchmarks.tables.rendering.figures import write_figures
+from benchmarks.tables.rendering.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
+from benchmarks.tables.rendering.metric_names import check_metrics
+from benchmarks.tables.rendering.render import rendered
 from benchmarks.tables.spec import TableSpec, load_spec
 
 __all__ = ["run_table", "sample_grids", "write_table"]
@@ -77,8 +77,8 @@ def run_table(
 
 
 def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence[str]) -> None:
-    from benchmarks.report.page import page_of
     from benchmarks.report.wandb_logger import log_table
+    from benchmarks.tables.rendering.page import page_of
 
     laid_out, name = rendered(table), table.plan.spec.name
     write_atomically(folder / "report.html", page_of([table]))

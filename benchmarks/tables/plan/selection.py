@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.runs.record import Record
-from benchmarks.tables.planned import Key, PlannedRun
+from benchmarks.tables.plan.planned_run import Key, PlannedRun
 from benchmarks.tables.spec import Column, TableSpec
 
 __all__ = ["best_of", "search_score", "searched_column"]

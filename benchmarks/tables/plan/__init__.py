@@ -1,0 +1,1 @@
+"""What a table needs, and what of it is missing."""
