@@ -159,7 +159,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 def cancel(arguments: argparse.Namespace) -> int:
     """Take a table's jobs out of the queue; what runs saves first."""
-    from benchmarks.slurm.cancel import cancel_table
+    from benchmarks.execution.slurm.cancel import cancel_table
 
     return cancel_table(arguments.table, _choice(arguments))
 
@@ -281,7 +281,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         if arguments.overrides:
             raise UserError(f"--launcher NAME must be given with {arguments.overrides[0]}")
         return run_doctor()
-    from benchmarks.slurm.doctor import doctor_as_job
+    from benchmarks.execution.slurm.doctor import doctor_as_job
 
     return doctor_as_job(arguments.launcher, arguments.overrides, arguments.wait_minutes)
 
@@ -455,7 +455,7 @@ def _leave(signal: str) -> tuple[int, str]:
     A job of SLURM is put into the queue again, unless a person has pressed Ctrl-C in it.
     """
     if "SLURM_JOB_ID" in os.environ and signal != "SIGINT":
-        from benchmarks.slurm.leaving import leave_own_job
+        from benchmarks.execution.slurm.leaving import leave_own_job
 
         left = leave_own_job(signal)
         if left is not None:

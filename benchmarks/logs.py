@@ -4,9 +4,9 @@ from pathlib import Path
 
 from benchmarks.core.errors import UserError, suggest
 from benchmarks.core.paths import outputs_dir
+from benchmarks.execution.slurm.submissions import all_submissions
 from benchmarks.runs.folder import Run
 from benchmarks.runs.state import tail
-from benchmarks.slurm.submissions import all_submissions
 
 __all__ = ["find_run", "print_logs"]
 

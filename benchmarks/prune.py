@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from benchmarks.execution.slurm.doctor import DOCTOR, REPORT
+from benchmarks.execution.slurm.submissions import all_submissions, submissions_dir
 from benchmarks.runs.record import Record
-from benchmarks.slurm.doctor import DOCTOR, REPORT
-from benchmarks.slurm.submissions import all_submissions, submissions_dir
 from benchmarks.tables.plan.choice import Choice
 from benchmarks.tables.plan.plan import Plan
 from benchmarks.tables.plan.planned_run import Key, PlannedRun

@@ -7,13 +7,13 @@ from functools import cache
 from benchmarks.config.compose import compose
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import outputs_dir
+from benchmarks.execution.slurm.commands import SlurmError
+from benchmarks.execution.slurm.queue import Place, places
+from benchmarks.execution.slurm.state import gone_jobs, state_of
+from benchmarks.execution.slurm.submissions import submissions_dir
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record, many_records
 from benchmarks.runs.state import KINDS, State, record_or_fault
-from benchmarks.slurm.commands import SlurmError
-from benchmarks.slurm.queue import Place, places
-from benchmarks.slurm.state import gone_jobs, state_of
-from benchmarks.slurm.submissions import submissions_dir
 from benchmarks.tables.plan.choice import Choice
 from benchmarks.tables.plan.plan import Plan
 from benchmarks.tables.plan.planned_run import Key, PlannedRun

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.core.paths import working_in
-from benchmarks.slurm import commands
+from benchmarks.execution.slurm import commands
 
 __all__ = ["cluster"]
 

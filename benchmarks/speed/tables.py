@@ -84,8 +84,8 @@ def _page() -> str:
 
 def _side_by_side() -> str:
     """Train four VAEs one after the other, then two at a time."""
+    from benchmarks.execution.local import run_all
     from benchmarks.tables.plan.plan import make_plan
-    from benchmarks.tables.pool import run_all
     from benchmarks.tables.spec import load_spec
 
     seconds = []

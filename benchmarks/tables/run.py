@@ -11,13 +11,13 @@ from benchmarks.core.errors import UserError
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.core.redaction import redacted
+from benchmarks.execution.local import run_all
 from benchmarks.runs.record import Record
 from benchmarks.tables.analysis.cells import Table, join
 from benchmarks.tables.plan.choice import Choice
 from benchmarks.tables.plan.estimate import Rates, describe_work, known_rates
 from benchmarks.tables.plan.plan import Plan, check_passed_on, default_jobs
 from benchmarks.tables.plan.planned_run import Key, PlannedRun, fingerprint_of
-from benchmarks.tables.pool import run_all
 from benchmarks.tables.rendering.figure import newest_grid, samples_figure
 from benchmarks.tables.rendering.figures import write_figures
 from benchmarks.tables.rendering.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
@@ -157,7 +157,7 @@ def _workers(
         if of_launcher:
             raise UserError(f"--launcher NAME must be given with {of_launcher[0]}")
         return Here(passed_on, jobs or default_jobs(spec, passed_on)), passed_on
-    from benchmarks.slurm.submit import Cluster
+    from benchmarks.execution.slurm.submit import Cluster
 
     if jobs is not None:
         raise UserError(

@@ -11,11 +11,11 @@ import torch
 from benchmarks.config.compose import compose
 from benchmarks.config.identity import run_id
 from benchmarks.core.paths import working_in
+from benchmarks.execution.slurm import commands
+from benchmarks.execution.slurm.launcher import load_launcher
+from benchmarks.execution.slurm.submissions import Work
+from benchmarks.execution.slurm.submit import submit_array
 from benchmarks.runs.record import read_record
-from benchmarks.slurm import commands
-from benchmarks.slurm.launcher import load_launcher
-from benchmarks.slurm.submissions import Work
-from benchmarks.slurm.submit import submit_array
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 240

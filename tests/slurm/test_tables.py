@@ -4,10 +4,10 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.config.compose import compose
+from benchmarks.execution.slurm import commands, doctor
+from benchmarks.execution.slurm.submissions import Submission
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import read_record
-from benchmarks.slurm import commands, doctor
-from benchmarks.slurm.submissions import Submission
 from tests.slurm.helpers import dgmbench, table_file, wait_for
 
 pytestmark = pytest.mark.slurm

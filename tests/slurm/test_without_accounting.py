@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
+from benchmarks.execution.slurm import commands
 from benchmarks.runs.record import read_record
-from benchmarks.slurm import commands
 from tests.slurm.cluster import environment_of, processes
 from tests.slurm.helpers import dgmbench, table_file, wait_for
 

@@ -10,9 +10,9 @@ import wandb
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
 from benchmarks.core.redaction import check_no_secret, redacted, redacted_values
+from benchmarks.execution.slurm.launcher import load_launcher
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
-from benchmarks.slurm.launcher import load_launcher
 from benchmarks.tables.analysis.cells import join
 from benchmarks.tables.plan.plan import check_passed_on, make_plan
 from benchmarks.tables.rendering.page import page_of

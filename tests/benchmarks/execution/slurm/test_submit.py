@@ -7,12 +7,12 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
+from benchmarks.execution.slurm import commands, submit
+from benchmarks.execution.slurm.commands import Entry
+from benchmarks.execution.slurm.launcher import load_launcher
+from benchmarks.execution.slurm.submissions import Notes, all_submissions
+from benchmarks.execution.slurm.submit import Cluster
 from benchmarks.runs.record import Record, read_record
-from benchmarks.slurm import commands, submit
-from benchmarks.slurm.commands import Entry
-from benchmarks.slurm.launcher import load_launcher
-from benchmarks.slurm.submissions import Notes, all_submissions
-from benchmarks.slurm.submit import Cluster
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.plan.planned_run import kinds_of_end
 from benchmarks.tables.spec import load_spec
@@ -34,7 +34,7 @@ def plan():
 def cluster(taken, monkeypatch):
     """A queue that keeps what it is given, in arrays of at most 8."""
     monkeypatch.setattr(commands, "max_array_size", lambda: 8)
-    monkeypatch.setattr("benchmarks.slurm.state.ended_states", lambda jobs: {})
+    monkeypatch.setattr("benchmarks.execution.slurm.state.ended_states", lambda jobs: {})
     return taken
 
 
@@ -59,7 +59,9 @@ def test_a_table_does_not_explain_what_is_in_the_queue(plan, cluster, monkeypatc
     run = plan.all_runs[0]
     record = Record(run.experiment, run.dataset, run.run_id, 0, "interrupted", "started")
     record.write(run.run.record_path)
-    monkeypatch.setattr("benchmarks.slurm.launcher.Launcher.check_cluster", lambda self: None)
+    monkeypatch.setattr(
+        "benchmarks.execution.slurm.launcher.Launcher.check_cluster", lambda self: None
+    )
     arguments = ["table", "quick", "--seeds", "1", "--rows", run.row.label]
     assert main([*arguments, "--launcher", "slurm"]) == 0
     said = capsys.readouterr().out

@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.core.errors import UserError
 from benchmarks.doctor import Finding
-from benchmarks.slurm import commands, doctor
-from benchmarks.slurm.commands import Entry, SlurmError
-from benchmarks.slurm.launcher import load_launcher
+from benchmarks.execution.slurm import commands, doctor
+from benchmarks.execution.slurm.commands import Entry, SlurmError
+from benchmarks.execution.slurm.launcher import load_launcher
 
 
 @pytest.fixture(autouse=True)

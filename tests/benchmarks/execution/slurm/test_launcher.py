@@ -5,7 +5,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.config.compose import names
 from benchmarks.core.errors import UserError
-from benchmarks.slurm.launcher import load_launcher, trainer_overrides
+from benchmarks.execution.slurm.launcher import load_launcher, trainer_overrides
 
 
 @pytest.mark.parametrize("name", names("launcher"))

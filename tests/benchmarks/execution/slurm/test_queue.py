@@ -10,15 +10,20 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
+from benchmarks.execution.slurm import commands
+from benchmarks.execution.slurm.commands import Entry
+from benchmarks.execution.slurm.outcome import write_failure
+from benchmarks.execution.slurm.queue import in_queue, places
+from benchmarks.execution.slurm.state import gone_jobs, state_of
+from benchmarks.execution.slurm.submissions import (
+    Notes,
+    Submission,
+    all_submissions,
+    submissions_dir,
+)
 from benchmarks.runs.lock import Owner
 from benchmarks.runs.record import Record
-from benchmarks.slurm import commands
-from benchmarks.slurm.commands import Entry
-from benchmarks.slurm.outcome import write_failure
-from benchmarks.slurm.queue import in_queue, places
-from benchmarks.slurm.state import gone_jobs, state_of
-from benchmarks.slurm.submissions import Notes, Submission, all_submissions, submissions_dir
-from tests.benchmarks.slurm.conftest import submission, work
+from tests.benchmarks.execution.slurm.conftest import submission, work
 
 pytestmark = pytest.mark.usefixtures("outputs")
 
@@ -28,7 +33,7 @@ def queue(monkeypatch):
     """What the queue shows, and how often it was asked."""
     shown, asked = [], []
     monkeypatch.setattr(commands, "queue", lambda users: asked.append(users) or list(shown))
-    monkeypatch.setattr("benchmarks.slurm.state.ended_states", lambda jobs: {})
+    monkeypatch.setattr("benchmarks.execution.slurm.state.ended_states", lambda jobs: {})
     return SimpleNamespace(shown=shown, asked=asked)
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from benchmarks.slurm import commands, leaving
-from benchmarks.slurm.commands import JobInfo, SlurmError
-from benchmarks.slurm.leaving import leave, leave_own_job, near_limit
+from benchmarks.execution.slurm import commands, leaving
+from benchmarks.execution.slurm.commands import JobInfo, SlurmError
+from benchmarks.execution.slurm.leaving import leave, leave_own_job, near_limit
 from lit_models.interruption import EXIT_CODE
 
 RUNNING = JobInfo("RUNNING", 0, True, True, 1000.0)

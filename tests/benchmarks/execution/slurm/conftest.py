@@ -2,9 +2,9 @@
 
 import pytest
 
-from benchmarks.slurm import commands, submit
-from benchmarks.slurm.commands import Entry
-from benchmarks.slurm.submissions import Submission, Work, submissions_dir
+from benchmarks.execution.slurm import commands, submit
+from benchmarks.execution.slurm.commands import Entry
+from benchmarks.execution.slurm.submissions import Submission, Work, submissions_dir
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import time
 from contextlib import suppress
 
 from benchmarks.core.environment import is_first_process
-from benchmarks.slurm import commands
-from benchmarks.slurm.commands import JobInfo, SlurmError
+from benchmarks.execution.slurm import commands
+from benchmarks.execution.slurm.commands import JobInfo, SlurmError
 from lit_models.interruption import EXIT_CODE
 
 __all__ = ["LOOKED_AFTER", "job_name", "leave", "leave_own_job", "near_limit"]

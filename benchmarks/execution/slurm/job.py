@@ -19,12 +19,19 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.core.files import write_atomically
-from benchmarks.slurm import commands
-from benchmarks.slurm.commands import SlurmError
-from benchmarks.slurm.leaving import LOOKED_AFTER, job_name, leave, near_limit
-from benchmarks.slurm.outcome import log_of, reached, record_of, reopen, why, write_failure
-from benchmarks.slurm.staging import stage
-from benchmarks.slurm.submissions import Submission, Work
+from benchmarks.execution.slurm import commands
+from benchmarks.execution.slurm.commands import SlurmError
+from benchmarks.execution.slurm.leaving import LOOKED_AFTER, job_name, leave, near_limit
+from benchmarks.execution.slurm.outcome import (
+    log_of,
+    reached,
+    record_of,
+    reopen,
+    why,
+    write_failure,
+)
+from benchmarks.execution.slurm.staging import stage
+from benchmarks.execution.slurm.submissions import Submission, Work
 from lit_models.interruption import EXIT_CODE, SIGNALS, requested, signals_noted
 
 __all__ = ["Job", "run_task"]

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
+from benchmarks.execution.slurm import commands, job, outcome
+from benchmarks.execution.slurm.commands import JobInfo
+from benchmarks.execution.slurm.job import Job
+from benchmarks.execution.slurm.outcome import reached, why, write_failure
+from benchmarks.execution.slurm.submissions import Notes
 from benchmarks.runs.record import Record, read_record
-from benchmarks.slurm import commands, job, outcome
-from benchmarks.slurm.commands import JobInfo
-from benchmarks.slurm.job import Job
-from benchmarks.slurm.outcome import reached, why, write_failure
-from benchmarks.slurm.submissions import Notes
 from lit_models.interruption import EXIT_CODE, signals_noted
-from tests.benchmarks.slurm.conftest import submission, work
+from tests.benchmarks.execution.slurm.conftest import submission, work
 
 POPEN = subprocess.Popen
 pytestmark = pytest.mark.usefixtures("outputs")

@@ -3,9 +3,9 @@
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.slurm import commands, submit
-from benchmarks.slurm.launcher import load_launcher
-from benchmarks.slurm.submissions import Notes, all_submissions
+from benchmarks.execution.slurm import commands, submit
+from benchmarks.execution.slurm.launcher import load_launcher
+from benchmarks.execution.slurm.submissions import Notes, all_submissions
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.spec import load_spec
 

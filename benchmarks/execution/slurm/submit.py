@@ -12,15 +12,15 @@ from typing import Any
 
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.paths import check_writable, outputs_dir
+from benchmarks.execution.slurm import commands
+from benchmarks.execution.slurm.job import run_task
+from benchmarks.execution.slurm.launcher import Launcher, load_launcher, trainer_overrides
+from benchmarks.execution.slurm.leaving import LOOKED_AFTER
+from benchmarks.execution.slurm.outcome import reached, write_failure
+from benchmarks.execution.slurm.queue import in_queue, places
+from benchmarks.execution.slurm.state import gone_jobs
+from benchmarks.execution.slurm.submissions import Submission, Work, submissions_dir
 from benchmarks.runs.lock import held
-from benchmarks.slurm import commands
-from benchmarks.slurm.job import run_task
-from benchmarks.slurm.launcher import Launcher, load_launcher, trainer_overrides
-from benchmarks.slurm.leaving import LOOKED_AFTER
-from benchmarks.slurm.outcome import reached, write_failure
-from benchmarks.slurm.queue import in_queue, places
-from benchmarks.slurm.state import gone_jobs
-from benchmarks.slurm.submissions import Submission, Work, submissions_dir
 from benchmarks.tables.plan.estimate import Rates
 from benchmarks.tables.plan.plan import Plan
 from benchmarks.tables.plan.planned_run import PlannedRun

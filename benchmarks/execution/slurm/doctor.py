@@ -18,12 +18,12 @@ from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable
 from benchmarks.doctor import Finding, print_findings, run_checks
+from benchmarks.execution.slurm import commands
+from benchmarks.execution.slurm.commands import SlurmError
+from benchmarks.execution.slurm.launcher import Launcher, load_launcher
+from benchmarks.execution.slurm.leaving import job_name
+from benchmarks.execution.slurm.submissions import PREFIX, submissions_dir
 from benchmarks.runs.state import tail
-from benchmarks.slurm import commands
-from benchmarks.slurm.commands import SlurmError
-from benchmarks.slurm.launcher import Launcher, load_launcher
-from benchmarks.slurm.leaving import job_name
-from benchmarks.slurm.submissions import PREFIX, submissions_dir
 from lit_models.interruption import stop_if_asked
 
 __all__ = ["DOCTOR", "REPORT", "doctor_as_job", "examine"]
@@ -51,7 +51,7 @@ def doctor_as_job(name: str, overrides: Sequence[str], wait_minutes: float) -> i
     Raises:
         UserError: in SLURM's words, if it refuses; if the job has not ended in time.
     """
-    from benchmarks.slurm.submit import sbatch, variables
+    from benchmarks.execution.slurm.submit import sbatch, variables
 
     if wait_minutes < 1:
         raise UserError(f"wait-minutes must be >= 1, got {wait_minutes}")

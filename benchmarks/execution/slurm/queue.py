@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.slurm import commands
-from benchmarks.slurm.commands import Entry
-from benchmarks.slurm.submissions import Notes, Submission, Work, all_submissions
+from benchmarks.execution.slurm import commands
+from benchmarks.execution.slurm.commands import Entry
+from benchmarks.execution.slurm.submissions import Notes, Submission, Work, all_submissions
 
 __all__ = ["Place", "in_queue", "places"]
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
+from benchmarks.execution.slurm.leaving import LOOKED_AFTER
 from benchmarks.runs.folder import clock
 from benchmarks.runs.record import Record, bound_sign
-from benchmarks.slurm.leaving import LOOKED_AFTER
 from benchmarks.tables.plan.estimate import Rates
 from benchmarks.tables.plan.planned_run import PlannedRun
 from lit_models.interruption import EXIT_CODE, stop_if_asked

@@ -14,7 +14,7 @@ from benchmarks.config.instantiate import instantiate
 from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, suggest, user_errors
 from benchmarks.core.redaction import check_no_secret
-from benchmarks.slurm import commands
+from benchmarks.execution.slurm import commands
 
 __all__ = ["Launcher", "load_launcher", "trainer_overrides"]
 

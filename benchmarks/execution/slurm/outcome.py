@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.core.errors import UserError
 from benchmarks.core.redaction import redacted
+from benchmarks.execution.slurm.submissions import Work
 from benchmarks.runs.record import Record
-from benchmarks.slurm.submissions import Work
 
 __all__ = ["log_of", "reached", "record_of", "reopen", "why", "write_failure"]
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection
 
+from benchmarks.execution.slurm.commands import ended_states
+from benchmarks.execution.slurm.queue import Place
 from benchmarks.runs import state
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
 from benchmarks.runs.state import State, is_held, progress_of, tail
-from benchmarks.slurm.commands import ended_states
-from benchmarks.slurm.queue import Place
 
 __all__ = ["gone_jobs", "state_of"]
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from benchmarks.slurm.staging import stage
+from benchmarks.execution.slurm.staging import stage
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from benchmarks.slurm import commands
-from benchmarks.slurm.commands import Entry, JobInfo, Partition, SlurmError
+from benchmarks.execution.slurm import commands
+from benchmarks.execution.slurm.commands import Entry, JobInfo, Partition, SlurmError
 
 
 def test_queue_reads_arrays_and_single_jobs(fake):

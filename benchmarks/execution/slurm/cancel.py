@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from benchmarks.slurm import commands
-from benchmarks.slurm.queue import places
-from benchmarks.slurm.submissions import all_submissions
+from benchmarks.execution.slurm import commands
+from benchmarks.execution.slurm.queue import places
+from benchmarks.execution.slurm.submissions import all_submissions
 from benchmarks.tables.plan.choice import Choice
 from benchmarks.tables.spec import load_spec
 

@@ -1,0 +1,1 @@
+"""Who does the runs of a table: processes here, or jobs of SLURM."""
