@@ -208,7 +208,7 @@ def offline(arguments: argparse.Namespace) -> int:
     folder = folder / "logs" if (folder / "logs").is_dir() else folder
     if not any(folder.glob("wandb/offline-run-*")):
         raise UserError(f"{folder} must hold the offline files of W&B, got none")
-    from benchmarks.report.wandb_logger import read_offline
+    from benchmarks.loggers.wandb_logger import read_offline
 
     found = read_offline(folder)
     names = [("id", found.ids), ("group", found.groups), ("tag", found.tags)]

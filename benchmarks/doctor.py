@@ -120,7 +120,7 @@ def _weights() -> Iterator[Finding]:
 
 
 def _wandb() -> Iterator[Finding]:
-    from benchmarks.report.wandb_logger import has_key
+    from benchmarks.loggers.wandb_logger import has_key
 
     mode = "online (a key is set)" if has_key() else "offline (no key; `wandb login` sets one)"
     yield Finding("logger=wandb", mode)

@@ -55,7 +55,9 @@ def test_no_forbidden_import(package):
 def test_wandb_is_named_by_one_file():
     users = [p.name for p in files("benchmarks") if "wandb" in set(imported(p))]
     assert users == ["wandb_logger.py"]
-    assert "lightning.pytorch.loggers" in set(imported(ROOT / "benchmarks/report/wandb_logger.py"))
+    assert "lightning.pytorch.loggers" in set(
+        imported(ROOT / "benchmarks/loggers/wandb_logger.py")
+    )
 
 
 def test_no_absolute_paths_in_the_sources():

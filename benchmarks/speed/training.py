@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.config.compose import compose
 from benchmarks.config.instantiate import instantiate
-from benchmarks.report.csv_logger import CsvLogger
+from benchmarks.loggers.csv_logger import CsvLogger
 from datamodules.base import DataModule
 from lit_models.callbacks.monitor import Monitor
 from lit_models.callbacks.progress import Progress

@@ -77,7 +77,7 @@ def run_table(
 
 
 def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence[str]) -> None:
-    from benchmarks.report.wandb_logger import log_table
+    from benchmarks.loggers.wandb_logger import log_table
     from benchmarks.tables.rendering.page import page_of
 
     laid_out, name = rendered(table), table.plan.spec.name

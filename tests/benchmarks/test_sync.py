@@ -68,6 +68,6 @@ def test_rows_are_chosen(runs, called, capsys):
 
 def test_a_key_is_needed(runs, called, capsys, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY")
-    monkeypatch.setattr("benchmarks.report.wandb_logger.has_key", lambda: False)
+    monkeypatch.setattr("benchmarks.loggers.wandb_logger.has_key", lambda: False)
     assert main(["sync", "quick", "--seeds", "1"]) == 2
     assert "W&B needs a key to upload" in capsys.readouterr().err

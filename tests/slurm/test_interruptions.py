@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from benchmarks.report.wandb_logger import read_offline
+from benchmarks.loggers.wandb_logger import read_offline
 from benchmarks.runs.record import read_record
 from tests.helpers import assert_same_training
 from tests.reliability.jobs import command

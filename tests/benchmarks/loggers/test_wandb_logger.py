@@ -14,8 +14,8 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
-from benchmarks.report import wandb_logger
-from benchmarks.report.wandb_logger import log_table, read_offline
+from benchmarks.loggers import wandb_logger
+from benchmarks.loggers.wandb_logger import log_table, read_offline
 from benchmarks.runs.folder import Run
 from benchmarks.training.train import train
 from tests.benchmarks.training.test_resume import Killed, composed_run, kill_after
@@ -33,7 +33,7 @@ def offline(monkeypatch, outputs):
 
 def with_wandb(composed, protocols=()):
     composed.cfg.logger = {
-        "_target_": "benchmarks.report.wandb_logger.wandb_logger",
+        "_target_": "benchmarks.loggers.wandb_logger.wandb_logger",
         "project": "dgmbench",
         "entity": None,
         "group": None,
@@ -104,7 +104,7 @@ def test_runs_that_change_their_logger_keep_one_history(offline, monkeypatch, fi
 LIFE = """
 import sys, time
 from pathlib import Path
-from benchmarks.report.wandb_logger import wandb_logger
+from benchmarks.loggers.wandb_logger import wandb_logger
 folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 logger = wandb_logger(folder, "a-r1-s0", first - 8, "p", None, None, [], "offline")
 for seen in range(first, last + 1, 8):

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted
-from benchmarks.report.csv_logger import CsvLogger
+from benchmarks.loggers.csv_logger import CsvLogger
 
 __all__ = [
     "ImagesSeenWandbLogger",

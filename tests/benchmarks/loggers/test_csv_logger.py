@@ -1,6 +1,6 @@
 """The CSV log: appended, and cut where a resumed run goes on."""
 
-from benchmarks.report.csv_logger import CsvLogger
+from benchmarks.loggers.csv_logger import CsvLogger
 
 
 def test_resume_drops_what_will_be_written_again(tmp_path):

@@ -1,0 +1,1 @@
+"""Loggers of a run: CSV files, W&B and its offline files."""
