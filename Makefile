@@ -46,7 +46,7 @@ test-slow: $(READY)
 	$(BIN)/python -m pytest -m "slow and not gpu and not slurm and not data"
 
 speed: $(READY)
-	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m tests.speed
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -17,8 +17,8 @@ from benchmarks.config.compose import compose_group
 from benchmarks.config.instantiate import instantiate
 from benchmarks.evaluation.features.inception import Inception2015
 from benchmarks.evaluation.metrics.frechet import covariance_factor, frechet_distance
-from benchmarks.speed.training import Side
 from datamodules.base import BatchStream, DataModule
+from tests.speed.training import Side
 
 __all__ = ["batches", "extractor", "frechet"]
 

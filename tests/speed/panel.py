@@ -117,7 +117,7 @@ def growth() -> Iterator[str]:
 
 def panel_memory() -> str:
     """Return a line: what precision, recall, density and coverage take over the features."""
-    script = "from benchmarks.speed.panel import peak_of_panel; import sys; print(peak_of_panel())"
+    script = "from tests.speed.panel import peak_of_panel; import sys; print(peak_of_panel())"
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     return (
         f"kernel distance, precision, recall, density, coverage at {COUNT:,} x {COUNT:,}: "

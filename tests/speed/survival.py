@@ -18,9 +18,9 @@ from lightning import Trainer
 
 from benchmarks.config.compose import compose
 from benchmarks.runs.record import read_record
-from benchmarks.speed.training import bare_trainer, build
 from lit_models.callbacks.checkpoints import Checkpoints
 from lit_models.distributed import ReplicatedStrategy
+from tests.speed.training import bare_trainer, build
 
 __all__ = ["survival"]
 
@@ -99,7 +99,7 @@ def _bytes() -> str:
     places = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": "0"}
     jobs = [
         subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.speed.survival"],
+            [sys.executable, "-m", "tests.speed.survival"],
             env={**os.environ, **places, "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

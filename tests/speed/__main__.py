@@ -9,14 +9,14 @@ from itertools import chain
 import torch
 from tqdm import tqdm
 
-from benchmarks.speed.cluster import cluster
-from benchmarks.speed.libraries import batches, extractor, frechet
-from benchmarks.speed.likelihoods import likelihoods
-from benchmarks.speed.panel import growth, panel, panel_memory
-from benchmarks.speed.survival import survival
-from benchmarks.speed.tables import tables
-from benchmarks.speed.training import Side, training
 from benchmarks.training.train import quiet
+from tests.speed.cluster import cluster
+from tests.speed.libraries import batches, extractor, frechet
+from tests.speed.likelihoods import likelihoods
+from tests.speed.panel import growth, panel, panel_memory
+from tests.speed.survival import survival
+from tests.speed.tables import tables
+from tests.speed.training import Side, training
 
 THREADS = 1
 
