@@ -38,6 +38,15 @@ def _no_trial(request, monkeypatch):
 
 
 @pytest.fixture
+def own_configs(tmp_path, monkeypatch):
+    """A folder of configs of a user's own, with a group of tables."""
+    folder = tmp_path / "own_configs"
+    (folder / "table").mkdir(parents=True)
+    monkeypatch.setenv("DGMBENCH_PATH", str(folder))
+    return folder
+
+
+@pytest.fixture
 def outputs(tmp_path, monkeypatch):
     """A working space of its own; relative paths land beside it."""
     monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / "outputs"))

@@ -4,7 +4,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from benchmarks.config.compose import compose, compose_group, datasets_of, names
+from benchmarks.config.catalogue import names
+from benchmarks.config.compose import compose, compose_group, datasets_of
 from benchmarks.config.identity import run_id
 from benchmarks.config.instantiate import check_signatures, instantiate
 from benchmarks.core.errors import UserError

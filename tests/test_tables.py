@@ -9,15 +9,14 @@ import re
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.config.compose import names
+from benchmarks.config.catalogue import catalogue, names
 from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Evaluation, Record
-from benchmarks.tables import spec as specs
 from benchmarks.tables.analysis.cells import join
+from benchmarks.tables.plan import plan as plans
 from benchmarks.tables.plan.choice import Choice
 from benchmarks.tables.plan.plan import check_passed_on, make_plan
-from benchmarks.tables.plan.plan import plan as plans
 from benchmarks.tables.plan.planned_run import fingerprint_of
 from benchmarks.tables.publish import publish
 from benchmarks.tables.rendering.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
@@ -46,15 +45,15 @@ rows:
 """
 
 
+def write_mini(text):
+    """Write the specification of the table `mini`."""
+    (catalogue().own[0] / "table" / "mini.yaml").write_text(text)
+
+
 @pytest.fixture
-def mini(tmp_path, monkeypatch, outputs):
+def mini(own_configs, outputs):
     """A table `mini` of its own, in a working space of its own."""
-    folder = tmp_path / "tables"
-    folder.mkdir()
-    (folder / "mini.yaml").write_text(MINI)
-    (folder / "published.yaml").write_text("{}\n")
-    monkeypatch.setattr(specs, "FOLDER", folder)
-    plans._compose.cache_clear()
+    write_mini(MINI)
     return make_plan(load_spec("mini"), 2)
 
 
@@ -124,7 +123,7 @@ def test_every_column_has_a_metric_of_its_protocol(name):
 
 
 def test_a_metric_that_a_protocol_has_not_is_one_line(mini):
-    (specs.FOLDER / "mini.yaml").write_text(MINI.replace("metric: bits_per_dim", "metric: bits"))
+    write_mini(MINI.replace("metric: bits_per_dim", "metric: bits"))
     with pytest.raises(UserError, match="bits_per_dim_test has no metric 'bits'; did you mean"):
         check_metrics(load_spec("mini"))
 
@@ -269,7 +268,7 @@ def test_commands_name_the_planned_run(mini):
     ],
 )
 def test_a_wrong_specification_is_one_line(mini, text, message):
-    (specs.FOLDER / "mini.yaml").write_text(text)
+    write_mini(text)
     with pytest.raises(UserError, match=message):
         load_spec("mini")
 
@@ -311,7 +310,7 @@ def selecting(mini, monkeypatch, request):
     text = MINI.replace("note: A note.", "selection: test_as_in_paper\nnote: A note.")
     if selected_by:
         text = text.replace("test_as_in_paper", f"validation\nselected_by: {selected_by}")
-    (specs.FOLDER / "mini.yaml").write_text(text)
+    write_mini(text)
     compose_ = plans.compose_for
 
     def with_snapshots(*overrides):
@@ -372,14 +371,14 @@ def test_the_best_snapshot_on_validation(selecting):
 
 def test_selection_needs_snapshots_and_a_known_name(mini):
     text = MINI.replace("note: A note.", "selection: test_as_in_paper\nnote: A note.")
-    (specs.FOLDER / "mini.yaml").write_text(text)
+    write_mini(text)
     with pytest.raises(UserError, match="selection test_as_in_paper needs snapshots, and snapsh"):
         make_plan(load_spec("mini"), 1)
     for wrong, message in (
         ("best", "selection must be one of none, validation, test_as_in_paper, got 'best'"),
         ("validation", "selected_by must be given for selection validation, and only then"),
     ):
-        (specs.FOLDER / "mini.yaml").write_text(text.replace("test_as_in_paper", wrong))
+        write_mini(text.replace("test_as_in_paper", wrong))
         with pytest.raises(UserError, match=message):
             load_spec("mini")
 
@@ -408,7 +407,7 @@ def test_a_selector_must_look_at_validation_images(mini):
         ("fid_10k_test10k", "must be a protocol on the validation split, got fid_10k_test10k on"),
         ("fid", "protocol 'fid' does not exist"),
     ):
-        (specs.FOLDER / "mini.yaml").write_text(text.replace("NAME", name))
+        write_mini(text.replace("NAME", name))
         with pytest.raises(UserError, match=message):
             make_plan(load_spec("mini"), 1)
 

@@ -4,7 +4,7 @@ Precedence: group files, the experiment, its `per_dataset` entry, the command li
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,62 +14,27 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from benchmarks.config.catalogue import Catalogue, catalogue
 from benchmarks.config.deviations import register_resolver
-from benchmarks.config.yaml_files import check_folders
+from benchmarks.config.settings import CONFIG_ERRORS, LEAST, LISTS, SWITCHES, check_settings
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
-from benchmarks.core.paths import CONFIGS
 from datamodules.root import checked_name
 
 __all__ = [
     "Composed",
-    "check_settings",
     "compose",
     "compose_for",
     "compose_group",
     "datasets_of",
     "experiment_config",
-    "names",
     "parse_overrides",
     "with_values",
 ]
 
-LEAST = {
-    "seed": 0,
-    "revision": 0,
-    "images_seen": 0,
-    "threads": 1,
-    "log_every_updates": 1,
-    "snapshot_every_images": 1,
-    "checkpoint_every_images": 1,
-    "checkpoint_every_minutes": 1,
-    "process_timeout_seconds": 5,
-    "sample_grid_every_images": 1,
-}
-MOST = {"threads": 4096}
-LARGEST = 2**63 - 1
 NAMED = ("experiment", "datamodule", "model", "trainer", "logger")  # groups of one choice
-SWITCHES = ("data_on_device", "channels_last", "compile")
-LISTS = ("protocols", "snapshot_protocols", "deviations", "data_deviations")
-PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true")
 STATE_OTHERS = ("deviations", "data_deviations", "per_dataset")  # they refer to other keys
-MAY_BE_NULL = [key for key in LEAST if "_every_" in key and "log" not in key]
-CONFIG_ERRORS = (
-    HydraException,
-    OmegaConfBaseException,
-    ConfigCompositionException,
-    RecursionError,  # defaults that name each other
-    # of a file whose parts are of other kinds than Hydra expects, such as `defaults: 5`
-    AssertionError,
-    AttributeError,
-    KeyError,
-    OSError,
-    TypeError,
-    ValueError,
-)
 register_resolver()
 
 
@@ -82,20 +47,12 @@ class Composed:
         dataset: Name of the data set.
         cfg: The config, interpolations unresolved, `per_dataset` applied.
         overrides: What the command line gave.
-        config_dirs: The user's own config folders.
     """
 
     experiment: str
     dataset: str
     cfg: DictConfig
     overrides: tuple[str, ...] = ()
-    config_dirs: tuple[str, ...] = field(default=())
-
-
-def names(group: str, config_dirs: Sequence[str] = ()) -> list[str]:
-    """Return the names of a config group, sorted."""
-    folders = [CONFIGS, *map(Path, config_dirs)]
-    return sorted({p.stem for f in folders for p in (f / group).glob("*.yaml")})
 
 
 def datasets_of(cfg: DictConfig) -> list[str]:
@@ -103,29 +60,32 @@ def datasets_of(cfg: DictConfig) -> list[str]:
     return [str(name) for name in cfg.per_dataset if cfg.per_dataset[name] is not None]
 
 
-def compose(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Composed:
+def compose(overrides: Sequence[str]) -> Composed:
     """Compose a training run from overrides such as `experiment=NAME seed=1 model.n_critic=5`.
 
     Raises:
         UserError: for a name or key that does not exist, or a value that does not parse.
     """
-    for folder in config_dirs:
-        if not Path(folder).expanduser().is_dir():
-            raise UserError(f"--config-dir must be a folder, got {folder}")
-    with user_errors(ValueError, OSError):
-        check_folders(config_dirs)
     parsed = parse_overrides(overrides)
-    _check_names(parsed, config_dirs)
-    cfg = _compose(overrides, parsed, config_dirs)
-    choices = cfg.hydra.runtime.choices
-    with open_dict(cfg):
-        del cfg["hydra"]
-    experiment = str(choices["experiment"])
-    _check_top_level(cfg, experiment)
-    _check_nodes(cfg)
+    experiment, cfg = _composed(overrides, parsed, catalogue())
     with user_errors(*CONFIG_ERRORS):
         values = {o.key_or_group: o.value() for o in parsed if _sets_a_value(o)}
-    return _finished(cfg, experiment, values, tuple(overrides), tuple(config_dirs))
+    return _finished(cfg, experiment, values, tuple(overrides))
+
+
+def _composed(
+    overrides: Sequence[str], parsed: Sequence[Override], known: Catalogue
+) -> tuple[str, DictConfig]:
+    """Return an experiment's name, and its config before `per_dataset` without Hydra's part."""
+    known.check()
+    _check_names(parsed, known)
+    cfg = _compose(overrides, parsed, known)
+    experiment = str(cfg.hydra.runtime.choices["experiment"])
+    with open_dict(cfg):
+        del cfg["hydra"]
+    _check_top_level(cfg, experiment)
+    _check_nodes(cfg)
+    return experiment, cfg
 
 
 def _finished(
@@ -133,7 +93,6 @@ def _finished(
     experiment: str,
     values: Mapping[str, Any],
     overrides: tuple[str, ...],
-    config_dirs: tuple[str, ...],
 ) -> Composed:
     """Apply what the experiment sets for the data set, then the command line's values."""
     with user_errors(*CONFIG_ERRORS):
@@ -144,7 +103,7 @@ def _finished(
     _apply(cfg, cfg.per_dataset.get(dataset) or {}, f"per_dataset.{dataset} of {experiment}")
     cfg = with_values(cfg, values) if values else cfg  # a copy takes its time
     _check_complete(cfg, experiment, dataset)
-    return Composed(experiment, dataset, cfg, overrides, config_dirs)
+    return Composed(experiment, dataset, cfg, overrides)
 
 
 def compose_for(experiment: str, dataset: str) -> Composed | None:
@@ -163,23 +122,18 @@ def compose_for(experiment: str, dataset: str) -> Composed | None:
     if dataset != str(own.datamodule.name):
         with open_dict(cfg):
             cfg.datamodule = compose_group("datamodule", dataset)
-    return _finished(
-        cfg, experiment, {}, (f"experiment={experiment}", f"datamodule={dataset}"), ()
-    )
+    return _finished(cfg, experiment, {}, (f"experiment={experiment}", f"datamodule={dataset}"))
+
+
+def experiment_config(experiment: str) -> DictConfig:
+    """Return an experiment's config before `per_dataset`."""
+    return _experiment_config(experiment, catalogue())
 
 
 @lru_cache(maxsize=256)
-def experiment_config(experiment: str) -> DictConfig:
-    """Return an experiment's config before `per_dataset`, without Hydra's own part."""
+def _experiment_config(experiment: str, known: Catalogue) -> DictConfig:
     overrides = (f"experiment={experiment}",)
-    parsed = parse_overrides(overrides)
-    _check_names(parsed, ())
-    cfg = _compose(overrides, parsed, ())
-    with open_dict(cfg):
-        del cfg["hydra"]
-    _check_top_level(cfg, experiment)
-    _check_nodes(cfg)
-    return cfg
+    return _composed(overrides, parse_overrides(overrides), known)[1]
 
 
 def with_values(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
@@ -191,29 +145,24 @@ def with_values(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     return cfg
 
 
-def compose_group(
-    group: str, name: str, overrides: Sequence[str] = (), config_dirs: Sequence[str] = ()
-) -> DictConfig:
-    """Compose one file of a group, alone (`protocol`, `datamodule`, ...)."""
-    if name not in names(group, config_dirs):
-        raise UserError(
-            f"{group} {name!r} does not exist{suggest(name, names(group, config_dirs))}"
-        )
-    cfg = _load_group(group, name, tuple(config_dirs))
+def compose_group(group: str, name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose one file of a group, alone (`protocol`, `datamodule`, ...).
+
+    Raises:
+        UserError: for a name or key that does not exist.
+    """
+    cfg = _group(group, name, catalogue())
     return with_values(cfg, {o.key_or_group: o.value() for o in parse_overrides(overrides)})
 
 
 @lru_cache(maxsize=256)  # a table asks for the same few many times
-def _load_group(group: str, name: str, config_dirs: tuple[str, ...]) -> DictConfig:
-    with user_errors(ValueError, OSError):
-        check_folders(config_dirs)
-    # the user's folder comes first, and need not hold the group
-    root = next(
-        f for f in [*map(Path, config_dirs), CONFIGS] if (f / group / f"{name}.yaml").exists()
-    )
-    beyond = [*config_dirs, str(CONFIGS)] if config_dirs else []
+def _group(group: str, name: str, known: Catalogue) -> DictConfig:
+    known.check()
+    root = known.folder_of(group, name)  # the user's folder need not hold the whole group
     with user_errors(*CONFIG_ERRORS), _hydra(root):
-        cfg = hydra_compose(f"{group}/{name}", _search_path(beyond))[group]
+        cfg = hydra_compose(f"{group}/{name}", _search_path(known.folders if known.own else ()))
+    for part in f"{group}/{name}".split("/")[:-1]:
+        cfg = cfg[part]
     assert isinstance(cfg, DictConfig)
     OmegaConf.set_struct(cfg, True)
     return cfg
@@ -224,8 +173,8 @@ def _hydra(root: Path) -> initialize_config_dir:
     return initialize_config_dir(str(root.resolve()), version_base="1.3")
 
 
-def _search_path(config_dirs: Sequence[str]) -> list[str]:
-    places = [_quoted(f"file://{Path(d).resolve()}") for d in config_dirs]
+def _search_path(folders: Sequence[Path]) -> list[str]:
+    places = [_quoted(f"file://{folder}") for folder in folders]
     return [f"hydra.searchpath=[{','.join(places)}]"] if places else []
 
 
@@ -245,37 +194,32 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 
 def _is_group(override: Override) -> bool:
-    return override.package is not None or (CONFIGS / override.key_or_group).is_dir()
+    return override.package is not None or catalogue().is_group(override.key_or_group)
 
 
 def _sets_a_value(override: Override) -> bool:
     return not _is_group(override) and not override.is_delete()
 
 
-def _check_names(parsed: Sequence[Override], config_dirs: Sequence[str]) -> None:
+def _check_names(parsed: Sequence[Override], known: Catalogue) -> None:
     """Refuse an unknown name of a group, with the nearest ones."""
     if not any(o.key_or_group == "experiment" for o in parsed):
         raise UserError(
             "experiment must be given (dgmbench list experiments), e.g. experiment=NAME"
         )
     for override in parsed:
-        value = override.value()
-        if not override.key_or_group:
+        group, value = override.key_or_group, override.value()
+        if not group:
             raise UserError(f"an override must be key=value, got {override.input_line}")
-        known = names(override.key_or_group, config_dirs)
-        if override.key_or_group in NAMED and not isinstance(value, str):
-            raise UserError(f"{override.key_or_group} must be one name, got {override.input_line}")
-        if _is_group(override) and isinstance(value, str) and value not in known:
-            raise UserError(
-                f"{override.key_or_group} {value!r} does not exist{suggest(value, known)}"
-            )
+        if group in NAMED and not isinstance(value, str):
+            raise UserError(f"{group} must be one name, got {override.input_line}")
+        if _is_group(override) and isinstance(value, str):
+            known.folder_of(group, value)
 
 
-def _compose(
-    overrides: Sequence[str], parsed: Sequence[Override], config_dirs: Sequence[str]
-) -> DictConfig:
-    extra = _search_path(config_dirs)
-    with _hydra(CONFIGS):
+def _compose(overrides: Sequence[str], parsed: Sequence[Override], known: Catalogue) -> DictConfig:
+    extra = _search_path(known.own)
+    with _hydra(known.folders[-1]):
         try:
             return hydra_compose("train", [*overrides, *extra], return_hydra_config=True)
         except CONFIG_ERRORS as error:
@@ -315,7 +259,7 @@ def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
 @lru_cache(maxsize=1)
 def _settings() -> frozenset[str]:
     """Return the top-level keys that an experiment or a command line may set."""
-    train = OmegaConf.load(CONFIGS / "train.yaml")
+    train = OmegaConf.load(catalogue().folders[-1] / "train.yaml")
     assert isinstance(train, DictConfig)
     groups = {next(iter(d)) for d in train.defaults if not isinstance(d, str)}
     return frozenset({str(k) for k in train} | groups) - {"defaults", "experiment"}
@@ -361,40 +305,3 @@ def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:
         if not isinstance(cfg[key], str):
             raise UserError(f"{key} must be a text, got {cfg[key]}")
     check_settings(cfg, [*LEAST, *SWITCHES, *LISTS, "precision"], f"experiment {experiment}")
-
-
-def check_settings(cfg: DictConfig, keys: Sequence[str], where: str) -> None:
-    """Refuse settings of a run that are missing, of another kind, or too small or large.
-
-    Raises:
-        UserError: naming the first.
-    """
-    for key in keys:
-        if key not in cfg:
-            raise UserError(f"{key} must be given: {where} has none")
-    for key, least in ((k, v) for k, v in LEAST.items() if k in keys):
-        value, most = cfg[key], MOST.get(key, LARGEST)
-        if value is None and key in MAY_BE_NULL:
-            continue
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or value < least:
-            raise UserError(f"{key} must be an integer >= {least}, got {value}")
-        if value > most:
-            raise UserError(
-                f"{key} must be an integer <= {most}, got one of {len(str(value))} digits"
-            )
-    _check_kinds(cfg, keys)
-
-
-def _check_kinds(cfg: DictConfig, keys: Sequence[str]) -> None:
-    for key in (k for k in SWITCHES if k in keys):
-        if not isinstance(cfg[key], bool):
-            raise UserError(f"{key} must be true or false, got {cfg[key]}")
-    for key in (k for k in LISTS if k in keys):
-        with user_errors(*CONFIG_ERRORS):
-            value = cfg[key]
-            fits = isinstance(value, ListConfig) and all(isinstance(v, str) for v in value)
-        if not fits:
-            raise UserError(f"{key} must be a list of texts, got {value}")
-    if cfg.precision not in PRECISIONS:  # other spellings would be other runs
-        raise UserError(f"precision must be one of {', '.join(PRECISIONS)}, got {cfg.precision}")

@@ -12,7 +12,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from benchmarks.config.compose import compose_group, names
+from benchmarks.config.catalogue import names
+from benchmarks.config.compose import compose_group
 from benchmarks.config.identity import (
     IDENTITY_KEYS,
     LENGTH,

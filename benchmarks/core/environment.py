@@ -12,6 +12,7 @@ from benchmarks import __version__
 from benchmarks.core.paths import ROOT
 
 __all__ = [
+    "LOOKED_AFTER",
     "code_state",
     "device_name",
     "exact_arithmetic",
@@ -20,6 +21,7 @@ __all__ = [
     "peak_memory_bytes",
 ]
 
+LOOKED_AFTER = "DGMBENCH_IN_JOB"  # set for processes whose parent leaves the job
 LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "hydra-core", "wandb")
 
 

@@ -45,7 +45,6 @@ def draw_pictures(
     checkpoint: str = "last",
     weights: str | None = None,
     classes: Sequence[int] = (),
-    config_dirs: Sequence[str] = (),
 ) -> list[Path]:
     """Write all pictures that a run allows into its folder `pictures/<checkpoint>`.
 
@@ -56,7 +55,6 @@ def draw_pictures(
         checkpoint: "last", "best", or the images_seen of a snapshot.
         weights: "raw" or "ema"; None for the experiment's.
         classes: a, b, c of the arithmetic a - b + c; empty for the three commonest.
-        config_dirs: The user's own config folders.
 
     Raises:
         UserError: if the folder is no run, or a setting does not fit.
@@ -71,7 +69,7 @@ def draw_pictures(
         model.weights = weights or cfg.weights
         target = run.folder / "pictures" / checkpoint
         target.mkdir(parents=True, exist_ok=True)
-        near = _near(protocol, cfg.protocols, datamodule, config_dirs)
+        near = _near(protocol, cfg.protocols, datamodule)
         if classes and (near is None or datamodule.num_levels is None):
             raise UserError("classes must come with images and a protocol that has a classifier")
         paths = []
@@ -98,11 +96,9 @@ class Near:
     chunk_size: int
 
 
-def _near(
-    protocol: str | None, own: Sequence[str], data: DataModule, config_dirs: Sequence[str]
-) -> Near | None:
+def _near(protocol: str | None, own: Sequence[str], data: DataModule) -> Near | None:
     for name in [protocol] if protocol else own:
-        cfg = compose_group("protocol", name, config_dirs=config_dirs)
+        cfg = compose_group("protocol", name)
         built = instantiate(cfg, f"protocol {name}")
         if isinstance(built, SampleProtocol):
             cache = feature_cache(cfg.extractor, built.extractor, data)

@@ -85,13 +85,10 @@ class Scoring:
     Args:
         datamodule: Set up.
         protocols: Names of those that will be asked for.
-        config_dirs: The user's own config folders.
     """
 
-    def __init__(
-        self, datamodule: DataModule, protocols: Sequence[str], config_dirs: Sequence[str] = ()
-    ) -> None:
-        self.datamodule, self.config_dirs = datamodule, config_dirs
+    def __init__(self, datamodule: DataModule, protocols: Sequence[str]) -> None:
+        self.datamodule = datamodule
         self.several = len(set(protocols)) > 1
         self._ready: dict[str, tuple[Any, FeatureCache | None, str]] = {}
         self._checked: set[str] = set()
@@ -162,7 +159,7 @@ class Scoring:
         return self._ready[name]
 
     def _build(self, name: str) -> tuple[Any, FeatureCache | None, str]:
-        cfg = compose_group("protocol", name, config_dirs=self.config_dirs)
+        cfg = compose_group("protocol", name)
         protocol = instantiate(cfg, f"protocol {name}")
         mark = protocol_fingerprint(cfg)
         if not isinstance(protocol, SampleProtocol):
@@ -193,7 +190,6 @@ def evaluate_run(
     protocols: Sequence[str],
     checkpoint: str = "last",
     weights: str | None = None,
-    config_dirs: Sequence[str] = (),
     draws: int = 1,
 ) -> Record:
     """Score checkpoints of a run and append to its record; nothing is trained.
@@ -204,7 +200,6 @@ def evaluate_run(
         checkpoint: "last", "best" (where a run kept it), the images_seen of a snapshot, or "all"
             snapshots and the last.
         weights: "raw" or "ema"; None for the experiment's.
-        config_dirs: The user's own config folders.
         draws: Draws of the samples, for the standard error over them.
 
     Raises:
@@ -220,7 +215,7 @@ def evaluate_run(
         datamodule = instantiate(cfg.datamodule, "datamodule")
         datamodule.setup()
         check_data(record, datamodule)
-        scoring = Scoring(datamodule, protocols, config_dirs)
+        scoring = Scoring(datamodule, protocols)
         every = [*map(str, find_snapshots(run.checkpoints)), "last"]
         for at in every if checkpoint == "all" else [checkpoint]:
             model, images_seen = load_model(cfg, run, at)
@@ -334,7 +329,6 @@ def evaluate_images(
     images: str,
     composed_data: DictConfig,
     protocols: Sequence[str],
-    config_dirs: Sequence[str] = (),
     value_range: Sequence[float] | None = None,
 ) -> Record:
     """Score a split of the data, a folder of images, or an npz under protocols.
@@ -346,7 +340,6 @@ def evaluate_images(
             (uint8 or floats, NHW or NHWC).
         composed_data: The data set to compare with.
         protocols: Names.
-        config_dirs: The user's own config folders.
         value_range: Lowest and highest value of a pixel; None where the images leave no doubt.
 
     Raises:
@@ -381,7 +374,7 @@ def evaluate_images(
             started=now(),
         )
         check_data(record, datamodule)
-        scoring = Scoring(datamodule, protocols, config_dirs)
+        scoring = Scoring(datamodule, protocols)
         for protocol in protocols:
             record.add(scoring(protocol, source, "images", 0))
             record.write(run.record_path)

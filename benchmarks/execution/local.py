@@ -4,18 +4,22 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
-from benchmarks.execution.slurm.leaving import LOOKED_AFTER
+from benchmarks.config.compose import compose
+from benchmarks.core.environment import LOOKED_AFTER
+from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import clock
 from benchmarks.runs.record import Record, bound_sign
 from benchmarks.tables.plan.estimate import Rates
-from benchmarks.tables.plan.planned_run import PlannedRun
+from benchmarks.tables.plan.plan import Plan
+from benchmarks.tables.plan.planned_run import Key, PlannedRun
+from benchmarks.tables.spec import TableSpec
 from lit_models.interruption import EXIT_CODE, stop_if_asked
 
-__all__ = ["run_all"]
+__all__ = ["LocalExecutor", "default_jobs", "run_all"]
 
 POLL_SECONDS = 0.5
 LINE_EVERY_SECONDS = 15.0  # where the output is no terminal
@@ -35,6 +39,50 @@ class RunProcess:
     def seconds(self) -> float:
         """Since its start."""
         return time.monotonic() - self.began
+
+
+@dataclass(frozen=True)
+class LocalExecutor:
+    """Does the runs of a table in processes on this machine.
+
+    Attributes:
+        overrides: What is passed on to every run.
+        jobs: Number of runs side by side.
+
+    Raises:
+        UserError: if jobs < 1.
+    """
+
+    overrides: Sequence[str]
+    jobs: int
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise UserError(f"jobs must be >= 1, got {self.jobs}")
+
+    def prepare(self, plan: Plan, published: bool) -> None:
+        """Do nothing: a run here keeps its own record."""
+
+    def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
+        return ()
+
+    def run(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
+        return run_all(ready, self.overrides, self.jobs, rates)
+
+    def at_work(self) -> Collection[Key]:
+        return ()
+
+    def closing(self) -> Sequence[str]:
+        return ()
+
+
+def default_jobs(spec: TableSpec, overrides: Sequence[str]) -> int:
+    """Return how many runs go side by side: one per core, or one where each takes the GPUs."""
+    cores = len(os.sched_getaffinity(0))
+    if spec.first_experiment is None:
+        return cores
+    cfg = compose([f"experiment={spec.first_experiment}", *overrides]).cfg
+    return 1 if cfg.trainer.accelerator in ("gpu", "cuda") else cores
 
 
 def run_all(

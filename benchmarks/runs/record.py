@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.config.migration import migrated
+from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted_values
 from datamodules.root import checked_name
@@ -24,6 +25,8 @@ __all__ = [
     "bound_sign",
     "many_records",
     "read_record",
+    "records_at",
+    "some_records",
 ]
 
 SCHEMA_VERSION = 2
@@ -256,6 +259,34 @@ def read_record(path: Path) -> Record | None:
         return None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def records_at(path: Path) -> list[Record]:
+    """Return the records of a file, of a run's folder, or of a folder of records.
+
+    Raises:
+        UserError: if there is none, or one cannot be read.
+    """
+    with user_errors(ValueError, OSError):
+        if path.is_file():
+            paths = [path]
+        elif (path / "record.json").is_file():
+            paths = [path / "record.json"]
+        else:
+            paths = sorted([*path.rglob("record.json"), *path.rglob("records/*.json")])
+            paths = paths or sorted(path.glob("*.json"))
+        return some_records([r for p in paths if (r := read_record(p)) is not None], str(path))
+
+
+def some_records(records: list[Record], what: str) -> list[Record]:
+    """Return records; refuse where there are none.
+
+    Raises:
+        UserError: naming what has none.
+    """
+    if not records:
+        raise UserError(f"{what} must hold at least one record, got none")
+    return records
 
 
 @contextmanager

@@ -1,66 +1,59 @@
-"""`dgmbench table T`: plan, run what is missing in processes of their own, render."""
+"""`dgmbench table T`: plan, let an executor do what is missing, render."""
 
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from benchmarks.config.compose import compose
-from benchmarks.core.errors import UserError
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.core.redaction import redacted
-from benchmarks.execution.local import run_all
 from benchmarks.runs.record import Record
 from benchmarks.tables.analysis.cells import Table, join
+from benchmarks.tables.executor import Executor
 from benchmarks.tables.plan.choice import Choice
-from benchmarks.tables.plan.estimate import Rates, describe_work, known_rates
-from benchmarks.tables.plan.plan import Plan, check_passed_on, default_jobs
+from benchmarks.tables.plan.estimate import describe_work, known_rates
+from benchmarks.tables.plan.plan import Plan
 from benchmarks.tables.plan.planned_run import Key, PlannedRun, fingerprint_of
 from benchmarks.tables.rendering.figure import newest_grid, samples_figure
 from benchmarks.tables.rendering.figures import write_figures
 from benchmarks.tables.rendering.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
 from benchmarks.tables.rendering.metric_names import check_metrics
 from benchmarks.tables.rendering.render import rendered
-from benchmarks.tables.spec import TableSpec, load_spec
+from benchmarks.tables.spec import TableSpec
 
 __all__ = ["run_table", "sample_grids", "write_table"]
 
 
 def run_table(
-    name: str,
+    spec: TableSpec,
     overrides: Sequence[str],
-    jobs: int | None,
     choice: Choice,
+    executor: Executor,
     dry_run: bool = False,
-    launcher: str | None = None,
 ) -> int:
     """Complete a table and print it.
 
     Args:
-        name: Of the table.
-        overrides: Of trainer, logger and threads, passed on to every run; and of the launcher.
-        jobs: Runs side by side; None for the number of cores, or for 1 on GPUs.
-        choice: Which runs.
-        dry_run: Print what would be done, and its cost.
-        launcher: What submits the runs, a name or a file; None to run them here.
+        spec: The table.
+        overrides: What is passed on to every run, of trainer, logger and threads.
+        choice: Which runs are meant.
+        executor: Does the runs.
+        dry_run: Print what would be done, and its cost, only.
 
     Returns:
         0, or 1 where a run left no result.
     """
-    spec = load_spec(name)
-    workers, overrides = _workers(spec, overrides, jobs, launcher, choice)
     plan = choice.plan(spec)
     check_metrics(spec)
     folder = outputs_dir() / "tables" / spec.name
     if not dry_run:
         check_writable(folder)
-        workers.prepare(plan, choice.published)
-    plan, failed = _complete(plan, workers, choice, dry_run)
+        executor.prepare(plan, choice.published)
+    plan, failed = _complete(plan, executor, choice, dry_run)
     if dry_run:
         return 0
-    at_work = set(workers.at_work())
+    at_work = set(executor.at_work())
     records = {k: r for k, r in plan.records(choice.published).items() if k not in at_work}
     table = join(plan, records)
     figure = write_table(table, folder)
@@ -69,7 +62,7 @@ def run_table(
     if "logger=wandb" in overrides:
         _log_to_wandb(table, folder, figure, overrides)
     print(f"\n{folder / 'table.md'}, table.csv, table.tex, table.json, {figure.name}")
-    for line in workers.closing():
+    for line in executor.closing():
         print(line)
     for line in failed:
         print(f"dgmbench: {line}", file=sys.stderr)
@@ -98,76 +91,8 @@ def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence
     log_table(name, header, laid_out.lines, files, folder / "logs", settings, tags)
 
 
-class Workers(Protocol):
-    """Who does the runs of a table."""
-
-    def prepare(self, plan: Plan, published: bool) -> None:
-        """Bring records up to date with what became of runs, before it is looked what is done."""
-
-    def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
-        """Return what a dry run says of this."""
-
-    def at_work(self) -> Collection[Key]:
-        """Return the runs that go on after this command, which tables need not explain."""
-
-    def closing(self) -> Sequence[str]:
-        """Return what is said last."""
-
-    def __call__(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
-        """Do runs, or see to it that they are done; return a line for each without result."""
-
-
-@dataclass(frozen=True)
-class Here:
-    """Processes on this machine."""
-
-    overrides: Sequence[str]
-    jobs: int
-
-    def prepare(self, plan: Plan, published: bool) -> None:
-        """A run here keeps its own record."""
-
-    def describe(self, missing: Sequence[PlannedRun]) -> Sequence[str]:
-        return []
-
-    def at_work(self) -> Collection[Key]:
-        return ()
-
-    def closing(self) -> Sequence[str]:
-        return ()
-
-    def __call__(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
-        return run_all(ready, self.overrides, self.jobs, rates)
-
-
-def _workers(
-    spec: TableSpec,
-    overrides: Sequence[str],
-    jobs: int | None,
-    launcher: str | None,
-    choice: Choice,
-) -> tuple[Workers, Sequence[str]]:
-    """Return who does the runs, and the overrides without those of the launcher."""
-    of_launcher = [o for o in overrides if o.startswith("launcher.")]
-    passed_on = [o for o in overrides if o not in of_launcher]
-    check_passed_on(spec, passed_on)
-    if jobs is not None and jobs < 1:
-        raise UserError(f"jobs must be >= 1, got {jobs}")
-    if launcher is None:
-        if of_launcher:
-            raise UserError(f"--launcher NAME must be given with {of_launcher[0]}")
-        return Here(passed_on, jobs or default_jobs(spec, passed_on)), passed_on
-    from benchmarks.execution.slurm.submit import Cluster
-
-    if jobs is not None:
-        raise UserError(
-            "jobs are for runs on this machine; with --launcher: launcher.array_parallelism"
-        )
-    return Cluster.of(spec, launcher, of_launcher, passed_on, choice.retry), passed_on
-
-
 def _complete(
-    plan: Plan, workers: Workers, choice: Choice, dry_run: bool
+    plan: Plan, executor: Executor, choice: Choice, dry_run: bool
 ) -> tuple[Plan, list[str]]:
     """Run what is missing: first all searches, then the seeds of their best configurations.
 
@@ -188,7 +113,7 @@ def _complete(
             if r.label not in tried and not r.is_done(records.get(r.key), choice.retry)
         ]
         if dry_run:
-            print("\n".join([*_work(plan, missing, records), *workers.describe(missing)]))
+            print("\n".join([*_work(plan, missing, records), *executor.describe(missing)]))
             return plan, []
         if not missing:
             break
@@ -198,7 +123,7 @@ def _complete(
         for run in ready:
             _forget_divergence(run, records.get(run.key))
         rates = known_rates(ready, plan.records(True))
-        failed += workers(ready, rates)
+        failed += executor.run(ready, rates)
     before = [
         run.label
         for run in chosen

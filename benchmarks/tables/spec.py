@@ -10,10 +10,10 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmarks.config.catalogue import catalogue
 from benchmarks.config.identity import SPLITS
 from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, one_line, suggest
-from benchmarks.core.paths import CONFIGS
 from datamodules.root import checked_name
 
 __all__ = [
@@ -28,9 +28,8 @@ __all__ = [
     "table_names",
 ]
 
-FOLDER = CONFIGS / "table"
 SELECTIONS = ("none", "validation", "test_as_in_paper")
-PUBLISHED = CONFIGS / "published.yaml"
+PUBLISHED = "published.yaml"  # in each folder of configs
 DIFFERENCES = ("protocol", "budget", "selection", "data")
 ERRORS = (
     ValueError,
@@ -251,7 +250,7 @@ class TableSpec:
 
 def table_names() -> list[str]:
     """Return the names of all tables."""
-    return sorted(p.stem for p in FOLDER.glob("*.yaml"))
+    return catalogue().names("table")
 
 
 def load_spec(name: str) -> TableSpec:
@@ -264,7 +263,7 @@ def load_spec(name: str) -> TableSpec:
     Raises:
         UserError: if it does not exist or has a wrong or missing key.
     """
-    path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
+    path = Path(name) if name.endswith(".yaml") else catalogue().file("table", name)
     if not path.is_file():
         raise UserError(f"table {name!r} does not exist{suggest(name, table_names())}")
     name = path.stem
@@ -314,7 +313,11 @@ def _check_published(spec: TableSpec) -> None:
 
 def load_published() -> dict[str, Any]:
     """Return the published numbers by source id."""
-    return _published_of(PUBLISHED)
+    found: dict[str, Any] = {}
+    for folder in reversed(catalogue().folders):
+        if (folder / PUBLISHED).is_file():
+            found |= _published_of(folder / PUBLISHED)
+    return found
 
 
 @lru_cache(maxsize=4)  # every cell asks

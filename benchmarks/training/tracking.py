@@ -76,7 +76,6 @@ class Tracker(Callback):
         run_id: Of the run.
         keep: Takes each evaluation, on every process.
         progress: Whose clock of training leaves the scores out.
-        config_dirs: The user's own config folders.
     """
 
     def __init__(
@@ -87,11 +86,10 @@ class Tracker(Callback):
         run_id: str,
         keep: Callable[[Evaluation], None],
         progress: Progress,
-        config_dirs: Sequence[str] = (),
     ) -> None:
         self.track, self.weights, self.folder, self.run_id = track, weights, folder, run_id
         self.keep = keep
-        self.progress, self.config_dirs = progress, config_dirs
+        self.progress = progress
         self.best: float | None = None
         self._scored_at = 0  # images_seen
         self._scoring: Scoring | None = None
@@ -130,7 +128,7 @@ class Tracker(Callback):
     def _score(self, trainer: Trainer, model: Any) -> None:
         if self._scoring is None:
             datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-            self._scoring = Scoring(datamodule, [self.track.protocol], self.config_dirs)
+            self._scoring = Scoring(datamodule, [self.track.protocol])
         model.weights, before = self.weights, model.weights
         seen = model.images_seen
         try:

@@ -381,7 +381,6 @@ def _tracker(writer: RunWriter, progress: Progress) -> list[Tracker]:
     cfg, run = writer.composed.cfg, writer.run
     if cfg.track.protocol is None:
         return []
-    dirs = writer.composed.config_dirs
     return [
         Tracker(
             cfg.track,
@@ -390,7 +389,6 @@ def _tracker(writer: RunWriter, progress: Progress) -> list[Tracker]:
             run.id,
             writer.keep,
             progress,
-            dirs,
         )
     ]
 
@@ -496,7 +494,7 @@ def _protocols(composed: Composed) -> dict[str, DictConfig]:
         raise UserError("snapshot_every_images must be given with snapshot_protocols, got null")
     tracked = [] if cfg.track.protocol is None else [cfg.track.protocol]
     return {
-        name: compose_group("protocol", name, config_dirs=composed.config_dirs)
+        name: compose_group("protocol", name)
         for name in [*cfg.protocols, *cfg.snapshot_protocols, *tracked]
     }
 
@@ -542,11 +540,11 @@ def _fit(parts: Parts) -> None:
 
 
 def _evaluate(writer: RunWriter, parts: Parts) -> Scoring:
-    composed, run = writer.composed, writer.run
+    run = writer.run
     model, loaded, images_seen = parts.model, "last", parts.model.images_seen
     model.to(parts.trainer.strategy.root_device)
     to_do = parts.trainer.strategy.broadcast(_to_do(writer))
-    scoring = Scoring(parts.datamodule, [name for name, _ in to_do], composed.config_dirs)
+    scoring = Scoring(parts.datamodule, [name for name, _ in to_do])
     for name, checkpoint in to_do:
         if checkpoint != loaded:
             images_seen = load_into(model, run.checkpoints, checkpoint, *run_ids(run, run.id))

@@ -237,7 +237,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks import prefetch
+from benchmarks.evaluation import prefetch
 from benchmarks.evaluation.features.base import Features
 from benchmarks.evaluation.features.cache import FeatureCache
 from benchmarks.runs.lock import held

@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable
-from benchmarks.doctor import Finding, print_findings, run_checks
+from benchmarks.execution.doctor import Finding, print_findings, run_checks
 from benchmarks.execution.slurm import commands
 from benchmarks.execution.slurm.commands import SlurmError
 from benchmarks.execution.slurm.launcher import Launcher, load_launcher

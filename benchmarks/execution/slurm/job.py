@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from benchmarks.core.environment import LOOKED_AFTER
 from benchmarks.core.files import write_atomically
 from benchmarks.execution.slurm import commands
 from benchmarks.execution.slurm.commands import SlurmError
-from benchmarks.execution.slurm.leaving import LOOKED_AFTER, job_name, leave, near_limit
+from benchmarks.execution.slurm.leaving import job_name, leave, near_limit
 from benchmarks.execution.slurm.outcome import (
     log_of,
     reached,

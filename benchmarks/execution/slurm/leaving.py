@@ -5,16 +5,15 @@ import signal
 import time
 from contextlib import suppress
 
-from benchmarks.core.environment import is_first_process
+from benchmarks.core.environment import LOOKED_AFTER, is_first_process
 from benchmarks.execution.slurm import commands
 from benchmarks.execution.slurm.commands import JobInfo, SlurmError
 from lit_models.interruption import EXIT_CODE
 
-__all__ = ["LOOKED_AFTER", "job_name", "leave", "leave_own_job", "near_limit"]
+__all__ = ["job_name", "leave", "leave_own_job", "near_limit"]
 
 TRIES, TRY_SECONDS = 3, 5.0
 LONGEST_NOTICE_SECONDS = 300.0  # of a time limit, in scripts of users
-LOOKED_AFTER = "DGMBENCH_IN_JOB"  # set for processes whose parent leaves the job
 ENDED_FOR_GOOD = ("CANCELLED", "DEADLINE", "COMPLETED", "FAILED", "REVOKED", "OUT_OF_MEMORY")
 RUNS_AGAIN = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "PREEMPTED", "NODE_FAIL", "SPECIAL_EXIT")
 

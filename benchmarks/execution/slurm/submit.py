@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.core.environment import LOOKED_AFTER
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.execution.slurm import commands
 from benchmarks.execution.slurm.job import run_task
 from benchmarks.execution.slurm.launcher import Launcher, load_launcher, trainer_overrides
-from benchmarks.execution.slurm.leaving import LOOKED_AFTER
 from benchmarks.execution.slurm.outcome import reached, write_failure
 from benchmarks.execution.slurm.queue import in_queue, places
 from benchmarks.execution.slurm.state import gone_jobs
@@ -27,7 +27,7 @@ from benchmarks.tables.plan.planned_run import PlannedRun
 from benchmarks.tables.spec import TableSpec
 from datamodules.root import data_root
 
-__all__ = ["Cluster", "sbatch", "submit", "submit_array", "variables"]
+__all__ = ["ClusterExecutor", "sbatch", "submit", "submit_array", "variables"]
 
 FOR_GOOD = {  # what SLURM says -> reason of a failure; the same again would end the same way
     "TIMEOUT": "time limit",
@@ -37,8 +37,8 @@ FOR_GOOD = {  # what SLURM says -> reason of a failure; the same again would end
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """Jobs of SLURM do the runs; this returns once they are in the queue."""
+class ClusterExecutor:
+    """Hands the runs of a table to SLURM; it returns once they are in the queue."""
 
     table: str
     launcher: Launcher
@@ -54,7 +54,7 @@ class Cluster:
         settings: Sequence[str],
         overrides: Sequence[str],
         retry: Collection[str],
-    ) -> "Cluster":
+    ) -> "ClusterExecutor":
         """Read a launcher, and compare it with what the cluster has.
 
         Raises:
@@ -89,7 +89,7 @@ class Cluster:
         queued = [f"{len(missing) - new} of these are in the queue"] if new < len(missing) else []
         return [*queued, f"{jobs} job(s), each: sbatch {shlex.join(self.launcher.flags())}"]
 
-    def __call__(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
+    def run(self, ready: Sequence[PlannedRun], rates: Rates) -> list[str]:
         """Submit what is not in the queue."""
         for line in submit(ready, self.overrides, self.launcher, self.table, self.retry):
             print(line, flush=True)

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.tables.analysis.statistics import LEVEL, CellStatistics, Interval, quantile_of_t
+from benchmarks.core.intervals import LEVEL, Interval, quantile_of_t
+from benchmarks.tables.analysis.statistics import CellStatistics
 from benchmarks.tables.spec import Column, Row, load_published
 
 __all__ = ["Agreement", "PublishedValue", "agreement", "published_value"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr
 
-from benchmarks.tables.analysis.statistics import LEVEL, Interval, quantile_of_t, t_interval
+from benchmarks.core.intervals import LEVEL, Interval, quantile_of_t, t_interval
 
 __all__ = ["Comparison", "Comparisons", "compare_with_best", "holm", "paired_t", "sign_flip"]
 

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
+
+from benchmarks.core.intervals import LEVEL, Interval, t_interval
 
 __all__ = ["CellStatistics", "VarianceSplit", "bootstrap_interval", "iqm", "split_variance"]
 
-LEVEL = 0.95
 BOOTSTRAP_FROM = 40  # below it a percentile interval covers too little
 RESAMPLES = 2000
 SEED = 0
 # Measured on normal data at n = 40, 4,000 data sets (tests/benchmarks/tables).
 BOOTSTRAP_COVERAGE = 0.94
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -86,21 +85,6 @@ class CellStatistics:
             return "failed" if self.failures else "–"
         mean = f"{self.mean:.{digits}f}"
         return mean if self.std is None else f"{mean} ± {self.std:.{digits}f}"
-
-
-def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
-    """Return Student's interval of the mean; None below two values."""
-    if len(values) < 2:
-        return None
-    n = len(values)
-    half = quantile_of_t(level, n - 1) * statistics.stdev(values) / math.sqrt(n)
-    mean = statistics.fmean(values)
-    return mean - half, mean + half
-
-
-def quantile_of_t(level: float, degrees: float) -> float:
-    """Return the quantile that two-sided intervals of a level reach to."""
-    return float(stdtrit(degrees, (1 + level) / 2))
 
 
 def iqm(values: Sequence[float] | np.ndarray, axis: int = -1) -> Any:

@@ -1,6 +1,5 @@
 """The plan of a table: rows x columns x seeds -> run ids. It joins, and never globs a folder."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -19,7 +18,7 @@ from benchmarks.tables.plan.search import configuration, hasher, load_space
 from benchmarks.tables.plan.selection import best_of, searched_column
 from benchmarks.tables.spec import MOST_SEEDS, Column, Row, TableSpec
 
-__all__ = ["Plan", "check_passed_on", "default_jobs", "make_plan"]
+__all__ = ["Plan", "check_passed_on", "make_plan"]
 
 NO_MODEL = (  # protocols that score images or points that exist already
     "benchmarks.evaluation.protocols.samples.SampleProtocol",
@@ -192,15 +191,6 @@ def check_passed_on(spec: TableSpec, overrides: Sequence[str]) -> None:
             )
     if spec.first_experiment is not None:
         compose([f"experiment={spec.first_experiment}", *overrides])
-
-
-def default_jobs(spec: TableSpec, overrides: Sequence[str]) -> int:
-    """Return how many runs go side by side: one per core, or one where each takes the GPUs."""
-    cores = len(os.sched_getaffinity(0))
-    if spec.first_experiment is None:
-        return cores
-    cfg = compose([f"experiment={spec.first_experiment}", *overrides]).cfg
-    return 1 if cfg.trainer.accelerator in ("gpu", "cuda") else cores
 
 
 def _protocols(spec: TableSpec, dataset: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from benchmarks.config.compose import compose_group
 from benchmarks.config.identity import protocol_fingerprint
 from benchmarks.core.paths import outputs_dir, results_dir
-from benchmarks.prefetch import INCEPTION
+from benchmarks.evaluation.prefetch import INCEPTION
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables.spec import Column, Row

@@ -4,17 +4,16 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.config.catalogue import catalogue
 from benchmarks.config.compose import with_values
 from benchmarks.config.identity import config_hash, determining, short_hash
 from benchmarks.config.yaml_files import read_yaml
-from benchmarks.core.errors import UserError, suggest, user_errors
-from benchmarks.core.paths import CONFIGS
+from benchmarks.core.errors import UserError, user_errors
 
 __all__ = ["configuration", "hasher", "load_space"]
 
@@ -23,7 +22,7 @@ DIGITS = 6  # of a drawn number, so that a list of configurations can be read an
 Space = Mapping[str, Any]
 
 
-def load_space(name: str, folder: Path = CONFIGS / "search") -> Space:
+def load_space(name: str) -> Space:
     """Read and check a search space.
 
     It maps dotted keys of an experiment, several with commas between them where they share one
@@ -33,11 +32,9 @@ def load_space(name: str, folder: Path = CONFIGS / "search") -> Space:
     Raises:
         UserError: if it does not exist or is malformed.
     """
-    known = sorted(p.stem for p in folder.glob("*.yaml"))
-    if name not in known:
-        raise UserError(f"search {name!r} does not exist{suggest(name, known)}")
+    path = catalogue().file("search", name)
     with user_errors(ValueError, OSError):
-        space: Any = OmegaConf.to_container(read_yaml(folder / f"{name}.yaml"))
+        space: Any = OmegaConf.to_container(read_yaml(path))
     if not isinstance(space, dict) or not space:
         raise UserError(f"search {name} must map keys to values or ranges")
     for key, value in space.items():

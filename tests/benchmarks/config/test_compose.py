@@ -96,26 +96,26 @@ def write_experiment(folder, text):
         ),
     ],
 )
-def test_misspelt_keys_inside_an_experiment(tmp_path, text, message):
-    write_experiment(tmp_path, text)
+def test_misspelt_keys_inside_an_experiment(own_configs, text, message):
+    write_experiment(own_configs, text)
     with pytest.raises(UserError) as error:
-        compose(["experiment=mine"], [str(tmp_path)])
+        compose(["experiment=mine"])
     assert message in str(error.value)
 
 
-def test_a_misspelt_model_key_inside_an_experiment(tmp_path, outputs):
+def test_a_misspelt_model_key_inside_an_experiment(own_configs, outputs):
     from benchmarks.training.train import train
 
-    write_experiment(tmp_path, "model: {kl_wait: 2.0}\n")
+    write_experiment(own_configs, "model: {kl_wait: 2.0}\n")
     with pytest.raises(
         UserError, match="model.kl_wait is no setting of VAE; did you mean kl_weig"
     ):
-        train(compose(["experiment=mine"], [str(tmp_path)]), bar=False)
+        train(compose(["experiment=mine"]), bar=False)
 
 
-def test_your_own_configs_come_from_outside(tmp_path):
-    write_experiment(tmp_path, "model: {kl_weight: 2.0}\n")
-    composed = compose(["experiment=mine"], [str(tmp_path)])
+def test_your_own_configs_come_from_outside(own_configs):
+    write_experiment(own_configs, "model: {kl_weight: 2.0}\n")
+    composed = compose(["experiment=mine"])
     assert composed.cfg.model.kl_weight == 2.0
     assert composed.experiment == "mine"
 
@@ -197,8 +197,9 @@ def test_folders_with_odd_names(name, tmp_path, monkeypatch):
     (mine / "protocol").mkdir(parents=True)
     text = (CONFIGS / "protocol/fid_10k_test10k.yaml").read_text()
     (mine / "protocol/mine.yaml").write_text(text.replace("10000", "500"))
-    monkeypatch.setattr("benchmarks.config.compose.CONFIGS", clone)
+    monkeypatch.setattr("benchmarks.config.catalogue.CONFIGS", clone)
     assert compose_group("protocol", "fid_10k_test10k").num_real == 10000
-    assert compose_group("protocol", "mine", config_dirs=[str(mine)]).num_real == 500
-    composed = compose([E], config_dirs=[str(mine)])
+    monkeypatch.setenv("DGMBENCH_PATH", str(mine))
+    assert compose_group("protocol", "mine").num_real == 500
+    composed = compose([E])
     assert composed.cfg.model.n_critic == 5

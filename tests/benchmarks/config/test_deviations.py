@@ -5,7 +5,8 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from benchmarks.config.compose import compose, compose_for, datasets_of, experiment_config, names
+from benchmarks.config.catalogue import names
+from benchmarks.config.compose import compose, compose_for, datasets_of, experiment_config
 from benchmarks.config.deviations import UNKNOWN, formatted, stated_deviations
 from benchmarks.core.errors import UserError
 

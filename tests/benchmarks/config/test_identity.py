@@ -4,7 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks.config import identity
-from benchmarks.config.compose import compose, compose_group, names
+from benchmarks.config.catalogue import names
+from benchmarks.config.compose import compose, compose_group
 from benchmarks.config.identity import (
     canonical,
     check_unique_names,

@@ -12,14 +12,14 @@ from safetensors.torch import load_file
 from benchmarks.__main__ import main
 from benchmarks.config.compose import compose
 from benchmarks.config.instantiate import instantiate
+from benchmarks.runs.changes import changes
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Evaluation, Record
-from benchmarks.tables import rerun
-from benchmarks.tables import spec as specs
-from benchmarks.tables.compare import changes, config_changes
+from benchmarks.tables.compare import config_changes
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.plan.planned_run import fingerprint_of, published_record_path
 from benchmarks.tables.spec import load_spec
+from benchmarks.training import reproduce as module
 from benchmarks.training.train import train
 from tests.helpers import tiny_run
 from tests.test_tables import MINI
@@ -70,17 +70,13 @@ def test_compare_takes_files_folders_and_tables(tmp_path, outputs, capsys):
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch, outputs):
+def small(own_configs, outputs):
     """A table of one PixelCNN that trains for a few steps, published with three seeds."""
-    folder = tmp_path / "tables"
-    folder.mkdir()
     rows = (
         MINI[: MINI.index("  - {label: A")]
         + "  - {label: B, experiment: untrained_pixelcnn_quick}\n"
     )
-    (folder / "mini.yaml").write_text(rows.replace("seeds: 2", "seeds: 3"))
-    (folder / "published.yaml").write_text("{}\n")
-    monkeypatch.setattr(specs, "FOLDER", folder)
+    (own_configs / "table" / "mini.yaml").write_text(rows.replace("seeds: 2", "seeds: 3"))
     return make_plan(load_spec("mini"))
 
 
@@ -154,7 +150,7 @@ def test_reproduce(outputs, capsys, monkeypatch):
     assert main(["reproduce", str(outputs / "other.json")]) == 1
     assert "on one side only" in capsys.readouterr().out
 
-    monkeypatch.setattr(rerun, "NOT_REPEATED", (*rerun.NOT_REPEATED, "images_seen"))
+    monkeypatch.setattr(module, "NOT_REPEATED", (*module.NOT_REPEATED, "images_seen"))
     assert main(["reproduce", str(path)]) == 2
     assert "must be of today's config" in capsys.readouterr().err
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.config.compose import experiment_config, names
+from benchmarks.config.catalogue import names
+from benchmarks.config.compose import experiment_config
 from datamodules.base import BatchStream
 from lit_models.adversarial.began import BEGAN
 from lit_models.callbacks.checkpoints import Checkpoints, load_checkpoint

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.core.errors import UserError
-from benchmarks.doctor import Finding
+from benchmarks.execution.doctor import Finding
 from benchmarks.execution.slurm import commands, doctor
 from benchmarks.execution.slurm.commands import Entry, SlurmError
 from benchmarks.execution.slurm.launcher import load_launcher

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.config.compose import names
+from benchmarks.config.catalogue import names
 from benchmarks.core.errors import UserError
 from benchmarks.execution.slurm.launcher import load_launcher, trainer_overrides
 

@@ -23,7 +23,7 @@ from benchmarks.execution.slurm.submissions import (
 )
 from benchmarks.runs.lock import Owner
 from benchmarks.runs.record import Record
-from tests.benchmarks.execution.slurm.conftest import submission, work
+from tests.benchmarks.execution.conftest import submission, work
 
 pytestmark = pytest.mark.usefixtures("outputs")
 

@@ -11,7 +11,7 @@ from benchmarks.execution.slurm import commands, submit
 from benchmarks.execution.slurm.commands import Entry
 from benchmarks.execution.slurm.launcher import load_launcher
 from benchmarks.execution.slurm.submissions import Notes, all_submissions
-from benchmarks.execution.slurm.submit import Cluster
+from benchmarks.execution.slurm.submit import ClusterExecutor
 from benchmarks.runs.record import Record, read_record
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.plan.planned_run import kinds_of_end
@@ -39,16 +39,16 @@ def cluster(taken, monkeypatch):
 
 
 def test_no_run_is_submitted_twice(plan, cluster):
-    workers = Cluster("quick", load_launcher("slurm", []), [])
+    executor = ClusterExecutor("quick", load_launcher("slurm", []), [])
     assert len(plan.all_runs) == 13
-    first = submitted(plan.all_runs[:5], [], workers.launcher, "quick")
+    first = submitted(plan.all_runs[:5], [], executor.launcher, "quick")
     assert first[0].startswith("submitted 5 run(s) as 7 (dgmbench-quick-")
-    rest = submitted(plan.all_runs, [], workers.launcher, "quick")
+    rest = submitted(plan.all_runs, [], executor.launcher, "quick")
     assert [line.split(" as ")[0] for line in rest] == [
         "submitted 8 run(s)",
         "5 run(s) are in the queue already",
     ]
-    assert submitted(plan.all_runs, [], workers.launcher, "quick") == [
+    assert submitted(plan.all_runs, [], executor.launcher, "quick") == [
         "13 run(s) are in the queue already"
     ]
     keys = [w.key for s in all_submissions() for works in s.jobs for w in works]
@@ -104,10 +104,10 @@ def test_what_failed_and_is_submitted_again_is_open(plan, cluster):
 )
 def test_what_slurm_ended_for_good_gets_a_record(plan, cluster, state, kinds):
     run = plan.all_runs[0]
-    workers = Cluster("quick", load_launcher("slurm", []), [])
-    submitted([run], [], workers.launcher, "quick")
+    executor = ClusterExecutor("quick", load_launcher("slurm", []), [])
+    submitted([run], [], executor.launcher, "quick")
     cluster[0] = Entry(cluster[0].name, "7", 0, state, "", "", "")
-    workers.prepare(replace(plan, runs=(run,)), published=False)
+    executor.prepare(replace(plan, runs=(run,)), published=False)
     record = read_record(run.run.record_path)
     if kinds is None:  # the next call submits it again
         assert record is None
@@ -186,6 +186,8 @@ def test_runs_that_moved_or_never_began_are_not_failed(plan, cluster):
     runs[1].run.checkpoints.mkdir(parents=True)
     (runs[1].run.checkpoints / "64.ckpt").touch()
     cluster[0] = Entry(cluster[0].name, "7", 0, "TIMEOUT", "", "", "")
-    Cluster("quick", launcher, []).prepare(replace(plan, runs=tuple(runs)), published=False)
+    ClusterExecutor("quick", launcher, []).prepare(
+        replace(plan, runs=tuple(runs)), published=False
+    )
     records = [read_record(run.run.record_path) for run in runs]
     assert [r and r.status for r in records] == ["failed", None, None]

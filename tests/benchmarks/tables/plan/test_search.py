@@ -1,14 +1,14 @@
 """Search spaces, the plan of a search, and the seeds of its best configuration."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
-from benchmarks.config.compose import compose, names, with_values
+from benchmarks.config.catalogue import names
+from benchmarks.config.compose import compose, with_values
 from benchmarks.config.identity import run_id
 from benchmarks.core.errors import UserError
-from benchmarks.prune import prunable
+from benchmarks.execution.prune import prunable
 from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables.analysis.cells import join
 from benchmarks.tables.plan.choice import Choice
@@ -216,10 +216,11 @@ def test_a_search_that_failed_throughout_has_no_best(outputs):
         ("- a", "must map keys to values or ranges"),
     ],
 )
-def test_wrong_spaces(tmp_path: Path, text, message):
-    (tmp_path / "s.yaml").write_text(text)
+def test_wrong_spaces(own_configs, text, message):
+    (own_configs / "search").mkdir()
+    (own_configs / "search" / "s.yaml").write_text(text)
     with pytest.raises(UserError, match=message):
-        load_space("s", tmp_path)
+        load_space("s")
 
 
 def test_unknown_names_and_counts():

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.runs.record import Evaluation, Record
-from benchmarks.tables import spec as specs
 from benchmarks.tables.analysis.cells import join
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.plan.planned_run import fingerprint_of
@@ -53,12 +52,9 @@ SCORES = {
 
 
 @pytest.fixture
-def table(tmp_path, monkeypatch, outputs):
-    folder = tmp_path / "tables"
-    folder.mkdir()
-    (folder / "fixture.yaml").write_text(SPEC)
-    (folder / "published.yaml").write_text(PUBLISHED)
-    monkeypatch.setattr(specs, "FOLDER", folder)
+def table(own_configs, outputs):
+    (own_configs / "table" / "fixture.yaml").write_text(SPEC)
+    (own_configs / "published.yaml").write_text(PUBLISHED)
     plan = make_plan(load_spec("fixture"))
     for run in plan.runs:
         value = SCORES[run.row.label][run.seed]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import status
 from benchmarks.__main__ import main
 from benchmarks.config.compose import compose
 from benchmarks.core.paths import CONFIGS
+from benchmarks.execution import status
 from benchmarks.runs.folder import Run
 from benchmarks.runs.writer import RunWriter
 

@@ -1,8 +1,8 @@
-"""`dgmbench gate` and `dgmbench reproduce`: runs done again, and compared with their records."""
+"""`dgmbench reproduce`: a record's run done again, and compared with it."""
 
-import math
 import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import open_dict
@@ -11,22 +11,15 @@ from benchmarks.config.compose import compose
 from benchmarks.config.deviations import override_key
 from benchmarks.config.identity import IDENTITY_KEYS, run_id
 from benchmarks.config.instantiate import check_interpolations, check_trusted_config
-from benchmarks.core.environment import code_state
 from benchmarks.core.errors import UserError
-from benchmarks.core.paths import outputs_dir, results_dir, working_in
+from benchmarks.core.paths import outputs_dir, working_in
+from benchmarks.runs.changes import changes, line_of
 from benchmarks.runs.folder import Run
-from benchmarks.runs.record import Record
-from benchmarks.tables.analysis.cells import Records, join
-from benchmarks.tables.analysis.statistics import quantile_of_t
-from benchmarks.tables.compare import ROUNDING, changes, line_of, records_of
-from benchmarks.tables.plan.choice import Choice
-from benchmarks.tables.plan.plan import Plan, make_plan
-from benchmarks.tables.plan.scale import published_scale
-from benchmarks.tables.spec import load_spec
+from benchmarks.runs.record import Record, records_at
+from benchmarks.training.train import train
 
-__all__ = ["gate", "reproduce"]
+__all__ = ["reproduce"]
 
-FAMILY_LEVEL = 0.05  # chance that an unchanged program fails the gate
 # of a record's overrides: given otherwise, or nothing that determines a result
 NOT_REPEATED = ("experiment", "datamodule", "seed", "protocols")
 NEVER_REPEATED = ("trainer", "logger")
@@ -42,9 +35,7 @@ def reproduce(path: str) -> int:
     Raises:
         UserError: if it is no record of a training run, or its config is another one today.
     """
-    from benchmarks.training.train import train
-
-    (old,) = _one(records_of(path), path)
+    (old,) = _one(records_at(Path(path).expanduser()), path)
     if old.without_digest:
         print(f"{path} has no digest: it may have been changed since it was written")
     if old.experiment == "images":
@@ -127,76 +118,3 @@ def _conditions(old: Record, new: Record) -> Iterator[tuple[str, Any, Any]]:
     for name in sorted(old.versions.keys() | new.versions.keys()):
         if old.versions.get(name) != new.versions.get(name):
             yield name, old.versions.get(name), new.versions.get(name)
-
-
-def gate(table: str, rows: Sequence[str], seeds: int, jobs: int | None) -> int:
-    """Run a table again and compare it with its published records.
-
-    A score regresses if it is worse than the published seeds' mean by more than the prediction
-    interval of a mean of so many new seeds, at a level that an unchanged program exceeds in
-    5 % of all gates (Bonferroni). On the machine and versions of the records, the same seed gives
-    the same score.
-
-    Returns:
-        0, or 1 if a score regressed or a run left none.
-    """
-    from benchmarks.tables.run import run_table
-
-    spec = load_spec(table)
-    if spec.search is not None:
-        raise UserError(f"table {table} must have no search to be a gate: it would run it again")
-    plan = make_plan(spec, *published_scale(table))
-    published = plan.records(published=True, outputs=False)
-    if not published:
-        where = results_dir() / spec.name
-        raise UserError(f"table {spec.name} must have published records in {where}")
-    state = code_state()
-    folder = outputs_dir() / "gate" / str(state.get("git_commit") or "unknown")[:12]
-    if state.get("dirty") is not False and folder.exists():
-        shutil.rmtree(folder)  # the tree may have changed since
-    with working_in(folder):
-        choice = Choice(seeds=seeds, rows=rows)
-        code = run_table(table, [], jobs, choice)
-        fresh = choice.plan(spec).records(published=False)
-    verdicts = list(_gate_lines(plan, published, fresh, choice))
-    for _, line in verdicts:
-        print(line)
-    bad = sum(is_bad for is_bad, _ in verdicts)
-    print(f"gate of table {spec.name}: {len(verdicts)} scores, {bad} regressed or not compared")
-    return 1 if bad or code or not verdicts else 0
-
-
-def _gate_lines(
-    plan: Plan, published: Records, fresh: Records, choice: Choice
-) -> Iterator[tuple[bool, str]]:
-    """Yield whether it regressed, or cannot be compared, and a line, for every published score."""
-    spec = plan.spec
-    old, new = join(plan, published), join(plan, fresh)
-    chosen = [
-        (row, column)
-        for row in filter(choice.has_row, spec.rows)
-        for column in spec.columns
-        if row.experiment is not None
-        and (cell := old.cells.get((row.label, column.label))) is not None
-        and cell.statistics.n
-    ]
-    for row, column in chosen:
-        before = old.cells[row.label, column.label].statistics
-        now = new.cells[row.label, column.label].statistics
-        where, was = f"{row.label}, {column.label}", before.text(column.digits)
-        if now.mean is None:
-            yield True, f"{where}: no score now, {was} before"
-            continue
-        if before.mean is None or before.std is None:
-            yield True, f"{where}: {was} before (n = {before.n}), whose noise is not known"
-            continue
-        level = 1 - 2 * FAMILY_LEVEL / len(chosen)  # one side
-        half = quantile_of_t(level, before.n - 1) * before.std
-        half *= math.sqrt(1 / now.n + 1 / before.n)
-        sign = 1 if column.better == "lower" else -1
-        regressed = sign * (now.mean - before.mean) > max(half, ROUNDING * abs(before.mean))
-        yield (
-            regressed,
-            f"{where}: {was} before (n = {before.n}), {now.text(column.digits)} now "
-            f"(n = {now.n}), allowed {half:.3g} worse{': REGRESSED' if regressed else ''}",
-        )

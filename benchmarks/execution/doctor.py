@@ -70,7 +70,8 @@ def _devices() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     from omegaconf import OmegaConf
 
-    from benchmarks.config.compose import compose_group, names
+    from benchmarks.config.catalogue import names
+    from benchmarks.config.compose import compose_group
     from benchmarks.config.instantiate import instantiate
 
     for name in names("datamodule"):
@@ -100,7 +101,8 @@ def _absent(name: str, cfg: DictConfig, error: Exception) -> Finding:
 
 
 def _weights() -> Iterator[Finding]:
-    from benchmarks.config.compose import compose_group, names
+    from benchmarks.config.catalogue import names
+    from benchmarks.config.compose import compose_group
     from benchmarks.config.instantiate import instantiate
 
     found: dict[str, tuple[str, str]] = {}  # protocols share extractors, which are large

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.config.compose import datasets_of, experiment_config, names
-from benchmarks.core.paths import CONFIGS
+from benchmarks.config.catalogue import catalogue, names
+from benchmarks.config.compose import datasets_of, experiment_config
 from benchmarks.tables.spec import load_spec, table_names
 
-__all__ = ["print_catalogue"]
+__all__ = ["print_listing"]
 
 
-def print_catalogue(kinds: Sequence[str]) -> int:
+def print_listing(kinds: Sequence[str]) -> int:
     """Print each kind with a line per entry."""
     for kind in kinds:
         lines = KINDS[kind]()
@@ -44,7 +44,7 @@ def _group(group: str) -> Callable[[], list[tuple[str, str]]]:
 def _losses() -> list[tuple[str, str]]:
     lines = []
     for name in names("loss"):
-        cfg = OmegaConf.load(CONFIGS / "loss" / f"{name}.yaml")
+        cfg = OmegaConf.load(catalogue().file("loss", name))
         assert isinstance(cfg, DictConfig)
         lines.append((name, str(cfg._target_).rsplit(".", 1)[-1]))
     return lines
@@ -55,7 +55,7 @@ def _tables() -> list[tuple[str, str]]:
 
 
 def _first_comment(group: str, name: str) -> str:
-    first = (CONFIGS / group / f"{name}.yaml").read_text().splitlines()[0]
+    first = catalogue().file(group, name).read_text().splitlines()[0]
     return first.removeprefix("# ") if first.startswith("#") else ""
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.config.compose import compose_group, names
+from benchmarks.config.catalogue import names
+from benchmarks.config.compose import compose_group
 from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
 from benchmarks.core.paths import check_writable

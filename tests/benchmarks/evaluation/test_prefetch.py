@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from benchmarks import prefetch as module
 from benchmarks.__main__ import main
+from benchmarks.evaluation import prefetch as module
 from datamodules import prepared
 from datamodules.prepared import PreparedImages
 

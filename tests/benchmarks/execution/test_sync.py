@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from benchmarks import sync
 from benchmarks.__main__ import main
+from benchmarks.execution import sync
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.spec import load_spec
 

@@ -1,0 +1,59 @@
+"""`dgmbench evaluate`."""
+
+import argparse
+from pathlib import Path
+
+from benchmarks.commands.settings import add_config_dir, number_of, numbers_in, settings_in
+from benchmarks.core.errors import UserError
+
+OF_IMAGES = ("images", "datamodule", "value_range")
+OF_A_RUN = ("checkpoint", "weights", "draws")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument(
+        "overrides", nargs="+", metavar="RUN | key=value", help="RUN protocol=NAME"
+    )
+    add_config_dir(parser)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Score a run's checkpoint, or images made elsewhere, under a protocol."""
+    from benchmarks.config.compose import compose_group
+    from benchmarks.evaluation.scoring import describe, evaluate_images, evaluate_run
+
+    folder = None if "=" in given.overrides[0] else given.overrides[0]
+    overrides = given.overrides[folder is not None :]
+    of_data = [o for o in overrides if o.startswith("datamodule.")]
+    settings = settings_in(
+        [o for o in overrides if o not in of_data], ("protocol", *OF_IMAGES, *OF_A_RUN)
+    )
+    if "protocol" not in settings:
+        raise UserError("protocol must be given (dgmbench list protocols), e.g. protocol=NAME")
+    protocols = settings["protocol"].strip("[]").split(",")
+    for name in protocols:
+        compose_group("protocol", name)
+    for name in (n for n in (OF_IMAGES if folder else OF_A_RUN) if n in settings):
+        other = "images=PATH" if folder else "a RUN"
+        raise UserError(f"{name} must be given with {other} only, got {name}={settings[name]}")
+    if folder is not None:
+        record = evaluate_run(
+            Path(folder),
+            protocols,
+            settings.get("checkpoint", "last"),
+            settings.get("weights"),
+            number_of(settings, "draws"),
+        )
+    elif "images" in settings:
+        if "datamodule" not in settings:
+            raise UserError("datamodule must be given: the data set that images are compared with")
+        values = [o.removeprefix("datamodule.") for o in of_data]
+        data = compose_group("datamodule", settings["datamodule"], values)
+        value_range = numbers_in(settings, "value_range")
+        record = evaluate_images(settings["images"], data, protocols, value_range)
+    else:
+        raise UserError("RUN or images=PATH must be given")
+    for line in describe(record):
+        print(line)
+    return 0

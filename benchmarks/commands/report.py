@@ -1,0 +1,18 @@
+"""`dgmbench report`."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("tables", nargs="*", help="names of tables (default: all with a record)")
+    parser.add_argument("--output", help="file to write (default: report.html)")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Write one HTML page of all tables, runs and figures; it needs no network."""
+    from benchmarks.tables.rendering.page import report
+
+    print(report(given.tables, given.output and Path(given.output)))
+    return 0

@@ -1,0 +1,119 @@
+"""What there is, and where: the suite's configs, and before them the user's own.
+
+One environment variable, DGMBENCH_PATH, names the folders of the user's own; every verb and every
+process that a verb starts reads it here.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.config.yaml_files import check_folders
+from benchmarks.core.errors import UserError, suggest, user_errors
+from benchmarks.core.paths import CONFIGS
+
+__all__ = ["INCEPTION", "Catalogue", "catalogue", "names", "searching"]
+
+VARIABLE = "DGMBENCH_PATH"
+INCEPTION = "inception_2015"  # the extractor whose weights can be fetched
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Config files by group and name.
+
+    Attributes:
+        own: The user's folders, which are looked in first; each holds groups as `configs` does.
+    """
+
+    own: tuple[Path, ...] = ()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders, in the order in which they are looked in."""
+        return (*self.own, CONFIGS)
+
+    def names(self, group: str) -> list[str]:
+        """Return the names of a group's files, sorted; those in subfolders with a slash."""
+        found = {
+            str(path.relative_to(folder / group).with_suffix(""))
+            for folder in self.folders
+            for path in (folder / group).rglob("*.yaml")
+        }
+        return sorted(found)
+
+    def is_group(self, key: str) -> bool:
+        """Return whether a key of a config names a group."""
+        return any((folder / key).is_dir() for folder in self.folders)
+
+    def folder_of(self, group: str, name: str) -> Path:
+        """Return the first folder that holds a file of a group.
+
+        Raises:
+            UserError: if there is none, with the nearest names.
+        """
+        for folder in self.folders:
+            if (folder / group / f"{name}.yaml").is_file():
+                return folder
+        raise UserError(f"{group} {name!r} does not exist{suggest(name, self.names(group))}")
+
+    def file(self, group: str, name: str) -> Path:
+        """Return the file of a group by its name.
+
+        Raises:
+            UserError: if there is none, with the nearest names.
+        """
+        return self.folder_of(group, name) / group / f"{name}.yaml"
+
+    def check(self) -> None:
+        """Refuse files of the user's own that must not be read.
+
+        Raises:
+            UserError: naming the first.
+        """
+        with user_errors(ValueError, OSError):
+            check_folders(self.own)
+
+
+def catalogue() -> Catalogue:
+    """Return what there is for this process.
+
+    Raises:
+        UserError: if DGMBENCH_PATH names something that is no folder.
+    """
+    own = [part for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+    return Catalogue(tuple(_folder(part, VARIABLE) for part in own))
+
+
+def names(group: str) -> list[str]:
+    """Return the names of a group's files, sorted."""
+    return catalogue().names(group)
+
+
+@contextmanager
+def searching(folders: Sequence[str]) -> Iterator[None]:
+    """Look in further folders first, in this process and those that it starts.
+
+    Raises:
+        UserError: if one is no folder.
+    """
+    before = os.environ.get(VARIABLE)
+    known = [str(path) for path in catalogue().own]
+    added = [str(_folder(folder, "--config-dir")) for folder in folders]
+    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*added, *known]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
+
+
+def _folder(text: str, name: str) -> Path:
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{name} must be a folder, got {text}")
+    return folder.resolve()
