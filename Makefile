@@ -33,7 +33,7 @@ NUMERICAL := tests/lit_models tests/benchmarks/evaluation/metrics tests/benchmar
 test-rounding: $(READY)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 		$(BIN)/python -m pytest $(NUMERICAL) -n $(TESTERS) --dist loadfile \
-		-m "not slow and not gpu and not data" --ignore=tests/lit_models/test_distributed.py
+		-m "not slow and not gpu and not data" --ignore=tests/lit_models/training/test_distributed.py
 
 # as root, and with Debian packages: a SLURM of two nodes on this machine, ended afterwards
 test-slurm: $(READY)

@@ -12,7 +12,7 @@ from benchmarks import __version__
 from benchmarks.core.environment import is_first_process
 from benchmarks.core.errors import UserError
 from benchmarks.core.redaction import redacted
-from lit_models.interruption import EXIT_CODE, Interrupted, signals_noted
+from lit_models.training.interruption import EXIT_CODE, Interrupted, signals_noted
 
 __all__ = ["main", "parser"]
 

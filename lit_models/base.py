@@ -5,18 +5,18 @@ from typing import Any, ClassVar
 
 import torch
 from lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
-from lit_models.collectives import mean_over_processes
 from lit_models.images import DataRange
-from lit_models.noise import Noise, StepNoise, fold_seed
 from lit_models.priors import Prior
-from lit_models.schedules import Schedule
+from lit_models.training.collectives import mean_over_processes
+from lit_models.training.lightning_internals import DROPOUT
+from lit_models.training.noise import Noise, StepNoise, fold_seed
+from lit_models.training.schedules import Schedule
 
 __all__ = ["LitGenerativeModel", "OptimizerFactory"]
 
-DROPOUT = nn.modules.dropout._DropoutNd
 MOST_COLUMNS = 16  # of a picture
 OptimizerFactory = Any  # Callable[[Iterable[nn.Parameter]], Optimizer], given as a hydra partial
 

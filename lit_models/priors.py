@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from lit_models.noise import Noise
+from lit_models.training.noise import Noise
 
 __all__ = ["NormalPrior", "Prior", "UniformPrior"]
 

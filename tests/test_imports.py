@@ -1,29 +1,48 @@
-"""The direction of imports: benchmarks -> lit_models, datamodules; mathematics -> torch."""
+"""The direction of imports, folder by folder, and what is named in one file only."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LIT = {"benchmarks", "datamodules", "hydra", "omegaconf", "wandb", "tests"}
-TORCH_ONLY = LIT | {"lightning", "torchmetrics", "lit_models.base"}
-FAMILIES = {f"lit_models.{f}" for f in ("adversarial", "vae", "autoregressive", "networks")}
-FORBIDDEN = {
+# each folder may import those below it (and itself); the first of these that fits counts
+ORDER = (
+    {"benchmarks.commands"},
+    {"benchmarks.execution", "benchmarks.training"},
+    {"benchmarks.tables"},
+    {"benchmarks.evaluation", "benchmarks.loggers"},
+    {"benchmarks.runs"},
+    {"benchmarks.config"},
+    {"benchmarks.core"},
+    {"lit_models.adversarial", "lit_models.vae", "lit_models.autoregressive", "lit_models.hybrid"},
+    {"lit_models.callbacks"},
+    {"lit_models.base", "lit_models.capabilities"},
+    {"lit_models.networks"},
+    {"lit_models.likelihoods", "lit_models.priors"},
+    {"lit_models.images", "lit_models.labels", "lit_models.training"},
+    {"datamodules"},
+)
+# what a folder may not import besides: lit_models knows no data sets, the suite no tests
+NEVER = {
     "benchmarks": {"tests"},
-    "lit_models": LIT,
+    "lit_models": {"benchmarks", "datamodules", "hydra", "omegaconf", "wandb", "tests"},
     "datamodules": {"benchmarks", "lit_models", "hydra", "omegaconf", "wandb", "tests"},
-    "lit_models/networks": TORCH_ONLY | {"lit_models.adversarial", "lit_models.vae"},
-    "lit_models/adversarial/losses.py": TORCH_ONLY | {"lit_models"},
-    "lit_models/adversarial/penalties.py": TORCH_ONLY | {"lit_models.networks"},
-    "lit_models/vae/bounds.py": TORCH_ONLY | {"lit_models"},
-    "lit_models/vae/likelihoods.py": TORCH_ONLY | (FAMILIES - {"lit_models.vae"}),
-    "lit_models/autoregressive/likelihoods.py": TORCH_ONLY | FAMILIES,
-    "lit_models/logistic.py": TORCH_ONLY | {"lit_models"},
-    "lit_models/images.py": TORCH_ONLY | {"lit_models"},
-    "lit_models/adversarial": {"lit_models.vae", "lit_models.autoregressive"},
-    "lit_models/vae": {"lit_models.adversarial", "lit_models.autoregressive"},
-    "lit_models/autoregressive": {"lit_models.adversarial", "lit_models.vae"},
+}
+MATHEMATICS = {"lightning", "torchmetrics"}  # not of these: functions of tensors
+OF_MATHEMATICS = (
+    "lit_models/networks",
+    "lit_models/likelihoods",
+    "lit_models/adversarial/losses.py",
+    "lit_models/adversarial/penalties.py",
+    "lit_models/vae/bounds.py",
+    "lit_models/images.py",
+)
+FAMILIES = ("adversarial", "vae", "autoregressive")  # joined in hybrid only
+TRAINING_ONLY = {  # what mathematics may take of the folder of training
+    "lit_models.training.collectives",
+    "lit_models.training.noise",
 }
 
 
@@ -33,33 +52,129 @@ def files(package):
 
 
 def imported(path):
+    """Yield the modules that a file imports, at its top or in a function."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
+            yield from _of(node)
 
 
-@pytest.mark.parametrize("package", FORBIDDEN)
-def test_no_forbidden_import(package):
-    bad = {
-        f"{path.relative_to(ROOT)}: {module}"
+def _of(node):
+    yield node.module
+    for alias in node.names:
+        if (ROOT / node.module.replace(".", "/") / f"{alias.name}.py").exists():
+            yield f"{node.module}.{alias.name}"
+
+
+def inside(module, package):
+    return f"{module}.".startswith(f"{package}.")
+
+
+def level(module):
+    """Return where a module stands in `ORDER`; None for what is not of the suite."""
+    return next((i for i, ps in enumerate(ORDER) if any(inside(module, p) for p in ps)), None)
+
+
+def name_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def broken(path, rule):
+    return [f"{path.relative_to(ROOT)}: {m}" for m in imported(path) if rule(m)]
+
+
+SOURCES = [p for package in NEVER for p in files(package)]
+
+
+@pytest.mark.parametrize("folder", sorted({p for ps in ORDER for p in ps}))
+def test_a_folder_imports_only_what_is_below_it(folder):
+    path = folder.replace(".", "/")
+    mine = files(path) if (ROOT / path).is_dir() else [ROOT / f"{path}.py"]
+    own = level(folder)
+
+    def upwards(module):
+        theirs = level(module)
+        beside = theirs == own and not inside(module, folder)
+        return theirs is not None and (theirs < own or beside)
+
+    allowed = {"lit_models.hybrid", "benchmarks.training"}  # join what stands beside them
+    if folder in allowed:
+        assert not [b for p in mine for b in broken(p, lambda m: (level(m) or own) < own)]
+    else:
+        assert not [b for p in mine for b in broken(p, upwards)]
+
+
+def test_every_file_of_the_suite_has_a_place():
+    entrances = {"benchmarks/__init__.py", "benchmarks/__main__.py", "lit_models/__init__.py"}
+    homeless = [str(p.relative_to(ROOT)) for p in SOURCES if level(name_of(p)) is None]
+    assert set(homeless) == entrances
+
+
+@pytest.mark.parametrize("package", NEVER)
+def test_what_is_never_imported(package):
+    bad = [
+        found
         for path in files(package)
-        for module in imported(path)
-        for forbidden in FORBIDDEN[package]
-        if f"{module}.".startswith(f"{forbidden}.")
-    }
+        for found in broken(path, lambda m: any(inside(m, f) for f in NEVER[package]))
+    ]
     assert not bad
+
+
+@pytest.mark.parametrize("package", OF_MATHEMATICS)
+def test_mathematics_takes_tensors_and_nothing_of_lightning(package):
+    def rule(module):
+        of_training = inside(module, "lit_models.training") and module != "lit_models.training"
+        return any(inside(module, m) for m in MATHEMATICS) or (
+            of_training and module not in TRAINING_ONLY
+        )
+
+    assert not [found for path in files(package) for found in broken(path, rule)]
+
+
+def test_families_do_not_import_each_other():
+    for family in FAMILIES:
+        others = [f"lit_models.{f}" for f in (*FAMILIES, "hybrid") if f != family]
+        for path in files(f"lit_models/{family}"):
+            assert not broken(path, lambda m, others=others: any(inside(m, o) for o in others))
+
+
+def test_no_lazy_import_hides_a_cycle():
+    """Modules, their lazy imports counted, form no cycle."""
+    modules = {name_of(p).removesuffix(".__init__"): p for p in SOURCES}
+    graph = {name: {m for m in imported(p) if m in modules} for name, p in modules.items()}
+    done: set[str] = set()
+
+    def visit(name, above):
+        assert name not in above, f"cycle: {' -> '.join([*above[above.index(name) :], name])}"
+        if name in done:
+            return
+        for other in sorted(graph[name] - {name}):
+            visit(other, [*above, name])
+        done.add(name)
+
+    for name in graph:
+        visit(name, [])
 
 
 def test_wandb_is_named_by_one_file():
     users = [p.name for p in files("benchmarks") if "wandb" in set(imported(p))]
     assert users == ["wandb_logger.py"]
-    assert "lightning.pytorch.loggers" in set(
-        imported(ROOT / "benchmarks/loggers/wandb_logger.py")
+    logger = ROOT / "benchmarks/loggers/wandb_logger.py"
+    assert "lightning.pytorch.loggers" in set(imported(logger))
+
+
+def test_private_names_of_libraries_stand_in_one_file():
+    """Of Lightning and torch; each may go with their next version."""
+    private = re.compile(
+        r"(?:torch|trainer|strategy|loop|dist\w*|c10d|modules)(?:\.\w+)*\._[a-z]\w+"
     )
+    imports = re.compile(r"from (?:torch|lightning)[\w.]* import .*\b_\w+")
+    users = {
+        p.name for p in SOURCES if private.search(p.read_text()) or imports.search(p.read_text())
+    }
+    assert users == {"lightning_internals.py"}
 
 
 def test_no_absolute_paths_in_the_sources():
-    tracked = [*files("benchmarks"), *files("lit_models"), *files("datamodules")]
-    assert not [p for p in tracked if "/home/" in p.read_text() or "/root/" in p.read_text()]
+    assert not [p for p in SOURCES if "/home/" in p.read_text() or "/root/" in p.read_text()]

@@ -24,7 +24,7 @@ from benchmarks.tables.rendering.metric_names import check_metrics
 from benchmarks.tables.rendering.render import render, rendered
 from benchmarks.tables.spec import load_published, load_spec, table_names
 from benchmarks.training.train import train
-from lit_models.callbacks.checkpoints import find_snapshots
+from lit_models.training.checkpoint_files import find_snapshots
 from tests.helpers import tiny_run
 
 MINI = """

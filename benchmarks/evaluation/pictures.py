@@ -24,7 +24,7 @@ from benchmarks.evaluation.sources import ModelSource, own_chunks, real_source
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import image_grid, model_grids, sampling, save_png
-from lit_models.noise import Noise, fold_seed
+from lit_models.training.noise import Noise, fold_seed
 from lit_models.vae.lit_vae import VAE
 
 __all__ = ["arithmetic", "draw_pictures", "interpolate", "neighbours", "scatter"]

@@ -39,15 +39,15 @@ from benchmarks.runs.record import Evaluation, Record, bound_sign
 from benchmarks.runs.writer import now
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
-from lit_models.callbacks.checkpoints import (
+from lit_models.callbacks.monitor import DivergedError
+from lit_models.callbacks.sample_grids import image_grid, save_png
+from lit_models.training.checkpoint_files import (
     CheckpointError,
     find_checkpoint,
     find_snapshots,
     load_checkpoint,
     snapshot_path,
 )
-from lit_models.callbacks.monitor import DivergedError
-from lit_models.callbacks.sample_grids import image_grid, save_png
 
 __all__ = [
     "Scoring",

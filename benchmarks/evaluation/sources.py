@@ -14,9 +14,9 @@ from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import sampling
-from lit_models.collectives import any_process, world
-from lit_models.interruption import stop_if_asked
-from lit_models.noise import fold_seed
+from lit_models.training.collectives import any_process, world
+from lit_models.training.interruption import stop_if_asked
+from lit_models.training.noise import fold_seed
 
 __all__ = [
     "ImageSource",

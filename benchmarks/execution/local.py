@@ -17,7 +17,7 @@ from benchmarks.tables.plan.estimate import Rates
 from benchmarks.tables.plan.plan import Plan
 from benchmarks.tables.plan.planned_run import Key, PlannedRun
 from benchmarks.tables.spec import TableSpec
-from lit_models.interruption import EXIT_CODE, stop_if_asked
+from lit_models.training.interruption import EXIT_CODE, stop_if_asked
 
 __all__ = ["LocalExecutor", "default_jobs", "run_all"]
 

@@ -12,8 +12,9 @@ from benchmarks.core.errors import UserError
 from benchmarks.evaluation.scoring import Scoring
 from benchmarks.evaluation.sources import ModelSource
 from benchmarks.runs.record import Evaluation
-from lit_models.callbacks.checkpoints import crossed, save_snapshot
 from lit_models.callbacks.progress import Progress
+from lit_models.training.checkpoint_files import save_snapshot
+from lit_models.training.clock import crossed
 
 __all__ = ["BEST", "Tracker", "check_best", "check_track"]
 

@@ -32,21 +32,22 @@ from benchmarks.training.tracking import BEST, Tracker, check_best, check_track
 from benchmarks.training.trial import try_out
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
-from lit_models.callbacks.checkpoints import (
-    Checkpoints,
+from lit_models.callbacks.checkpoints import Checkpoints
+from lit_models.callbacks.monitor import DivergedError, Monitor
+from lit_models.callbacks.process_watchdog import ProcessWatchdog
+from lit_models.callbacks.progress import Progress
+from lit_models.callbacks.sample_grids import SampleGrids
+from lit_models.callbacks.settings_agreement import DisagreementError, SettingsAgreement
+from lit_models.training.checkpoint_files import (
     SaveError,
     find_checkpoint,
     find_snapshots,
     snapshot_path,
 )
-from lit_models.callbacks.monitor import DivergedError, Monitor
-from lit_models.callbacks.progress import Progress
-from lit_models.callbacks.sample_grids import SampleGrids
-from lit_models.callbacks.settings_agreement import DisagreementError, SettingsAgreement
-from lit_models.callbacks.watch import Watch
-from lit_models.distributed import ReplicatedStrategy
-from lit_models.interruption import Interrupted
-from lit_models.noise import fold_seed
+from lit_models.training.distributed import ReplicatedStrategy
+from lit_models.training.interruption import Interrupted
+from lit_models.training.lightning_internals import leave_signals_alone
+from lit_models.training.noise import fold_seed
 
 __all__ = ["quiet", "train", "trial"]
 
@@ -102,7 +103,7 @@ class Parts:
     trainer: Trainer
     progress: Progress
     checkpoints: Checkpoints
-    watch: Watch
+    watch: ProcessWatchdog
     checkpoint: Path | None  # to continue from
     budget: int  # images
 
@@ -127,7 +128,7 @@ def train(composed: Composed, bar: bool = True) -> Record:
     Raises:
         UserError: for a mistake in the config, before anything is trained; if another process
             is at this run.
-        Interrupted: after a signal (`lit_models.interruption`), once all is saved.
+        Interrupted: after a signal (`lit_models.training.interruption`), once all is saved.
     """
     quiet()
     run = Run.of(composed)
@@ -249,7 +250,7 @@ def _take_stock(writer: RunWriter, parts: Parts) -> None:
     writer.take_stock(parts.model, parts.progress.seconds, device, parts.trainer.world_size)
 
 
-def _why(error: BaseException, watch: Watch) -> tuple[str, str]:
+def _why(error: BaseException, watch: ProcessWatchdog) -> tuple[str, str]:
     """Return the status and reason of a run that ended by this error."""
     if isinstance(error, DivergedError):
         return "diverged", str(error)
@@ -290,7 +291,7 @@ def _build(writer: RunWriter, datamodule: DataModule, bar: bool) -> Parts:
             cfg.snapshot_every_images,
             cfg.checkpoint_every_minutes,
         )
-        watch = Watch(cfg.process_timeout_seconds, partial(_died, writer))
+        watch = ProcessWatchdog(cfg.process_timeout_seconds, partial(_died, writer))
     if found:
         _check_weights(model, *found)
     elif writer.record.status != "finished":  # before loggers begin
@@ -318,8 +319,7 @@ def _build(writer: RunWriter, datamodule: DataModule, bar: bool) -> Parts:
         ],
         default_root_dir=str(run.folder),
     )
-    # Lightning's handlers exchange and save wherever the signal finds them; ours set a flag
-    trainer._signal_connector.register_signal_handlers = lambda: None
+    leave_signals_alone(trainer)
     _check_processes(trainer, datamodule, model)
     if cfg.data_on_device:
         datamodule.device = trainer.strategy.root_device

@@ -20,7 +20,7 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError, one_line
@@ -32,7 +32,8 @@ from lit_models.autoregressive.sampling import first_pixels_only
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import model_grids, save_png
-from lit_models.interruption import Interrupted
+from lit_models.training.interruption import Interrupted
+from lit_models.training.lightning_internals import BATCH_NORM, leave_signals_alone
 
 __all__ = ["try_out"]
 
@@ -104,7 +105,7 @@ def try_out(
 def _images(model: LitGenerativeModel) -> int:
     """Return how many images an update takes, if the batch has them: one where that is enough."""
     alone = model.automatic_optimization and not any(
-        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()
+        isinstance(m, BATCH_NORM) for m in model.modules()
     )
     return 1 if alone else 2
 
@@ -128,8 +129,7 @@ def _train(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    # Lightning's handlers would take the place of ours
-    trainer._signal_connector.register_signal_handlers = lambda: None
+    leave_signals_alone(trainer)
     x, labels = datamodule.split("train")
     stream = BatchStream(x, labels, model.batch_size, model.batches_per_step)
     trainer.fit(model, train_dataloaders=stream)

@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 
 from lit_models.base import LitGenerativeModel, OptimizerFactory
 from lit_models.images import DataRange
-from lit_models.schedules import Schedule
+from lit_models.training.lightning_internals import clamp_all_, count_training_step
+from lit_models.training.schedules import Schedule
 
 __all__ = ["AdversarialModel", "Objective", "Player"]
 
@@ -108,7 +109,7 @@ class AdversarialModel(LitGenerativeModel):
                 active = name
             self._update(name, objective)
         self._freeze_all_but(set(self._players))
-        self._count_training_step()
+        count_training_step(self.trainer)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         if self.clip_grad_norm is not None:  # gradients are averaged by now
@@ -125,7 +126,7 @@ class AdversarialModel(LitGenerativeModel):
         self._step(optimizer)
         limit = self._players[name].weight_clip
         if limit is not None:
-            _clamp_(self._parameters_by_name[name], limit)
+            clamp_all_(self._parameters_by_name[name], limit)
         self.track(**{f"{name}_loss": loss})
 
     def _step_alone(self, optimizer: Optimizer) -> None:
@@ -141,17 +142,6 @@ class AdversarialModel(LitGenerativeModel):
             for parameter in parameters:
                 parameter.requires_grad = name in names
 
-    def _count_training_step(self) -> None:
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        progress.increment_ready()
-        progress.increment_completed()
-
 
 def _nothing() -> Any:
     return None
-
-
-@torch.no_grad()
-def _clamp_(parameters: list[nn.Parameter], limit: float) -> None:
-    torch._foreach_clamp_min_(parameters, -limit)
-    torch._foreach_clamp_max_(parameters, limit)

@@ -9,7 +9,7 @@ from lit_models.adversarial.two_player import TwoPlayerModel
 from lit_models.base import OptimizerFactory
 from lit_models.images import DataRange
 from lit_models.priors import Prior
-from lit_models.schedules import Schedule
+from lit_models.training.schedules import Schedule
 
 __all__ = ["GAN"]
 

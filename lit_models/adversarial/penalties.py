@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from lit_models.collectives import global_std
-from lit_models.noise import Noise
+from lit_models.training.collectives import global_std
+from lit_models.training.noise import Noise
 
 __all__ = ["DraganPenalty", "GaussianDraganPenalty", "GradientPenalty", "Penalty"]
 

@@ -6,11 +6,11 @@ from functools import partial
 from torch import Tensor, nn
 
 from lit_models.adversarial.engine import AdversarialModel, Objective, Player
-from lit_models.averaging import averaged_copy, follow
 from lit_models.base import OptimizerFactory
 from lit_models.images import DataRange
 from lit_models.priors import Prior
-from lit_models.schedules import Schedule
+from lit_models.training.averaging import averaged_copy, follow
+from lit_models.training.schedules import Schedule
 
 __all__ = ["TwoPlayerModel"]
 

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lit_models.autoregressive.likelihoods import PixelLikelihood
 from lit_models.autoregressive.sampling import sample_in_raster_order
-from lit_models.averaging import averaged_copy, follow
 from lit_models.base import LitGenerativeModel, OptimizerFactory
 from lit_models.images import LevelRange, check_levels
 from lit_models.labels import labels_in_turn, one_hot_map
-from lit_models.networks.streaming import RasterNetwork
-from lit_models.noise import Noise
-from lit_models.schedules import Schedule
+from lit_models.likelihoods.pixels import PixelLikelihood
+from lit_models.networks.causal.streaming import RasterNetwork
+from lit_models.training.averaging import averaged_copy, follow
+from lit_models.training.noise import Noise
+from lit_models.training.schedules import Schedule
 
 __all__ = ["Autoregressive"]
 

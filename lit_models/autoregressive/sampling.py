@@ -7,9 +7,9 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-from lit_models.autoregressive.likelihoods import PixelLikelihood
-from lit_models.networks.streaming import Memory, RasterNetwork, Spot
-from lit_models.noise import Noise
+from lit_models.likelihoods.pixels import PixelLikelihood
+from lit_models.networks.causal.streaming import Memory, RasterNetwork, Spot
+from lit_models.training.noise import Noise
 
 __all__ = ["first_pixels_only", "sample_in_raster_order", "sample_naively"]
 

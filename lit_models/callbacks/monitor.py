@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from lightning import Callback, Trainer
 
-from lit_models.collectives import mean_over_processes
+from lit_models.training.collectives import mean_over_processes
 
 __all__ = ["DivergedError", "Monitor"]
 

@@ -11,8 +11,8 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor, nn
 
-from lit_models.callbacks.checkpoints import crossed
 from lit_models.images import round_to_uint8
+from lit_models.training.clock import crossed
 
 __all__ = ["SampleGrids", "image_grid", "model_grids", "sampling", "save_png"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning import Callback, Trainer
 
-from lit_models.collectives import world
+from lit_models.training.collectives import world
 
 __all__ = ["DisagreementError", "SettingsAgreement"]
 

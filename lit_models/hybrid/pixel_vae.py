@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from lit_models.autoregressive.likelihoods import PixelLikelihood
 from lit_models.autoregressive.sampling import sample_in_raster_order
 from lit_models.images import DataRange, LevelRange, check_levels
-from lit_models.networks.streaming import RasterNetwork
-from lit_models.noise import Noise
+from lit_models.likelihoods.pixels import PixelLikelihood
+from lit_models.networks.causal.streaming import RasterNetwork
+from lit_models.training.noise import Noise
 
 __all__ = ["AutoregressiveLikelihood"]
 

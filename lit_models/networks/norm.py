@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lit_models.collectives import gathered, world
+from lit_models.training.collectives import gathered, world
 
 __all__ = ["GlobalBatchNorm"]
 

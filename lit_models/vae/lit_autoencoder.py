@@ -9,8 +9,8 @@ from torch.optim import Optimizer
 
 from lit_models.base import LitGenerativeModel, OptimizerFactory
 from lit_models.images import DataRange
-from lit_models.noise import Noise
-from lit_models.schedules import Schedule
+from lit_models.training.noise import Noise
+from lit_models.training.schedules import Schedule
 
 __all__ = ["Autoencoder", "Corruption", "GaussianCorruption", "MaskingCorruption"]
 

@@ -11,10 +11,10 @@ from torch.optim import Optimizer
 from lit_models.base import LitGenerativeModel, OptimizerFactory
 from lit_models.images import DataRange, LevelRange, centred
 from lit_models.labels import labels_in_turn, one_hot_map
-from lit_models.noise import Noise
+from lit_models.likelihoods.observations import Likelihood
 from lit_models.priors import NormalPrior
-from lit_models.schedules import Schedule
-from lit_models.vae.likelihoods import Likelihood
+from lit_models.training.noise import Noise
+from lit_models.training.schedules import Schedule
 from lit_models.vae.objectives import Draws, ElboObjective, VariationalObjective
 from lit_models.vae.posteriors import DiagonalNormal, InverseAutoregressiveFlow
 

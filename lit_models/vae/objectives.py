@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from lit_models.collectives import mean_over_processes
+from lit_models.training.collectives import mean_over_processes
 from lit_models.vae.bounds import importance_weighted_bound
 
 __all__ = [

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from lit_models.vae.densities import normal_log_prob, normal_log_probs
+from lit_models.likelihoods.densities import normal_log_prob, normal_log_probs
 
 __all__ = ["DiagonalNormal", "InverseAutoregressiveFlow"]
 

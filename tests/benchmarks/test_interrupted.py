@@ -6,8 +6,8 @@ from benchmarks.evaluation import sources
 from benchmarks.runs.folder import Run
 from benchmarks.training.train import train
 from datamodules.base import BatchStream
-from lit_models import interruption
-from lit_models.interruption import Interrupted
+from lit_models.training import interruption
+from lit_models.training.interruption import Interrupted
 from tests.benchmarks.training.test_resume import composed_run, last_checkpoint
 from tests.benchmarks.training.test_tracking import with_track
 from tests.helpers import assert_same_state

@@ -2,8 +2,8 @@
 
 import torch
 
-from lit_models.noise import Noise
 from lit_models.priors import NormalPrior, UniformPrior
+from lit_models.training.noise import Noise
 
 
 def noise():

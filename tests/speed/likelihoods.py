@@ -13,7 +13,7 @@ from tqdm import tqdm
 from benchmarks.config.compose import compose
 from benchmarks.config.instantiate import instantiate
 from lit_models.autoregressive.sampling import sample_in_raster_order, sample_naively
-from lit_models.noise import Noise
+from lit_models.training.noise import Noise
 
 __all__ = ["likelihoods"]
 

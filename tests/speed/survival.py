@@ -19,7 +19,7 @@ from lightning import Trainer
 from benchmarks.config.compose import compose
 from benchmarks.runs.record import read_record
 from lit_models.callbacks.checkpoints import Checkpoints
-from lit_models.distributed import ReplicatedStrategy
+from lit_models.training.distributed import ReplicatedStrategy
 from tests.speed.training import bare_trainer, build
 
 __all__ = ["survival"]

@@ -15,8 +15,8 @@ from benchmarks.evaluation.sources import (
 )
 from datamodules.base import DataModule
 from lit_models.callbacks.sample_grids import sampling
-from lit_models.collectives import mean_over_processes, world
-from lit_models.noise import Noise
+from lit_models.training.collectives import mean_over_processes, world
+from lit_models.training.noise import Noise
 from lit_models.vae.lit_vae import VAE
 
 __all__ = ["LatentProtocol"]

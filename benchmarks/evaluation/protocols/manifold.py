@@ -21,7 +21,7 @@ from benchmarks.evaluation.sources import (
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import sampling
-from lit_models.noise import Noise, fold_seed
+from lit_models.training.noise import Noise, fold_seed
 
 __all__ = ["KnownManifold", "ManifoldProtocol", "invert"]
 

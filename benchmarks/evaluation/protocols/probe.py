@@ -19,7 +19,7 @@ from benchmarks.evaluation.sources import (
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import sampling
-from lit_models.collectives import mean_over_processes, world
+from lit_models.training.collectives import mean_over_processes, world
 
 __all__ = ["ProbeProtocol", "ReconstructionProtocol"]
 

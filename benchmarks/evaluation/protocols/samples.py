@@ -28,8 +28,8 @@ from benchmarks.evaluation.sources import (
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import sampling
-from lit_models.collectives import any_process, world
 from lit_models.images import round_to_uint8
+from lit_models.training.collectives import any_process, world
 
 __all__ = ["LikelihoodProtocol", "SampleProtocol", "in_order", "split_features", "values"]
 

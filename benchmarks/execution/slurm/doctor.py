@@ -24,7 +24,7 @@ from benchmarks.execution.slurm.launcher import Launcher, load_launcher
 from benchmarks.execution.slurm.leaving import job_name
 from benchmarks.execution.slurm.submissions import PREFIX, submissions_dir
 from benchmarks.runs.state import tail
-from lit_models.interruption import stop_if_asked
+from lit_models.training.interruption import stop_if_asked
 
 __all__ = ["DOCTOR", "REPORT", "doctor_as_job", "examine"]
 

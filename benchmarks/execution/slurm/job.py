@@ -33,7 +33,7 @@ from benchmarks.execution.slurm.outcome import (
 )
 from benchmarks.execution.slurm.staging import stage
 from benchmarks.execution.slurm.submissions import Submission, Work
-from lit_models.interruption import EXIT_CODE, SIGNALS, requested, signals_noted
+from lit_models.training.interruption import EXIT_CODE, SIGNALS, requested, signals_noted
 
 __all__ = ["Job", "run_task"]
 

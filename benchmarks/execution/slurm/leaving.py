@@ -8,7 +8,7 @@ from contextlib import suppress
 from benchmarks.core.environment import LOOKED_AFTER, is_first_process
 from benchmarks.execution.slurm import commands
 from benchmarks.execution.slurm.commands import JobInfo, SlurmError
-from lit_models.interruption import EXIT_CODE
+from lit_models.training.interruption import EXIT_CODE
 
 __all__ = ["job_name", "leave", "leave_own_job", "near_limit"]
 

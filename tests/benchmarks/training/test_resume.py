@@ -29,7 +29,7 @@ EXTRAS = {  # options with state of their own
         "lucic2018_ns_gan_quick",
         "model.ema_decay=0.9",
         "model.clip_grad_norm=0.5",
-        "model.schedule={_target_: lit_models.schedules.LinearSchedule, begin_images: 8, "
+        "model.schedule={_target_: lit_models.training.schedules.LinearSchedule, begin_images: 8, "
         "end_images: 48, final_factor: 0.1}",
     ),
     "vae_in_float64": ("lucic2018_vae_quick", "precision=64-true"),

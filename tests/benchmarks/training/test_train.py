@@ -14,8 +14,8 @@ from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
 from benchmarks.training.train import train
-from lit_models.callbacks.checkpoints import find_checkpoints
 from lit_models.callbacks.monitor import DivergedError
+from lit_models.training.checkpoint_files import find_checkpoints
 from lit_models.vae.lit_vae import VAE
 from tests.helpers import METHODS, assert_same_state, tiny_run
 

@@ -14,7 +14,7 @@ from benchmarks.runs.folder import Run
 from benchmarks.training.train import _data, _model, _protocols, quiet, train
 from benchmarks.training.trial import try_out
 from lit_models.adversarial.gan import GAN
-from lit_models.callbacks.checkpoints import find_checkpoint
+from lit_models.training.checkpoint_files import find_checkpoint
 from tests.helpers import KINDS, METHODS, assert_same_state, tiny_run
 
 pytestmark = pytest.mark.trial

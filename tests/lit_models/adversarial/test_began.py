@@ -11,12 +11,13 @@ from benchmarks.config.catalogue import names
 from benchmarks.config.compose import experiment_config
 from datamodules.base import BatchStream
 from lit_models.adversarial.began import BEGAN
-from lit_models.callbacks.checkpoints import Checkpoints, load_checkpoint
+from lit_models.callbacks.checkpoints import Checkpoints
 from lit_models.images import VectorRange
-from lit_models.networks.conv_autoencoder import ConvAutoencoder
-from lit_models.networks.mlp import MLP
-from lit_models.noise import StepNoise
+from lit_models.networks.convolutional.conv_autoencoder import ConvAutoencoder
+from lit_models.networks.dense.mlp import MLP
 from lit_models.priors import UniformPrior
+from lit_models.training.checkpoint_files import load_checkpoint
+from lit_models.training.noise import StepNoise
 from tests.helpers import assert_same_state, bare_trainer
 
 BATCH = 6

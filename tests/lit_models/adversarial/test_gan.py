@@ -12,11 +12,11 @@ from lit_models.adversarial.gan import GAN
 from lit_models.adversarial.losses import NonSaturatingLoss, WassersteinLoss
 from lit_models.adversarial.penalties import GradientPenalty
 from lit_models.images import VectorRange
-from lit_models.networks.mlp import MLP
+from lit_models.networks.dense.mlp import MLP
 from lit_models.networks.norm import GlobalBatchNorm
-from lit_models.noise import StepNoise
 from lit_models.priors import NormalPrior, UniformPrior
-from lit_models.schedules import LinearSchedule
+from lit_models.training.noise import StepNoise
+from lit_models.training.schedules import LinearSchedule
 from tests.helpers import assert_same_state, bare_trainer, state_of
 
 BATCH = 6

@@ -9,7 +9,7 @@ from lit_models.adversarial.penalties import (
     GaussianDraganPenalty,
     GradientPenalty,
 )
-from lit_models.noise import Noise
+from lit_models.training.noise import Noise
 
 
 def noise(dtype=torch.float32):

@@ -4,15 +4,15 @@ from functools import partial
 
 import torch
 
-from lit_models.autoregressive.likelihoods import (
+from lit_models.likelihoods.pixels import (
     BernoulliPixels,
     CategoricalPixels,
     DiscretizedLogisticMixture,
 )
-from lit_models.networks.gated_pixel_cnn import GatedPixelCNN
-from lit_models.networks.pixel_cnn import PixelCNN
-from lit_models.networks.pixel_cnn_pp import PixelCNNPP
-from lit_models.networks.pixel_rnn import DiagonalBiLSTM, PixelRNN, RowLSTM
+from lit_models.networks.causal.gated_pixel_cnn import GatedPixelCNN
+from lit_models.networks.causal.pixel_cnn import PixelCNN
+from lit_models.networks.causal.pixel_cnn_pp import PixelCNNPP
+from lit_models.networks.causal.pixel_rnn import DiagonalBiLSTM, PixelRNN, RowLSTM
 
 row = partial(RowLSTM, kernel_size=3)
 

@@ -12,15 +12,15 @@ from lightning import Callback
 from torch.nn.functional import cross_entropy
 
 from datamodules.base import BatchStream
-from lit_models.autoregressive.likelihoods import (
+from lit_models.autoregressive.lit_autoregressive import Autoregressive
+from lit_models.images import LevelRange, UnitRange
+from lit_models.likelihoods.pixels import (
     CategoricalPixels,
     DiscretizedLogisticMixture,
 )
-from lit_models.autoregressive.lit_autoregressive import Autoregressive
-from lit_models.images import LevelRange, UnitRange
-from lit_models.networks.gated_pixel_cnn import GatedPixelCNN
-from lit_models.networks.pixel_cnn import PixelCNN
-from lit_models.networks.pixel_cnn_pp import NormalisedConv2d, PixelCNNPP
+from lit_models.networks.causal.gated_pixel_cnn import GatedPixelCNN
+from lit_models.networks.causal.pixel_cnn import PixelCNN
+from lit_models.networks.causal.pixel_cnn_pp import NormalisedConv2d, PixelCNNPP
 from tests.helpers import assert_same_state, bare_trainer
 
 

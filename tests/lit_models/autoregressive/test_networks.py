@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 
-from lit_models.autoregressive.likelihoods import DiscretizedLogisticMixture
 from lit_models.autoregressive.sampling import sample_in_raster_order, sample_naively
-from lit_models.logistic import log_logistic_bin
-from lit_models.networks.streaming import Spot
-from lit_models.noise import Noise
+from lit_models.likelihoods.logistic import log_logistic_bin
+from lit_models.likelihoods.pixels import DiscretizedLogisticMixture
+from lit_models.networks.causal.streaming import Spot
+from lit_models.training.noise import Noise
 from tests.lit_models.autoregressive.networks import (
     ALL,
     SMALL,

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from lit_models.callbacks import checkpoints
-from lit_models.callbacks.checkpoints import (
+from lit_models.callbacks.checkpoints import Checkpoints
+from lit_models.training.checkpoint_files import (
     CheckpointError,
-    Checkpoints,
     SaveError,
-    crossed,
     find_checkpoint,
     load_checkpoint,
 )
+from lit_models.training.clock import crossed
 from tests.helpers import bare_trainer
 from tests.lit_models.adversarial.test_gan import make, stream
 

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from lit_models.autoregressive.likelihoods import CategoricalPixels
 from lit_models.autoregressive.sampling import sample_naively
 from lit_models.hybrid.pixel_vae import AutoregressiveLikelihood
 from lit_models.images import LevelRange, UnitRange
-from lit_models.networks.gated_pixel_cnn import GatedPixelCNN
-from lit_models.networks.image_mlp import ImageDecoder, ImageEncoder
-from lit_models.noise import Noise, StepNoise
+from lit_models.likelihoods.pixels import CategoricalPixels
+from lit_models.networks.causal.gated_pixel_cnn import GatedPixelCNN
+from lit_models.networks.dense.image_mlp import ImageDecoder, ImageEncoder
 from lit_models.priors import NormalPrior
+from lit_models.training.noise import Noise, StepNoise
 from lit_models.vae.lit_vae import VAE
 from tests.lit_models.autoregressive.test_networks import all_images
 

@@ -8,8 +8,8 @@ import torch
 
 from datamodules.base import BatchStream
 from lit_models.images import UnitRange
-from lit_models.networks.image_mlp import ImageDecoder, ImageEncoder
-from lit_models.noise import Noise, StepNoise
+from lit_models.networks.dense.image_mlp import ImageDecoder, ImageEncoder
+from lit_models.training.noise import Noise, StepNoise
 from lit_models.vae.lit_autoencoder import Autoencoder, GaussianCorruption, MaskingCorruption
 from tests.helpers import assert_same_state, bare_trainer
 

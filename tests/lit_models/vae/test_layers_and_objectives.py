@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from lit_models.images import LevelRange, UnitRange
-from lit_models.networks.mlp import MLP
-from lit_models.noise import Noise
+from lit_models.likelihoods.densities import normal_log_prob
+from lit_models.likelihoods.observations import BernoulliLikelihood, CategoricalLikelihood
+from lit_models.networks.dense.mlp import MLP
 from lit_models.priors import NormalPrior
+from lit_models.training.noise import Noise
 from lit_models.vae import lit_vae
-from lit_models.vae.densities import normal_log_prob
-from lit_models.vae.likelihoods import BernoulliLikelihood, CategoricalLikelihood
 from lit_models.vae.lit_vae import VAE, StochasticLayer
 from lit_models.vae.objectives import (
     Draws,

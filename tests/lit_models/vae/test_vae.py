@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from datamodules.base import BatchStream
 from lit_models.images import UnitRange
-from lit_models.networks.mlp import MLP
-from lit_models.noise import StepNoise
+from lit_models.likelihoods.densities import normal_log_prob
+from lit_models.likelihoods.observations import BernoulliLikelihood
+from lit_models.networks.dense.mlp import MLP
 from lit_models.priors import NormalPrior
+from lit_models.training.noise import StepNoise
 from lit_models.vae.bounds import importance_weighted_bound
-from lit_models.vae.densities import normal_log_prob
-from lit_models.vae.likelihoods import BernoulliLikelihood
 from lit_models.vae.lit_vae import VAE
 from lit_models.vae.posteriors import DiagonalNormal
 from tests.helpers import assert_same_state, bare_trainer

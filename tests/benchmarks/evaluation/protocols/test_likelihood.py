@@ -15,9 +15,9 @@ from benchmarks.evaluation.sources import ModelSource
 from datamodules.synthetic import SyntheticImages
 from lit_models.base import LitGenerativeModel
 from lit_models.images import LevelRange, UnitRange
-from lit_models.networks.image_mlp import ImageDecoder, ImageEncoder
+from lit_models.likelihoods.observations import BernoulliLikelihood, GaussianFixed
+from lit_models.networks.dense.image_mlp import ImageDecoder, ImageEncoder
 from lit_models.priors import NormalPrior
-from lit_models.vae.likelihoods import BernoulliLikelihood, GaussianFixed
 from lit_models.vae.lit_autoencoder import Autoencoder
 from lit_models.vae.lit_vae import VAE, StochasticLayer
 from lit_models.vae.posteriors import InverseAutoregressiveFlow

@@ -12,7 +12,7 @@ from benchmarks.execution.slurm.job import Job
 from benchmarks.execution.slurm.outcome import reached, why, write_failure
 from benchmarks.execution.slurm.submissions import Notes
 from benchmarks.runs.record import Record, read_record
-from lit_models.interruption import EXIT_CODE, signals_noted
+from lit_models.training.interruption import EXIT_CODE, signals_noted
 from tests.benchmarks.execution.conftest import submission, work
 
 POPEN = subprocess.Popen

@@ -5,7 +5,7 @@ import pytest
 from benchmarks.execution.slurm import commands, leaving
 from benchmarks.execution.slurm.commands import JobInfo, SlurmError
 from benchmarks.execution.slurm.leaving import leave, leave_own_job, near_limit
-from lit_models.interruption import EXIT_CODE
+from lit_models.training.interruption import EXIT_CODE
 
 RUNNING = JobInfo("RUNNING", 0, True, True, 1000.0)
 

@@ -1,0 +1,1 @@
+"""Distributions of data given parameters, and of codes; log-probabilities in nats."""

@@ -1,0 +1,1 @@
+"""Networks of which an output sees earlier pixels only."""
