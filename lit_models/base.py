@@ -1,19 +1,21 @@
-"""What every generative model of the suite can be asked, and the clock they share."""
+"""What every generative model of the suite is: a module that trains by a clock of images."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lit_models.capabilities import Samples
 from lit_models.images import DataRange
-from lit_models.priors import Prior
 from lit_models.training.collectives import mean_over_processes
 from lit_models.training.lightning_internals import DROPOUT
-from lit_models.training.noise import Noise, StepNoise, fold_seed
+from lit_models.training.noise import StepNoise
 from lit_models.training.schedules import Schedule
+from lit_models.training.seeds import dropout_seed
 
 __all__ = ["LitGenerativeModel", "OptimizerFactory"]
 
@@ -21,26 +23,29 @@ MOST_COLUMNS = 16  # of a picture
 OptimizerFactory = Any  # Callable[[Iterable[nn.Parameter]], Optimizer], given as a hydra partial
 
 
-class LitGenerativeModel(LightningModule):
-    """Base of all models: images_seen as the clock, noise as a function of it, sampling.
+class LitGenerativeModel(LightningModule, ABC):
+    """Base of all models: it trains, tells the time by images_seen, and converts data.
 
-    A subclass implements `train_step`, and `sample`, or `prior` and `decode` where it has latent
-    codes; where a likelihood exists, also `log_likelihood` and `likelihood_kind`.
+    A subclass implements `train_step` and `configure_optimizers`. What else it can be asked is a
+    capability (`lit_models.capabilities`), which it implements or not.
 
     Args:
-        batch_size: Images per update, over all processes.
-        data_range: The range the model computes in.
-        schedule: Factor on every learning rate; None for a constant rate.
+        batch_size: Number of images per update, over all processes.
+        data_range: The range that the model computes in.
+        schedule: A factor on every learning rate; None for constant rates.
 
     Attributes:
+        image_shape: The shape (C, H, W) of its images, where it depends on them; else None.
+        num_classes: The number of labels that it is conditional on; None for none.
         images_seen: Real training images consumed so far, over all processes.
         scalars: The latest detached training quantities, read by the monitor every N updates.
+
+    Raises:
+        ValueError: if batch_size < 1.
     """
 
-    likelihood_kind: ClassVar[str | None] = None  # "exact", "elbo", "iwae" or "ais"
-    samples: ClassVar[bool] = True  # whether it draws any
-    scores: ClassVar[str] = "the metrics of its samples, such as FID"
-    prior: Prior | None = None  # of the latent codes, where there are any
+    image_shape: tuple[int, ...] | None = None
+    num_classes: int | None = None
     channels_last: bool = False
     noise: StepNoise
 
@@ -83,24 +88,9 @@ class LitGenerativeModel(LightningModule):
         """The weights this model can sample with."""
         return ("raw",)
 
+    @abstractmethod
     def train_step(self, x: Tensor, labels: Tensor) -> Tensor | None:
         """Do one training step on x in the model's range; return a loss to minimise, if any."""
-        raise NotImplementedError
-
-    def sample(
-        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
-    ) -> Tensor:
-        """Draw num_samples from the model, in its own range, with this generator alone.
-
-        Here: decoded draws of the prior, for models that have one.
-        """
-        if self.prior is None:
-            raise NotImplementedError
-        return self.decode(self.prior(Noise(generator, self.device, self.dtype), num_samples))
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the sample that belongs to codes z (B, dim); differentiable in z."""
-        raise ValueError(f"{type(self).__name__} has no latent codes")
 
     def encode(self, x: Tensor) -> Tensor:
         """Return stored data in the model's own range, on its device."""
@@ -111,37 +101,9 @@ class LitGenerativeModel(LightningModule):
         return self.data_range.to_images(x)
 
     @property
-    def dequantised(self) -> bool:
-        """Whether its likelihood is a density of levels with uniform noise added."""
-        return False
-
-    @property
     def conditional(self) -> bool:
         """Whether samples and likelihoods are given a label."""
-        return False
-
-    @property
-    def trained_by(self) -> str | None:
-        """What was optimised, where the bound that scores it was not; else None."""
-        return None
-
-    def log_likelihood(
-        self,
-        x: Tensor,
-        generator: torch.Generator | None = None,
-        num_importance_samples: int = 1,
-        labels: Tensor | None = None,
-    ) -> Tensor:
-        """Return log p(x), or a bound on it, in nats, shape (B,); x in the model's range."""
-        raise ValueError(f"{type(self).__name__} has no likelihood")
-
-    def represent(self, x: Tensor) -> Tensor:
-        """Return representations (B, dim) of images in the model's range, for probes."""
-        raise ValueError(f"{type(self).__name__} has no encoder (it has {self.scores})")
-
-    def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return reconstructions of images in the model's range."""
-        raise ValueError(f"{type(self).__name__} has no encoder (it has {self.scores})")
+        return self.num_classes is not None
 
     def grids(
         self, x: Tensor, labels: Tensor, generator: torch.Generator
@@ -153,9 +115,9 @@ class LitGenerativeModel(LightningModule):
             labels: Their labels.
             generator: Source of all draws.
         """
-        if not self.samples:
+        if not isinstance(self, Samples):
             return {}
-        classes = getattr(self, "num_classes", None) or 8
+        classes = self.num_classes or 8
         columns = classes if classes <= MOST_COLUMNS else 8  # a class per column
         return {"samples": (self.sample(64 // columns * columns, generator), columns)}
 
@@ -221,7 +183,7 @@ class LitGenerativeModel(LightningModule):
 
     def _seed_library(self) -> None:
         """Dropout draws from the library's generators: a function of (seed, images_seen, rank)."""
-        seed = fold_seed(self.noise_seed, self.images_seen, 1 + self.global_rank)
+        seed = dropout_seed(self.noise_seed, self.images_seen, self.global_rank)
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)

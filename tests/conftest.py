@@ -34,7 +34,7 @@ def _quiet_and_single_threaded():
 def _no_trial(request, monkeypatch):
     """Hundreds of tests train; the trial before each would double that, and has its own tests."""
     if request.node.get_closest_marker("trial") is None:
-        monkeypatch.setattr("benchmarks.training.train.try_out", lambda *_: [])
+        monkeypatch.setattr("benchmarks.training.build.try_out", lambda *_: [])
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from torch import nn
 
 from benchmarks.config.compose import Composed, compose
 from benchmarks.core.paths import CONFIGS
+from lit_models.base import LitGenerativeModel
+from lit_models.training.noise import Noise
 
 METHODS = {  # those of the quick table, at a size for tests
     "ns_gan": "lucic2018_ns_gan_quick",
@@ -133,6 +135,22 @@ def tiny_run(experiment: str, overrides: Sequence[str] = (), **sizes) -> Compose
     """Compose an experiment and shrink it."""
     composed = compose([f"experiment={experiment}", *overrides])
     return Composed(composed.experiment, composed.dataset, shrink(composed.cfg, **sizes))
+
+
+class Untrained(LitGenerativeModel):
+    """A model of codes that is never trained."""
+
+    def train_step(self, x, labels):
+        """It has none."""
+
+    def sample(self, num_samples, generator, labels=None):
+        return self.decode(self.prior(Noise(generator, self.device, self.dtype), num_samples))
+
+
+def measured(protocol, source, data, cache=None, label="x", draw=0) -> dict[str, float]:
+    """Score a source under a protocol, all of it."""
+    prepared = protocol.prepare(data, source.device, cache, label)
+    return protocol.measure(source, data, prepared, label, draw)
 
 
 def state_of(model: nn.Module) -> dict[str, torch.Tensor]:

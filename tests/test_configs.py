@@ -79,14 +79,14 @@ def test_paper_values_of_the_lucic_rows():
     for name, values in expected.items():
         model = compose([f"experiment=lucic2018_{name}"]).cfg.model
         found = (
-            model.optimizer_d.lr,
-            model.optimizer_d.betas[0],
+            model.discriminator.optimizer.lr,
+            model.discriminator.optimizer.betas[0],
             model.n_critic,
-            model.weight_clip,
+            model.discriminator.weight_clip,
             model.penalty and model.penalty.weight,
-            model.discriminator.batch_norm,
+            model.discriminator.network.batch_norm,
             model.reuse_noise,
         )
         assert found == values
-        assert model.optimizer_g == model.optimizer_d
-        assert (model.batch_size, model.prior.dim, model.generator.width) == (64, 64, 64)
+        assert model.generator.optimizer == model.discriminator.optimizer
+        assert (model.batch_size, model.prior.dim, model.generator.network.width) == (64, 64, 64)

@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Score a run's checkpoint, or images made elsewhere, under a protocol."""
     from benchmarks.config.compose import compose_group
-    from benchmarks.evaluation.scoring import describe, evaluate_images, evaluate_run
+    from benchmarks.evaluation.evaluate import evaluate_images, evaluate_run
+    from benchmarks.evaluation.scoring import describe
 
     folder = None if "=" in given.overrides[0] else given.overrides[0]
     overrides = given.overrides[folder is not None :]

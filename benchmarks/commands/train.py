@@ -24,7 +24,8 @@ def run(given: argparse.Namespace) -> int:
     from benchmarks.config.compose import compose
     from benchmarks.evaluation.scoring import describe
     from benchmarks.runs.folder import Run
-    from benchmarks.training.train import train, trial
+    from benchmarks.training.build import trial
+    from benchmarks.training.train import train
 
     composed = compose(given.overrides)
     if given.trial:

@@ -139,14 +139,31 @@ def _targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from _targets(value, f"{where}.{key}")
 
 
+def _parameters(target: Any) -> list[str] | None:
+    """Return the names of a target's parameters, with those that it hands on to its bases.
+
+    None where it takes any.
+    """
+    found: list[str] = []
+    for cls in inspect.getmro(target) if inspect.isclass(target) else [target]:
+        if inspect.isclass(target) and "__init__" not in vars(cls):
+            continue
+        signature = inspect.signature(cls)
+        hands_on = [p for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
+        found += [n for n, p in signature.parameters.items() if p not in hands_on]
+        if not hands_on:
+            return found
+    return None
+
+
 def _check_keys(node: dict[str, Any], where: str) -> None:
     try:
         target = hydra.utils.get_object(node["_target_"])
     except Exception as error:
         message = f"{where}._target_ must name an importable class, got {node['_target_']}"
         raise UserError(f"{message}: {one_line(error)}") from error
-    parameters = inspect.signature(target).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    parameters = _parameters(target)
+    if parameters is None:
         return  # a library's class that passes arguments on
     for key in node:
         if not str(key).startswith("_") and key not in parameters:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,20 +13,22 @@ from benchmarks.config.compose import compose_group
 from benchmarks.config.instantiate import instantiate
 from benchmarks.core.environment import exact_arithmetic
 from benchmarks.core.errors import UserError, user_errors
+from benchmarks.core.seeds import chunk_seed
 from benchmarks.evaluation.features.base import Extractor
 from benchmarks.evaluation.features.cache import FeatureCache
 from benchmarks.evaluation.latent_figure import latent_figure
 from benchmarks.evaluation.metrics.mode_coverage import ModeCoverage
 from benchmarks.evaluation.metrics.neighbours import nearest_few
+from benchmarks.evaluation.opening import load_model, open_run
+from benchmarks.evaluation.protocols.base import Protocol
 from benchmarks.evaluation.protocols.modes import KnownModes
 from benchmarks.evaluation.protocols.samples import SampleProtocol, in_order, split_features
-from benchmarks.evaluation.scoring import feature_cache, load_model, open_run
+from benchmarks.evaluation.scoring import feature_cache
 from benchmarks.evaluation.sources import ModelSource, own_chunks, real_source
 from datamodules.base import DataModule
-from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import image_grid, model_grids, sampling, save_png
-from lit_models.training.noise import Noise, fold_seed
-from lit_models.vae.lit_vae import VAE
+from lit_models.capabilities import HasCodes, HasStochasticLayers
+from lit_models.training.noise import Noise
 
 __all__ = ["arithmetic", "draw_pictures", "interpolate", "neighbours", "scatter"]
 
@@ -109,30 +112,34 @@ def _near(protocol: str | None, own: Sequence[str], data: DataModule) -> Near | 
 
 
 def _pictures(
-    model: LitGenerativeModel, datamodule: DataModule, near: Near | None, classes: Sequence[int]
+    model: Any, datamodule: DataModule, near: Near | None, classes: Sequence[int]
 ) -> Iterator[tuple[str, np.ndarray]]:
     if isinstance(datamodule, KnownModes):
         yield "modes", _modes(model, datamodule)
     if datamodule.num_levels is None:
         return
     yield from model_grids(model, datamodule, torch.Generator().manual_seed(SEED)).items()
-    if isinstance(model, VAE):
-        latents = instantiate(compose_group("protocol", LATENTS), f"protocol {LATENTS}")
-        yield "latents", latent_figure(latents.run(ModelSource(model), datamodule, None, LATENTS))
-    if model.prior is not None:
+    if isinstance(model, HasStochasticLayers):
+        latents: Protocol = instantiate(compose_group("protocol", LATENTS), f"protocol {LATENTS}")
+        yield (
+            "latents",
+            latent_figure(latents.measure(ModelSource(model), datamodule, None, LATENTS)),
+        )
+    if isinstance(model, HasCodes):
         yield "interpolation_linear", interpolate(model, spherical=False)
         yield "interpolation_spherical", interpolate(model, spherical=True)
     if near is None:
         return
     yield "neighbours", neighbours(model, datamodule, near)
-    found = None if model.prior is None else arithmetic(model, near.extractor, classes)
+    has_codes = isinstance(model, HasCodes)
+    found = arithmetic(model, near.extractor, classes) if has_codes else None
     if found is not None:
         yield "arithmetic", found
     elif classes:
         raise UserError("classes must come with a model of codes and a classifier")
 
 
-def _modes(model: LitGenerativeModel, datamodule: KnownModes) -> np.ndarray:
+def _modes(model: Any, datamodule: KnownModes) -> np.ndarray:
     """Draw the samples that `modes_2500` scores, and what it counts as covered."""
     protocol = instantiate(compose_group("protocol", MODES), f"protocol {MODES}")
     metric = ModeCoverage(
@@ -144,7 +151,7 @@ def _modes(model: LitGenerativeModel, datamodule: KnownModes) -> np.ndarray:
     return scatter(x.numpy(), datamodule.modes, metric.radius, (metric.nearby > 0).numpy())
 
 
-def neighbours(model: LitGenerativeModel, datamodule: DataModule, near: Near) -> np.ndarray:
+def neighbours(model: Any, datamodule: DataModule, near: Near) -> np.ndarray:
     """Return rows of a sample and its nearest training images, by features; nearest first."""
     samples = _finite(ModelSource(model)(range(ROWS), torch.Generator().manual_seed(SEED)))
     train = real_source(datamodule, "train", near.seed)
@@ -168,14 +175,13 @@ def neighbours(model: LitGenerativeModel, datamodule: DataModule, near: Near) ->
     return image_grid(torch.cat(rows), columns=1 + FEW)
 
 
-def interpolate(model: LitGenerativeModel, spherical: bool) -> np.ndarray:
+def interpolate(model: Any, spherical: bool) -> np.ndarray:
     """Return rows from one code to another, on a line or on an arc.
 
     The arc is Shoemake's (1985): sin((1 - t) a) / sin a z_0 + sin(t a) / sin a z_1 for the angle a
     between the codes; it keeps the length that high-dimensional codes have (White, 2016,
     https://arxiv.org/abs/1609.04468).
     """
-    assert model.prior is not None
     noise = Noise(torch.Generator().manual_seed(SEED), model.device, model.dtype)
     begin, end = model.prior(noise, 2 * ROWS).chunk(2)
     t = torch.linspace(0, 1, STEPS, device=model.device, dtype=model.dtype)[None, :, None]
@@ -188,9 +194,7 @@ def interpolate(model: LitGenerativeModel, spherical: bool) -> np.ndarray:
     return image_grid(_decoded(model, codes.flatten(0, 1)), columns=STEPS)
 
 
-def arithmetic(
-    model: LitGenerativeModel, extractor: Extractor, classes: Sequence[int] = ()
-) -> np.ndarray | None:
+def arithmetic(model: Any, extractor: Extractor, classes: Sequence[int] = ()) -> np.ndarray | None:
     """Return rows of exemplars of classes a, b, c with their average, and of a - b + c.
 
     Radford et al., 2016, https://arxiv.org/abs/1511.06434, Sec. 6.3.2: the codes of three
@@ -202,10 +206,11 @@ def arithmetic(
     Raises:
         ValueError: if a class asked for has too few samples.
     """
-    assert model.prior is not None
     codes, logits = [], []
     for i in range(8):
-        noise = Noise(torch.Generator().manual_seed(fold_seed(SEED, i)), model.device, model.dtype)
+        noise = Noise(
+            torch.Generator().manual_seed(chunk_seed(SEED, i)), model.device, model.dtype
+        )
         z = model.prior(noise, CHUNK)
         features = extractor(_decoded(model, z))
         if features.logits is None:
@@ -268,7 +273,7 @@ def scatter(
     return np.asarray(figure)
 
 
-def _decoded(model: LitGenerativeModel, z: Tensor) -> Tensor:
+def _decoded(model: Any, z: Tensor) -> Tensor:
     with sampling(model):
         parts = [model.to_images(model.decode(part)) for part in z.split(CHUNK)]
     return _finite(torch.cat(parts))

@@ -10,22 +10,21 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.core.seeds import chunk_seed
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import sampling
 from lit_models.training.collectives import any_process, world
 from lit_models.training.interruption import stop_if_asked
-from lit_models.training.noise import fold_seed
 
 __all__ = [
     "ImageSource",
     "ModelSource",
     "TensorSource",
-    "check_protocol_counts",
     "check_shape",
-    "draw_seed",
     "finite_samples",
+    "model_of",
     "own_chunks",
     "real_source",
     "trial",
@@ -35,7 +34,9 @@ __all__ = [
 class ImageSource(Protocol):
     """Where the images that are scored come from."""
 
-    device: torch.device  # where the images lie, and where metrics are computed
+    @property
+    def device(self) -> torch.device:
+        """Where the images lie, and where metrics are computed."""
 
     def __call__(self, index: range, generator: torch.Generator) -> Tensor:
         """Return images `index`, (B, C, H, W), floats in [0, 255]; or vectors (B, D)."""
@@ -53,8 +54,20 @@ class ModelSource:
         return self.model.device
 
     def __call__(self, index: range, generator: torch.Generator) -> Tensor:
-        with sampling(self.model):
-            return self.model.to_images(self.model.sample(len(index), generator))
+        model: Any = self.model
+        with sampling(model):
+            return model.to_images(model.sample(len(index), generator))
+
+
+def model_of(source: ImageSource) -> Any:
+    """Return the model of a source that has one; what else it can do is for the caller to know.
+
+    Raises:
+        TypeError: if it has none.
+    """
+    if not isinstance(source, ModelSource):
+        raise TypeError(f"source must be of a model, got {type(source).__name__}")
+    return source.model
 
 
 class TensorSource:
@@ -151,23 +164,6 @@ def check_shape(source: ImageSource, count: int, datamodule: DataModule) -> None
         raise ValueError(f"samples must have shape {datamodule.shape}, got {found}")
 
 
-def check_protocol_counts(protocol: Any, *names: str) -> None:
-    """Refuse a protocol whose named fields are not integers of at least 1.
-
-    Raises:
-        ValueError: naming the first.
-    """
-    for name in names:
-        value = getattr(protocol, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be an integer >= 1, got {value}")
-
-
-def draw_seed(seed: int, draw: int) -> int:
-    """Return the seed of a repeated draw; the first has the protocol's own."""
-    return seed if draw == 0 else fold_seed(seed, draw)
-
-
 def own_chunks(
     total: int, size: int, seed: int, label: str
 ) -> Iterator[tuple[range, torch.Generator]]:
@@ -184,7 +180,7 @@ def own_chunks(
     for i in tqdm(rounds, desc=label, unit="chunk", disable=rank > 0 or None, leave=False):
         stop_if_asked()
         if i < len(chunks):
-            yield chunks[i], torch.Generator().manual_seed(fold_seed(seed, i))
+            yield chunks[i], torch.Generator().manual_seed(chunk_seed(seed, i))
 
 
 def _chunks(total: int, size: int) -> list[range]:

@@ -76,6 +76,7 @@ class Tracker(Callback):
         folder: Of the snapshots.
         run_id: Of the run.
         keep: Takes each evaluation, on every process.
+        scoring: Scores the run's model.
         progress: Whose clock of training leaves the scores out.
     """
 
@@ -86,14 +87,13 @@ class Tracker(Callback):
         folder: Path,
         run_id: str,
         keep: Callable[[Evaluation], None],
+        scoring: Scoring,
         progress: Progress,
     ) -> None:
         self.track, self.weights, self.folder, self.run_id = track, weights, folder, run_id
-        self.keep = keep
-        self.progress = progress
+        self.keep, self.scoring, self.progress = keep, scoring, progress
         self.best: float | None = None
         self._scored_at = 0  # images_seen
-        self._scoring: Scoring | None = None
 
     @property
     def _best_of(self) -> list[str]:
@@ -127,21 +127,19 @@ class Tracker(Callback):
             self._score(trainer, pl_module)
 
     def _score(self, trainer: Trainer, model: Any) -> None:
-        if self._scoring is None:
-            datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-            self._scoring = Scoring(datamodule, [self.track.protocol])
+        self.scoring.next_source()
         model.weights, before = self.weights, model.weights
         seen = model.images_seen
         try:
             with self.progress.paused():
-                found = self._scoring(
+                found = self.scoring(
                     self.track.protocol, ModelSource(model), str(seen), seen, self.weights
                 )
         finally:
             model.weights = before
         self.keep(found)
         self._scored_at = seen
-        values = {f"track/{found.protocol}/{n}": v for n, v in found.metrics.items()}
+        values: Any = {f"track/{found.protocol}/{n}": v for n, v in found.metrics.items()}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=seen)
         if self.track.keep_best_by is not None:

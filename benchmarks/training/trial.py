@@ -22,10 +22,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from torch import Tensor
 
-from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted
+from benchmarks.evaluation.scoring import BuiltProtocol
 from benchmarks.evaluation.sources import ModelSource
 from datamodules.base import BatchStream, DataModule
 from lit_models.autoregressive.sampling import first_pixels_only
@@ -47,7 +47,7 @@ def try_out(
     model: LitGenerativeModel,
     datamodule: DataModule,
     cfg: DictConfig,
-    protocols: Mapping[str, DictConfig],
+    protocols: Mapping[str, BuiltProtocol],
     device: torch.device,
     error_file: Path | None = None,
 ) -> list[str]:
@@ -57,7 +57,7 @@ def try_out(
         model: As it will be trained; it stays as it is.
         datamodule: Set up.
         cfg: The run's config.
-        protocols: Configs of the protocols that the run names, by name.
+        protocols: The protocols that the run names, by name.
         device: Where this process will train.
         error_file: Where a traceback goes; None for nowhere.
 
@@ -96,9 +96,9 @@ def try_out(
         if len(datamodule.shape) == 3:
             part("the pictures", lambda: _draw(tried, few, Path(scratch)))
         source = ModelSource(tried)
-        for name, protocol in protocols.items():
-            built = instantiate(protocol, f"protocol {name}")
-            part(f"protocol {name}", lambda built=built: built.try_out(source, few))
+        for name, built in protocols.items():
+            protocol = built.protocol
+            part(f"protocol {name}", lambda protocol=protocol: protocol.try_out(source, few))
     return told
 
 

@@ -1,14 +1,12 @@
 """BEGAN: an autoencoder as the discriminator, and a proportional control of its balance."""
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lit_models.adversarial.two_player import TwoPlayerModel
-from lit_models.base import OptimizerFactory
-from lit_models.images import DataRange
-from lit_models.priors import Prior
 from lit_models.training.collectives import mean_over_processes
-from lit_models.training.schedules import Schedule
 
 __all__ = ["BEGAN"]
 
@@ -27,57 +25,33 @@ class BEGAN(TwoPlayerModel):
     L(x) + |gamma L(x) - L(G(z))| is logged.
 
     Args:
-        generator: Maps codes to samples (B, C, H, W).
-        discriminator: Autoencoder, (B, C, H, W) to the same.
-        prior: As in `TwoPlayerModel`, like every argument not named here.
-        n_critic: 1 in the paper, 5 in Lucic et al.
         k_rate: lambda (.001).
         balance: gamma, the diversity ratio.
-        k_min: Smallest k (0 in the paper), None where it is not clamped (Lucic et al.'s code).
-        k_max: Largest k (1 in the paper), None where it is not clamped.
-        k_by_new_weights: Let k follow errors that are computed anew after the updates, as in Lucic
-            et al.'s code, instead of those of the discriminator's step.
+        k_min: The smallest k (0 in the paper); None where it is not clamped (Lucic et al.'s code).
+        k_max: The largest k (1 in the paper); None where it is not clamped.
+        k_by_new_weights: Whether k follows errors that are computed anew after the updates, as in
+            Lucic et al.'s code, instead of those of the discriminator's step.
+        shared: The arguments of `TwoPlayerModel`; the discriminator is an autoencoder, (B, C, H,
+            W) to the same, and n_critic is 1 in the paper, 5 in Lucic et al.
 
     Raises:
-        ValueError: if k_rate or balance is not positive, or k_min > k_max.
+        ValueError: if k_rate or balance is not positive, k_min > k_max, or labels are asked for.
     """
 
     k: Tensor
 
     def __init__(
         self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        prior: Prior,
-        optimizer_g: OptimizerFactory,
-        optimizer_d: OptimizerFactory,
-        batch_size: int,
-        n_critic: int,
-        data_range: DataRange,
         k_rate: float,
         balance: float,
         k_min: float | None,
         k_max: float | None,
         k_by_new_weights: bool = False,
-        reuse_noise: bool = False,
-        ema_decay: float | None = None,
-        schedule: Schedule | None = None,
-        clip_grad_norm: float | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            generator,
-            discriminator,
-            prior,
-            optimizer_g,
-            optimizer_d,
-            batch_size,
-            n_critic,
-            data_range,
-            reuse_noise=reuse_noise,
-            ema_decay=ema_decay,
-            schedule=schedule,
-            clip_grad_norm=clip_grad_norm,
-        )
+        super().__init__(**shared)
+        if self.conditional:
+            raise ValueError(f"num_classes must be null for BEGAN, got {self.num_classes}")
         if k_rate <= 0 or balance <= 0:
             raise ValueError(f"k_rate and balance must be > 0, got {k_rate} and {balance}")
         if k_min is not None and k_max is not None and k_min > k_max:
@@ -92,7 +66,7 @@ class BEGAN(TwoPlayerModel):
         # in full precision under autocast
         return (x.to(self.dtype) - self.discriminator(x).to(self.dtype)).abs().mean()
 
-    def discriminator_objective(self, real: Tensor, z: Tensor) -> Tensor:
+    def discriminator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
         """Return L(x) - k L(G(z)); keeps both errors for the update of k."""
         with torch.no_grad():
             fake = self.generator(z)
@@ -100,7 +74,7 @@ class BEGAN(TwoPlayerModel):
         self._errors_of_step = torch.stack([real_error, fake_error]).detach()
         return real_error - self.k * fake_error
 
-    def generator_objective(self, z: Tensor) -> Tensor:
+    def generator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
         """Return L(G(z))."""
         return self.reconstruction_error(self.generator(z))
 

@@ -1,7 +1,7 @@
 """The adversarial engine: several players, updated in order within one training step."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,48 +9,33 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lit_models.base import LitGenerativeModel, OptimizerFactory
+from lit_models.adversarial.player import Player
+from lit_models.base import LitGenerativeModel
 from lit_models.images import DataRange
+from lit_models.training.averaging import averaged_copy, follow
 from lit_models.training.lightning_internals import clamp_all_, count_training_step
 from lit_models.training.schedules import Schedule
 
-__all__ = ["AdversarialModel", "Objective", "Player"]
+__all__ = ["AdversarialModel", "Objective"]
 
-Objective = Callable[[], Tensor]
-
-
-@dataclass(frozen=True)
-class Player:
-    """The networks one optimizer owns.
-
-    Attributes:
-        network: Every parameter in it belongs to this player.
-        optimizer: Builds the optimizer from the parameters.
-        weight_clip: After each step, clamp every parameter to [-weight_clip, weight_clip].
-    """
-
-    network: nn.Module
-    optimizer: OptimizerFactory
-    weight_clip: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.weight_clip is not None and self.weight_clip <= 0:
-            raise ValueError(f"weight_clip must be > 0 or null, got {self.weight_clip}")
+Objective = Callable[[], Tensor]  # computes the scalar that a player minimises
 
 
 class AdversarialModel(LitGenerativeModel):
     """A model of several players. A subclass names them and yields their updates.
 
-    `players()` maps names to players, in the order of their optimizers. `updates(x, labels)`
-    yields (player's name, objective) in order; the engine then freezes the other players, computes
-    the objective, runs backward, and steps. What follows a `yield` runs after that step. One
-    training step counts once in `trainer.global_step`, however many updates it has.
+    A player's network is the attribute of its name, and its averaged weights that of
+    `ema_<name>`. `updates(x, labels)` yields (player's name, objective) in order; the engine then
+    freezes the other players, computes the objective, runs backward, steps, clamps and averages.
+    What follows a `yield` runs after that. One training step counts once in
+    `trainer.global_step`, however many updates it has.
 
     Args:
-        batch_size: Images per update, over all processes.
-        data_range: The range the model computes in.
-        schedule: Factor on every learning rate.
-        clip_grad_norm: Largest norm of a player's gradient, None for no clipping.
+        players: The players by name, in the order of their optimizers.
+        batch_size: Number of images per update, over all processes.
+        data_range: The range that the model computes in.
+        schedule: A factor on every learning rate; None for constant rates.
+        clip_grad_norm: The largest norm of a player's gradient; None for no clipping.
 
     Raises:
         ValueError: if clip_grad_norm is not positive.
@@ -58,6 +43,7 @@ class AdversarialModel(LitGenerativeModel):
 
     def __init__(
         self,
+        players: Mapping[str, Player],
         batch_size: int,
         data_range: DataRange,
         schedule: Schedule | None = None,
@@ -68,17 +54,28 @@ class AdversarialModel(LitGenerativeModel):
             raise ValueError(f"clip_grad_norm must be > 0 or null, got {clip_grad_norm}")
         self.automatic_optimization = False
         self.clip_grad_norm = clip_grad_norm
+        self.players = dict(players)
+        for name, player in self.players.items():
+            setattr(self, name, player.network)
+            setattr(self, f"ema_{name}", averaged_copy(player.network, player.ema_decay))
 
-    def players(self) -> Mapping[str, Player]:
-        """Return the players by name."""
-        raise NotImplementedError
-
+    @abstractmethod
     def updates(self, x: Tensor, labels: Tensor) -> Iterator[tuple[str, Objective]]:
         """Yield (player's name, objective) for each update of one training step."""
-        raise NotImplementedError
+
+    @property
+    def available_weights(self) -> tuple[str, ...]:
+        averaged = any(p.ema_decay is not None for p in self.players.values())
+        return ("raw", "ema") if averaged else ("raw",)
+
+    def chosen(self, name: str) -> nn.Module:
+        """Return a player's network with the weights that sampling uses."""
+        averaged = getattr(self, f"ema_{name}") if self.weights == "ema" else None
+        network: nn.Module = getattr(self, name) if averaged is None else averaged
+        return network
 
     def configure_optimizers(self) -> list[Optimizer]:
-        return [p.optimizer(p.network.parameters()) for p in self.players().values()]
+        return [p.optimizer(p.network.parameters()) for p in self.players.values()]
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
@@ -92,13 +89,12 @@ class AdversarialModel(LitGenerativeModel):
                 "clip_grad_norm must be null with precision 16-mixed (its gradients are scaled), "
                 f"got {self.clip_grad_norm}"
             )
-        self._players = dict(self.players())
         optimizers = self.optimizers(use_pl_optimizer=False)
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        self._optimizers_by_name = dict(zip(self._players, optimizers, strict=True))
+        self._optimizers_by_name = dict(zip(self.players, optimizers, strict=True))
         # once: walking the modules in every step costs more than a small network's forward
         self._parameters_by_name = {
-            n: list(p.network.parameters()) for n, p in self._players.items()
+            name: list(player.network.parameters()) for name, player in self.players.items()
         }
 
     def train_step(self, x: Tensor, labels: Tensor) -> None:
@@ -108,7 +104,7 @@ class AdversarialModel(LitGenerativeModel):
                 self._freeze_all_but({name})
                 active = name
             self._update(name, objective)
-        self._freeze_all_but(set(self._players))
+        self._freeze_all_but(set(self.players))
         count_training_step(self.trainer)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -117,16 +113,17 @@ class AdversarialModel(LitGenerativeModel):
             nn.utils.clip_grad_norm_(parameters, self.clip_grad_norm)
 
     def _update(self, name: str, objective: Objective) -> None:
-        optimizer = self._optimizers_by_name[name]
+        optimizer, player = self._optimizers_by_name[name], self.players[name]
         loss = objective()
         for parameter in self._parameters_by_name[name]:
             parameter.grad = None
         with torch.autocast(self.device.type, enabled=False):  # a penalty's second derivative
             self._backward(loss)
         self._step(optimizer)
-        limit = self._players[name].weight_clip
-        if limit is not None:
-            clamp_all_(self._parameters_by_name[name], limit)
+        if player.weight_clip is not None:
+            clamp_all_(self._parameters_by_name[name], player.weight_clip)
+        if player.ema_decay is not None:
+            follow(getattr(self, f"ema_{name}"), player.network, player.ema_decay)
         self.track(**{f"{name}_loss": loss})
 
     def _step_alone(self, optimizer: Optimizer) -> None:

@@ -1,15 +1,13 @@
 """The GAN with a scalar discriminator: any loss, any penalty, any networks."""
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lit_models.adversarial.losses import AdversarialLoss
 from lit_models.adversarial.penalties import Penalty
 from lit_models.adversarial.two_player import TwoPlayerModel
-from lit_models.base import OptimizerFactory
-from lit_models.images import DataRange
-from lit_models.priors import Prior
-from lit_models.training.schedules import Schedule
 
 __all__ = ["GAN"]
 
@@ -21,63 +19,42 @@ class GAN(TwoPlayerModel):
     penalty.
 
     Args:
-        generator: Maps codes to samples (B, ...) in the data range.
-        discriminator: Maps samples (B, ...) to logits (B,).
-        prior: As in `TwoPlayerModel`, like every argument not named here.
-        loss: Adversarial loss.
+        loss: The adversarial loss of the logits (B,).
         penalty: Added to the discriminator's loss; None for none.
+        shared: The arguments of `TwoPlayerModel`.
     """
 
     def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        prior: Prior,
-        loss: AdversarialLoss,
-        optimizer_g: OptimizerFactory,
-        optimizer_d: OptimizerFactory,
-        batch_size: int,
-        n_critic: int,
-        data_range: DataRange,
-        penalty: Penalty | None = None,
-        weight_clip: float | None = None,
-        reuse_noise: bool = False,
-        ema_decay: float | None = None,
-        schedule: Schedule | None = None,
-        clip_grad_norm: float | None = None,
+        self, loss: AdversarialLoss, penalty: Penalty | None = None, **shared: Any
     ) -> None:
-        super().__init__(
-            generator,
-            discriminator,
-            prior,
-            optimizer_g,
-            optimizer_d,
-            batch_size,
-            n_critic,
-            data_range,
-            weight_clip=weight_clip,
-            reuse_noise=reuse_noise,
-            ema_decay=ema_decay,
-            schedule=schedule,
-            clip_grad_norm=clip_grad_norm,
-        )
+        super().__init__(**shared)
         self.loss, self.penalty = loss, penalty
 
-    def discriminator_objective(self, real: Tensor, z: Tensor) -> Tensor:
-        """Return the discriminator's loss on real (B, ...) and the samples of z, with penalty."""
+    def discriminator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
         with torch.no_grad():
-            fake = self.generator(z)
-        logits = self._logits(real), self._logits(fake)
+            fake = self._with_labels(self.generator, z, labels)
+        logits = self._logits(real, labels), self._logits(fake, labels)
         loss = self.loss.discriminator_loss(*logits)
         self.track(**self.loss.estimates(*logits))
         if self.penalty is not None:
             # forward, not the module: a compiled network has no second derivative
-            loss = loss + self.penalty(self.discriminator.forward, real, fake, self.noise)
+            forward: Any = self.discriminator.forward
+            given = forward if labels is None else lambda x: forward(x, labels)
+            loss = loss + self.penalty(given, real, fake, self.noise)
         return loss
 
-    def generator_objective(self, z: Tensor) -> Tensor:
-        """Return the generator's loss on the samples of z."""
-        return self.loss.generator_loss(self._logits(self.generator(z)))
+    def generator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
+        on_real = self._real_logits(real, labels)
+        on_fake = self._logits(self._with_labels(self.generator, z, labels), labels)
+        return self.loss.generator_loss(on_real, on_fake)
 
-    def _logits(self, x: Tensor) -> Tensor:
-        return self.discriminator(x).to(self.dtype)  # losses in full precision under autocast
+    def _real_logits(self, real: Tensor, labels: Tensor | None) -> Tensor | None:
+        """Return the logits of real samples, where the generator's loss looks at them."""
+        if not self.loss.generator_sees_real:
+            return None
+        with torch.no_grad():  # the generator has no part in them
+            return self._logits(real, labels)
+
+    def _logits(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        # losses in full precision under autocast
+        return self._with_labels(self.discriminator, x, labels).to(self.dtype)

@@ -5,10 +5,14 @@ scalars to minimise, means over the batch. What needs the discriminator itself s
 `penalties.py`.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import relu, softplus
+
+from lit_models.training.collectives import global_mean
 
 __all__ = [
     "AdversarialLoss",
@@ -16,21 +20,29 @@ __all__ = [
     "LeastSquaresLoss",
     "MinimaxLoss",
     "NonSaturatingLoss",
+    "RelativisticAverageLoss",
     "SigmoidLeastSquaresLoss",
     "WassersteinLoss",
 ]
 
 
-class AdversarialLoss:
-    """What the GAN asks of a loss."""
+class AdversarialLoss(ABC):
+    """What the GAN asks of a loss.
 
+    Attributes:
+        generator_sees_real: Whether the generator's loss looks at the logits of real samples; if
+            not, they are not computed.
+    """
+
+    generator_sees_real: ClassVar[bool] = False
+
+    @abstractmethod
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return the scalar the discriminator minimises; logits have shape (B,)."""
-        raise NotImplementedError
+        """Return the scalar that the discriminator minimises; logits have shape (B,)."""
 
-    def generator_loss(self, fake_logits: Tensor) -> Tensor:
-        """Return the scalar the generator minimises; logits have shape (B,)."""
-        raise NotImplementedError
+    @abstractmethod
+    def generator_loss(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return the scalar that the generator minimises; logits have shape (B,), or are None."""
 
     def estimates(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
         """Return what else the logits tell, scalars by name, to be logged."""
@@ -49,7 +61,7 @@ class MinimaxLoss(AdversarialLoss):
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return softplus(-real_logits).mean() + softplus(fake_logits).mean()
 
-    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+    def generator_loss(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return -softplus(fake_logits).mean()
 
 
@@ -62,7 +74,7 @@ class NonSaturatingLoss(MinimaxLoss):
         L_G = -E \log \sigma(D(G(z)))
     """
 
-    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+    def generator_loss(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return softplus(-fake_logits).mean()
 
 
@@ -79,7 +91,7 @@ class WassersteinLoss(AdversarialLoss):
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return fake_logits.mean() - real_logits.mean()
 
-    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+    def generator_loss(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return -fake_logits.mean()
 
     def estimates(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
@@ -96,7 +108,7 @@ class HingeLoss(AdversarialLoss):
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
 
-    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+    def generator_loss(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return -fake_logits.mean()
 
 
@@ -122,7 +134,7 @@ class LeastSquaresLoss(AdversarialLoss):
         real, fake = real_logits - self.b, fake_logits - self.a
         return 0.5 * (real.square().mean() + fake.square().mean())
 
-    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+    def generator_loss(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return 0.5 * (fake_logits - self.c).square().mean()
 
 
@@ -137,5 +149,32 @@ class SigmoidLeastSquaresLoss(LeastSquaresLoss):
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return super().discriminator_loss(real_logits.sigmoid(), fake_logits.sigmoid())
 
-    def generator_loss(self, fake_logits: Tensor) -> Tensor:
-        return super().generator_loss(fake_logits.sigmoid())
+    def generator_loss(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        return super().generator_loss(None, fake_logits.sigmoid())
+
+
+@dataclass(frozen=True)
+class RelativisticAverageLoss(AdversarialLoss):
+    r"""Relativistic average GAN loss (Jolicoeur-Martineau, 2018, arXiv:1807.00734, Eq. 9-10).
+
+    .. math::
+        L_D = -E \log \sigma(C(x) - E C(G(z))) - E \log(1 - \sigma(C(G(z)) - E C(x))), \quad
+        L_G = -E \log \sigma(C(G(z)) - E C(x)) - E \log(1 - \sigma(C(x) - E C(G(z))))
+
+    with the means inside over the global batch.
+    """
+
+    generator_sees_real: ClassVar[bool] = True
+
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return _relativistic(real_logits, fake_logits)
+
+    def generator_loss(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        assert real_logits is not None
+        return _relativistic(fake_logits, real_logits)
+
+
+def _relativistic(higher: Tensor, lower: Tensor) -> Tensor:
+    """Return the cross-entropy of telling that one side's logits exceed the other's mean."""
+    above, below = higher - global_mean(lower), lower - global_mean(higher)
+    return softplus(-above).mean() + softplus(below).mean()

@@ -1,15 +1,18 @@
 """A generator against one discriminator: what every GAN shares, whatever its objectives."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
-from lit_models.adversarial.engine import AdversarialModel, Objective, Player
-from lit_models.base import OptimizerFactory
+from lit_models.adversarial.engine import AdversarialModel, Objective
+from lit_models.adversarial.player import Player
 from lit_models.images import DataRange
+from lit_models.labels import labels_in_turn, one_hot_map
 from lit_models.priors import Prior
-from lit_models.training.averaging import averaged_copy, follow
+from lit_models.training.noise import Noise
 from lit_models.training.schedules import Schedule
 
 __all__ = ["TwoPlayerModel"]
@@ -19,63 +22,64 @@ class TwoPlayerModel(AdversarialModel):
     """n_critic discriminator updates, each on its own images and noise, then one generator update.
 
     Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661, Algorithm 1. A subclass gives the two
-    objectives. One training step takes n_critic x batch_size images.
+    objectives. One training step takes n_critic x batch_size images. With labels (Mirza and
+    Osindero, 2014, https://arxiv.org/abs/1411.1784, Eq. 2) both networks are given those of the
+    real images as well, as zeros and a one, (B, num_classes).
 
     Args:
-        generator: Maps codes to samples (B, ...) in the data range.
-        discriminator: Takes samples (B, ...).
+        generator: Maps codes to samples (B, ...) in the data range; with num_classes, (codes,
+            labels).
+        discriminator: Takes samples (B, ...); with num_classes, (samples, labels).
         prior: Draws codes.
-        optimizer_g: Builds the generator's optimizer.
-        optimizer_d: Builds the discriminator's optimizer.
-        batch_size: Images per discriminator update, over all processes.
-        n_critic: Discriminator updates per generator update.
+        batch_size: Number of images per discriminator update, over all processes.
+        n_critic: Number of discriminator updates per generator update.
         data_range: The range of the generator's samples.
-        weight_clip: WGAN's clipping of every discriminator parameter, after each of its steps.
-        reuse_noise: Let the generator's update use the codes of the last discriminator update, as
-            Lucic et al.'s code does, instead of fresh ones.
-        ema_decay: Decay of the generator's averaged weights; None for no average.
-        schedule: Factor on both learning rates.
-        clip_grad_norm: Largest gradient norm of either player.
+        num_classes: Number of labels that both networks are given; None for none.
+        reuse_noise: Whether the generator's update uses the codes of the last discriminator
+            update, as Lucic et al.'s code does, instead of fresh ones.
+        schedule: A factor on both learning rates; None for constant rates.
+        clip_grad_norm: The largest gradient norm of either player; None for no clipping.
 
     Raises:
-        ValueError: if n_critic < 1 or ema_decay is not in (0, 1).
+        ValueError: if n_critic < 1.
     """
+
+    generator: nn.Module
+    discriminator: nn.Module
 
     def __init__(
         self,
-        generator: nn.Module,
-        discriminator: nn.Module,
+        generator: Player,
+        discriminator: Player,
         prior: Prior,
-        optimizer_g: OptimizerFactory,
-        optimizer_d: OptimizerFactory,
         batch_size: int,
         n_critic: int,
         data_range: DataRange,
-        weight_clip: float | None = None,
+        num_classes: int | None = None,
         reuse_noise: bool = False,
-        ema_decay: float | None = None,
         schedule: Schedule | None = None,
         clip_grad_norm: float | None = None,
     ) -> None:
-        super().__init__(batch_size, data_range, schedule, clip_grad_norm)
+        players = {"discriminator": discriminator, "generator": generator}
+        super().__init__(players, batch_size, data_range, schedule, clip_grad_norm)
         if n_critic < 1:
             raise ValueError(f"n_critic must be >= 1, got {n_critic}")
-        self.generator, self.discriminator, self.prior = generator, discriminator, prior
-        self.n_critic, self.reuse_noise = n_critic, reuse_noise
-        self._players_by_name = {
-            "discriminator": Player(discriminator, optimizer_d, weight_clip),
-            "generator": Player(generator, optimizer_g),
-        }
-        self.ema_decay = ema_decay
-        self.ema_generator = averaged_copy(generator, ema_decay)
+        self.prior, self.n_critic = prior, n_critic
+        self.num_classes, self.reuse_noise = num_classes, reuse_noise
 
-    def discriminator_objective(self, real: Tensor, z: Tensor) -> Tensor:
-        """Return what the discriminator minimises on real (B, ...) and the fakes of z."""
-        raise NotImplementedError
+    @abstractmethod
+    def discriminator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Return what the discriminator minimises.
 
-    def generator_objective(self, z: Tensor) -> Tensor:
-        """Return what the generator minimises on the samples of z."""
-        raise NotImplementedError
+        Args:
+            real: Real samples (B, ...).
+            z: Codes (B, dim) of the generated samples.
+            labels: Labels (B, num_classes) of both; None for an unconditional model.
+        """
+
+    @abstractmethod
+    def generator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Return what the generator minimises; the arguments are those of the discriminator's."""
 
     def after_updates(self, real: Tensor, z: Tensor) -> None:
         """Update what follows a discriminator step, and the generator's where it is due.
@@ -87,28 +91,42 @@ class TwoPlayerModel(AdversarialModel):
     def batches_per_step(self) -> int:
         return self.n_critic
 
-    @property
-    def available_weights(self) -> tuple[str, ...]:
-        return ("raw",) if self.ema_generator is None else ("raw", "ema")
-
     def sampling_state(self) -> dict[str, Tensor]:
         needed = ("generator.", "ema_generator.")
         return {k: v for k, v in self.state_dict().items() if k.startswith(needed)}
 
-    def players(self) -> dict[str, Player]:
-        return self._players_by_name
-
     def updates(self, x: Tensor, labels: Tensor) -> Iterator[tuple[str, Objective]]:
-        for i, real in enumerate(x.chunk(self.n_critic), start=1):
-            z = self.prior(self.noise, len(real))
-            yield "discriminator", partial(self.discriminator_objective, real, z)
+        slices = zip(x.chunk(self.n_critic), labels.chunk(self.n_critic), strict=True)
+        for i, (real, own) in enumerate(slices, start=1):
+            z, given = self.prior(self.noise, len(real)), self._given(own)
+            yield "discriminator", partial(self.discriminator_objective, real, z, given)
             if i < self.n_critic:
                 self.after_updates(real, z)
         codes = z if self.reuse_noise else self.prior(self.noise, len(real))
-        yield "generator", partial(self.generator_objective, codes)
+        yield "generator", partial(self.generator_objective, real, codes, given)
         self.after_updates(real, z)
-        if self.ema_generator is not None:
-            follow(self.ema_generator, self.generator, self.ema_decay)
 
-    def decode(self, z: Tensor) -> Tensor:
-        return (self.ema_generator if self.weights == "ema" else self.generator)(z)
+    def sample(
+        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
+    ) -> Tensor:
+        labels = labels_in_turn(labels, num_samples, self.num_classes, self.device)
+        return self.decode(
+            self.prior(Noise(generator, self.device, self.dtype), num_samples), labels
+        )
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the samples of codes z (B, dim); those of class 0 where no labels are given."""
+        if labels is None and self.conditional:
+            labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        return self._with_labels(self.chosen("generator"), z, self._given(labels))
+
+    def _given(self, labels: Tensor | None) -> Tensor | None:
+        """Return labels (B,) as the networks of a conditional model take them."""
+        if self.num_classes is None:
+            return None
+        return one_hot_map(labels, self.num_classes, self.dtype)[..., 0, 0]
+
+    @staticmethod
+    def _with_labels(network: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+        result: Tensor = network(x) if labels is None else network(x, labels)
+        return result

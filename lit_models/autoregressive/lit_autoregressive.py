@@ -43,7 +43,9 @@ class Autoregressive(LitGenerativeModel):
         ValueError: if network, likelihood and num_classes do not fit each other.
     """
 
-    likelihood_kind: ClassVar[str | None] = "exact"
+    likelihood_kind: ClassVar[str] = "exact"
+    dequantised: ClassVar[bool] = False
+    trained_by: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -93,10 +95,6 @@ class Autoregressive(LitGenerativeModel):
         chosen = self.ema_network if self.weights == "ema" else self.network
         assert chosen is not None
         return chosen
-
-    @property
-    def conditional(self) -> bool:
-        return self.num_classes is not None
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer_factory(self.network.parameters())
@@ -187,10 +185,9 @@ class Autoregressive(LitGenerativeModel):
 
     def _start(self, x: Tensor, condition: Tensor | None) -> None:
         """Let the network set itself from the first batch, if it does."""
-        if hasattr(self.network, "start"):
-            self.network.start(x, condition)  # type: ignore[operator]
-            if self.ema_network is not None:
-                self.ema_network.load_state_dict(self.network.state_dict())
+        self.network.start(x, condition)
+        if self.ema_network is not None:
+            self.ema_network.load_state_dict(self.network.state_dict())
 
     def _condition(self, labels: Tensor | None) -> Tensor | None:
         if self.num_classes is None:

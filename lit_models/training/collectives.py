@@ -9,6 +9,7 @@ from torch import Tensor
 __all__ = [
     "any_process",
     "gathered",
+    "global_mean",
     "global_std",
     "group_device",
     "mean_over_processes",
@@ -45,6 +46,18 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         return _Sum.apply(grad)
+
+
+def global_mean(x: Tensor) -> Tensor:
+    """Return the mean of all numbers of the joined batch, differentiable any number of times.
+
+    Processes hold parts of equal size; every process must call this.
+    """
+    count = world()[1]
+    if count == 1:
+        return x.mean()
+    total: Tensor = _Sum.apply(x.mean())
+    return total / count
 
 
 def gathered(row: Tensor) -> Tensor:

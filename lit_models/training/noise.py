@@ -3,19 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["DRAWS", "Noise", "StepNoise", "fold_seed"]
+from lit_models.training.seeds import step_seed
+
+__all__ = ["DRAWS", "Noise", "StepNoise"]
 
 DRAWS: dict[str, Callable[..., Tensor]] = {"normal": torch.randn, "uniform": torch.rand}
-
-
-def fold_seed(*entropy: int) -> int:
-    """Return one 63-bit seed from several non-negative integers, by numpy's SeedSequence."""
-    (word,) = np.random.SeedSequence(list(entropy)).generate_state(1, np.uint64)
-    return int(word >> np.uint64(1))
 
 
 class Noise:
@@ -77,4 +72,4 @@ class StepNoise(Noise):
 
     def start(self, images_seen: int) -> None:
         """Reseed for the training step that begins after `images_seen` images."""
-        self.generator.manual_seed(fold_seed(self.seed, images_seen))
+        self.generator.manual_seed(step_seed(self.seed, images_seen))

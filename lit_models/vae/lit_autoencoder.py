@@ -1,7 +1,7 @@
 """Autoencoders without a probability: plain and denoising."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -74,9 +74,6 @@ class Autoencoder(LitGenerativeModel):
         schedule: Factor on the learning rate.
     """
 
-    scores: ClassVar[str] = "reconstruction_mse and probes of its encoder"
-    samples: ClassVar[bool] = False
-
     def __init__(
         self,
         encoder: nn.Module,
@@ -115,8 +112,3 @@ class Autoencoder(LitGenerativeModel):
         """Show images beside their reconstructions."""
         pairs = torch.stack([x, self.reconstruct(x)], dim=1)
         return {"reconstructions": (pairs[:32].flatten(0, 1), 16)}
-
-    def sample(
-        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
-    ) -> Tensor:
-        raise ValueError(f"an autoencoder draws no samples (it has {self.scores})")

@@ -71,7 +71,7 @@ class VAE(LitGenerativeModel):
             of data in another range.
     """
 
-    likelihood_kind: ClassVar[str | None] = "elbo"
+    likelihood_kind: ClassVar[str] = "elbo"
     prior: NormalPrior
 
     def __init__(
@@ -113,10 +113,6 @@ class VAE(LitGenerativeModel):
     def upper(self) -> list[StochasticLayer]:
         """The stochastic layers above the lowest, from the data upwards."""
         return list(self.layers)  # type: ignore[arg-type]
-
-    @property
-    def conditional(self) -> bool:
-        return self.num_classes is not None
 
     @property
     def trained_by(self) -> str | None:

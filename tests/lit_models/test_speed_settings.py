@@ -57,7 +57,7 @@ def test_the_penalty_and_its_gradient_are_in_float32_under_bf16():
     assert_same_state(*states)
 
 
-def penalty_alone(model, penalty, real, z):
+def penalty_alone(model, penalty, real, z, labels):
     # the same points in both precisions: no generator
     return penalty(model.discriminator.forward, real, real.flip(0), model.noise)
 

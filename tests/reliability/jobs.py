@@ -15,15 +15,23 @@ from tests.helpers import assert_same_training
 
 ROOT = Path(__file__).parents[2]
 KINDS = {
-    "NS GAN": ("lucic2018_ns_gan_quick", "model.generator.width=2", "model.discriminator.width=2"),
+    "NS GAN": (
+        "lucic2018_ns_gan_quick",
+        "model.generator.network.width=2",
+        "model.discriminator.network.width=2",
+    ),
     "WGAN-GP with EMA": (
         "lucic2018_wgan_gp_quick",
-        "model.generator.width=2",
-        "model.discriminator.width=2",
+        "model.generator.network.width=2",
+        "model.discriminator.network.width=2",
         "model.n_critic=2",
-        "model.ema_decay=0.99",
+        "model.generator.ema_decay=0.99",
     ),
-    "BEGAN": ("lucic2018_began_quick", "model.generator.width=2", "model.discriminator.width=2"),
+    "BEGAN": (
+        "lucic2018_began_quick",
+        "model.generator.network.width=2",
+        "model.discriminator.network.width=2",
+    ),
     "VAE": ("lucic2018_vae_quick", "model.encoder.width=2", "model.decoder.width=2"),
     "PixelCNN": (
         "oord2016_pixelcnn_quick",

@@ -9,7 +9,7 @@ from itertools import chain
 import torch
 from tqdm import tqdm
 
-from benchmarks.training.train import quiet
+from benchmarks.training.build import quiet
 from tests.speed.cluster import cluster
 from tests.speed.libraries import batches, extractor, frechet
 from tests.speed.likelihoods import likelihoods

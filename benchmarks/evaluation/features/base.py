@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Extractor", "Features", "Remembered", "check_hash"]
+__all__ = ["CachedExtractor", "Extractor", "Features", "check_hash", "name_of"]
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,16 @@ class Features:
 class Extractor(Protocol):
     """Maps floats in [0, 255], (B, C, H, W), to features."""
 
-    version: int  # raised when a change of its code changes the features
+    @property
+    def version(self) -> int:
+        """Its version, raised when a change of its code changes the features."""
 
     def __call__(self, images: Tensor) -> Features:
         """Return the features of a batch, computed where it lies."""
 
 
 @dataclass(frozen=True)
-class Remembered:
+class CachedExtractor:
     """An extractor that works out the features of the same batch once.
 
     Several protocols then share what is by far the dearest part of a score.
@@ -70,6 +72,12 @@ class Remembered:
         if key not in self.known:
             self.known[key] = self.extractor(images)
         return self.known[key]
+
+
+def name_of(extractor: Extractor) -> str:
+    """Return what an extractor is called: by the name of its class."""
+    inner = extractor.extractor if isinstance(extractor, CachedExtractor) else extractor
+    return type(inner).__name__
 
 
 def check_hash(path: Path, accepted: Sequence[str]) -> None:

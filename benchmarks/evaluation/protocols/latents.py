@@ -1,23 +1,19 @@
 """How much of its codes a variational autoencoder uses."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from benchmarks.evaluation.features.cache import FeatureCache
-from benchmarks.evaluation.sources import (
-    ImageSource,
-    ModelSource,
-    check_protocol_counts,
-    own_chunks,
-)
+from benchmarks.evaluation.protocols.base import Protocol, check_counts
+from benchmarks.evaluation.sources import ImageSource, model_of, own_chunks
 from datamodules.base import DataModule
 from lit_models.callbacks.sample_grids import sampling
+from lit_models.capabilities import HasStochasticLayers
 from lit_models.training.collectives import mean_over_processes, world
 from lit_models.training.noise import Noise
-from lit_models.vae.lit_vae import VAE
 
 __all__ = ["LatentProtocol"]
 
@@ -25,7 +21,7 @@ MOST_LAYERS = 8
 
 
 @dataclass(frozen=True)
-class LatentProtocol:
+class LatentProtocol(Protocol):
     """Active units and collapsed latents of every stochastic layer.
 
     A unit is active if the variance over images of its posterior mean exceeds a threshold (Burda
@@ -49,7 +45,7 @@ class LatentProtocol:
     num_samples: int
     seed: int
     chunk_size: int
-    repeatable: ClassVar[bool] = False
+    needs: ClassVar[tuple[type, ...]] = (HasStochasticLayers,)
 
     @property
     def value_names(self) -> list[str]:
@@ -58,50 +54,25 @@ class LatentProtocol:
         return [*names, *(f"{n}_{i}" for i in range(1, MOST_LAYERS + 1) for n in names)]
 
     def __post_init__(self) -> None:
-        check_protocol_counts(self, "chunk_size")
+        check_counts(self, "chunk_size")
         if self.num_samples < 2:
             raise ValueError(f"num_samples must be >= 2, got {self.num_samples}")
 
-    def num_scored(self, datamodule: DataModule) -> int:
-        """Return the number of images."""
-        return len(datamodule.split(self.split)[0])
+    def num_scored(self, data: DataModule) -> int:
+        return len(data.split(self.split)[0])
 
-    @property
-    def main_value(self) -> tuple[str, bool] | None:
-        """None: neither more nor fewer active units are better."""
-        return None
+    def check_fit(self, source: ImageSource, data: DataModule) -> None:
+        data.split(self.split)
 
-    def check(self, source: ImageSource, datamodule: DataModule) -> None:
-        """Refuse what has no codes with a posterior.
-
-        Raises:
-            ValueError: if the source is no variational autoencoder.
-        """
-        if not isinstance(source, ModelSource):
-            raise ValueError("this protocol needs a variational autoencoder, got images")
-        if not isinstance(source.model, VAE):
-            raise ValueError(
-                f"this protocol needs a variational autoencoder; {type(source.model).__name__} "
-                f"is none (it has {source.model.scores})"
-            )
-        datamodule.split(self.split)
-
-    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+    def try_out(self, source: ImageSource, data: DataModule) -> None:
         """Count over the images that a trial sees."""
-        replace(self, num_samples=2).run(source, datamodule, None, "trial")
+        replace(self, num_samples=2).rehearse(source, data)
 
-    def run(
-        self,
-        source: ImageSource,
-        datamodule: DataModule,
-        cache: FeatureCache | None,
-        label: str,
-        draw: int = 0,
+    def measure(
+        self, source: ImageSource, data: DataModule, prepared: Any, label: str, draw: int = 0
     ) -> dict[str, float]:
-        """Count, over all processes."""
-        assert isinstance(source, ModelSource)
-        model: Any = source.model
-        x, labels = datamodule.split(self.split)
+        model = model_of(source)
+        x, labels = data.split(self.split)
         sums: list[Tensor] | None = None
         with sampling(model):
             for index, generator in own_chunks(len(x), self.chunk_size, self.seed, label):
@@ -112,27 +83,21 @@ class LatentProtocol:
             some = _moments(model, x[:1], labels[:1], torch.Generator(), self.num_samples)
             sums = [torch.zeros_like(s) for s in some]
         totals = [mean_over_processes(s) * world()[1] / len(x) for s in sums]
-        found: dict[str, float] = {"active_units": 0.0, "collapsed_latents": 0.0}
+        found: dict[str, float] = {"active_units": 0.0}
         for layer, total in enumerate(totals, start=1):
             mean, square, within, kl = total
             active = float(((square - mean**2 - within) > self.active_variance).sum())
             found["active_units"] += active
             found[f"active_units_{layer}"] = active
-            if model.flow is None:
+            if kl.isfinite().all():
                 collapsed = float((kl < self.collapsed_nats).sum())
-                found["collapsed_latents"] += collapsed
+                found["collapsed_latents"] = found.get("collapsed_latents", 0.0) + collapsed
                 found[f"collapsed_latents_{layer}"] = collapsed
-        if model.flow is not None:
-            del found["collapsed_latents"]
         return found
-
-    def attributes(self, source: ImageSource) -> dict[str, Any]:
-        """Return nothing: it has no variants."""
-        return {}
 
 
 def _moments(
-    model: VAE, x: Tensor, labels: Tensor, generator: torch.Generator, num_samples: int
+    model: Any, x: Tensor, labels: Tensor, generator: torch.Generator, num_samples: int
 ) -> list[Tensor]:
     """Return per layer (4, D): sums over images of mean, its square, its noise, divergence."""
     given = labels.to(model.device) if model.conditional else None
@@ -142,7 +107,8 @@ def _moments(
         mean = means.double().mean(0)
         known = len(means) == 1  # in closed form
         within = torch.zeros_like(mean) if known else means.double().var(0) / len(means)
-        kl = within if divergence is None else divergence.double().mean(0)
+        unknown = torch.full_like(within, math.nan)  # with a flow: no share per unit
+        kl = unknown if divergence is None else divergence.double().mean(0)
         sums = [t.sum(0) for t in (mean, mean.square(), within, kl)]
         found.append(torch.stack(sums))
     return found

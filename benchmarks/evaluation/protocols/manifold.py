@@ -1,35 +1,34 @@
 """Precision, recall and F1 on data whose manifold is known (Lucic et al., 2018, Sec. 5)."""
 
+import typing
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.evaluation.features.cache import FeatureCache
+from benchmarks.core.seeds import INVERSIONS, SAMPLES, seed_of
 from benchmarks.evaluation.metrics.share_within import ShareWithin
+from benchmarks.evaluation.protocols.base import Protocol, check_counts
 from benchmarks.evaluation.sources import (
     ImageSource,
-    ModelSource,
-    check_protocol_counts,
     check_shape,
     finite_samples,
+    model_of,
     own_chunks,
     real_source,
 )
 from datamodules.base import DataModule
-from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import sampling
-from lit_models.training.noise import Noise, fold_seed
+from lit_models.capabilities import HasCodes, Samples
+from lit_models.training.noise import Noise
 
 __all__ = ["KnownManifold", "ManifoldProtocol", "invert"]
 
-SAMPLES, INVERSIONS = range(2)  # children of the seed
-
 
 @runtime_checkable
-class KnownManifold(Protocol):
+class KnownManifold(typing.Protocol):
     """A data set that knows the manifold of its images."""
 
     def manifold_distance(self, images: np.ndarray) -> np.ndarray:
@@ -37,7 +36,7 @@ class KnownManifold(Protocol):
 
 
 @dataclass(frozen=True)
-class ManifoldProtocol:
+class ManifoldProtocol(Protocol):
     """Precision: samples near the manifold. Recall: test images that the generator can make.
 
     A sample is precise if its Euclidean distance to the nearest image of the manifold, pixels in
@@ -67,22 +66,21 @@ class ManifoldProtocol:
     lr: float
     seed: int
     chunk_size: int
-    repeatable: ClassVar[bool] = False
+    needs: ClassVar[tuple[type, ...]] = (Samples, HasCodes)
 
     @property
     def value_names(self) -> list[str]:
-        """The names of all values."""
         return ["precision", "recall", "f1"]
 
     def __post_init__(self) -> None:
-        check_protocol_counts(self, "num_samples", "num_real", "restarts", "chunk_size")
+        check_counts(self, "num_samples", "num_real", "restarts", "chunk_size")
         if self.steps < 0:
             raise ValueError(f"steps must be >= 0, got {self.steps}")
         for name in ("threshold", "lr"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
 
-    def num_scored(self, datamodule: DataModule) -> int:
+    def num_scored(self, data: DataModule) -> int:
         """Return the number of samples, and of those that the inversions try."""
         return self.num_samples + self.num_real * self.restarts * self.steps
 
@@ -91,51 +89,39 @@ class ManifoldProtocol:
         """F1: more is better."""
         return "f1", True
 
-    def check(self, source: ImageSource, datamodule: DataModule) -> None:
-        """Refuse, before anything long, a source or data that this protocol cannot score.
+    def check_fit(self, source: ImageSource, data: DataModule) -> None:
+        """Refuse data whose manifold is not known, too few of them, and samples of another shape.
 
         Raises:
-            ValueError: if the data's manifold is not known, or the source is no model with codes.
+            ValueError: naming what does not fit.
         """
-        if not isinstance(datamodule, KnownManifold):
+        if not isinstance(data, KnownManifold):
             raise ValueError(
-                f"this protocol needs data of a known manifold (triangles), got {datamodule.name}"
+                f"this protocol needs data of a known manifold (triangles), got {data.name}"
             )
-        self._model(source)
-        real_source(datamodule, "test", self.seed).require(self.num_real)
-        check_shape(source, self.num_samples, datamodule)
+        real_source(data, "test", self.seed).require(self.num_real)
+        check_shape(source, self.num_samples, data)
 
-    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+    def try_out(self, source: ImageSource, data: DataModule) -> None:
         """Measure two samples, and invert the generator at two images for one step."""
         few = replace(self, num_samples=2, num_real=2, steps=1, restarts=1)
-        few.run(source, datamodule, None, "trial")
+        few.rehearse(source, data)
 
-    def run(
-        self,
-        source: ImageSource,
-        datamodule: DataModule,
-        cache: FeatureCache | None,
-        label: str,
-        draw: int = 0,
+    def measure(
+        self, source: ImageSource, data: DataModule, prepared: Any, label: str, draw: int = 0
     ) -> dict[str, float]:
-        """Score a model.
-
-        Raises:
-            ValueError: with too few test images.
-            DivergedError: if samples are not finite.
-        """
-        assert isinstance(datamodule, KnownManifold)
+        assert isinstance(data, KnownManifold)
         precision = ShareWithin(self.threshold).to(source.device)
         recall = ShareWithin(self.threshold).to(source.device)
-        seed = fold_seed(self.seed, SAMPLES)
+        seed = seed_of(self.seed, SAMPLES)
         for _, images in finite_samples(
             source, self.num_samples, self.chunk_size, seed, f"{label}: precision"
         ):
-            distances = datamodule.manifold_distance((images.float() / 255).cpu().numpy())
+            distances = data.manifold_distance((images.float() / 255).cpu().numpy())
             precision.update(torch.from_numpy(distances).to(source.device))
-        model = self._model(source)
-        real = real_source(datamodule, "test", self.seed)
-        seed = fold_seed(self.seed, INVERSIONS)
+        model = model_of(source)
+        real = real_source(data, "test", self.seed)
+        seed = seed_of(self.seed, INVERSIONS)
         for index, generator in own_chunks(
             self.num_real, self.chunk_size, seed, f"{label}: recall"
         ):
@@ -144,18 +130,9 @@ class ManifoldProtocol:
         p, r = float(precision.compute()), float(recall.compute())
         return {"precision": p, "recall": r, "f1": 2 * p * r / (p + r) if p + r else 0.0}
 
-    def attributes(self, source: ImageSource) -> dict[str, Any]:
-        """Return what the row prints beside the score: nothing."""
-        return {}
-
-    def _model(self, source: ImageSource) -> LitGenerativeModel:
-        if not isinstance(source, ModelSource) or source.model.prior is None:
-            raise ValueError("this protocol needs a model with latent codes")
-        return source.model
-
 
 def invert(
-    model: LitGenerativeModel,
+    model: Any,
     targets: Tensor,
     steps: int,
     restarts: int,
@@ -168,14 +145,13 @@ def invert(
     several draws of the prior.
 
     Args:
-        model: With latent codes.
+        model: A model with latent codes.
         targets: Images (B, C, H, W) in [0, 1].
         steps: Gradient steps.
         restarts: Draws of the prior per target.
         lr: Adam's step size.
         generator: Of the draws.
     """
-    assert model.prior is not None
     noise = Noise(generator, model.device, model.dtype)
     best = torch.full((len(targets),), float("inf"), device=targets.device)
     with sampling(model):

@@ -1,18 +1,17 @@
 """Modes that samples reach, on data whose modes are known."""
 
+import typing
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, runtime_checkable
 
 import numpy as np
 
-from benchmarks.evaluation.features.cache import FeatureCache
+from benchmarks.core.seeds import draw_seed
 from benchmarks.evaluation.metrics.mode_coverage import ModeCoverage
-from benchmarks.evaluation.protocols.samples import values
+from benchmarks.evaluation.protocols.base import Protocol, check_counts, values
 from benchmarks.evaluation.sources import (
     ImageSource,
-    check_protocol_counts,
     check_shape,
-    draw_seed,
     finite_samples,
 )
 from datamodules.base import DataModule
@@ -21,7 +20,7 @@ __all__ = ["CoverageProtocol", "KnownModes"]
 
 
 @runtime_checkable
-class KnownModes(Protocol):
+class KnownModes(typing.Protocol):
     """A data set of equally likely isotropic Gaussians."""
 
     modes: np.ndarray  # (K, D)
@@ -29,7 +28,7 @@ class KnownModes(Protocol):
 
 
 @dataclass(frozen=True)
-class CoverageProtocol:
+class CoverageProtocol(Protocol):
     """Modes, high-quality share and reverse KL of samples; see `ModeCoverage`.
 
     Attributes:
@@ -45,64 +44,48 @@ class CoverageProtocol:
     kl_of_high_quality: bool
     seed: int
     chunk_size: int
+    needs: ClassVar[tuple[type, ...]] = ()
     repeatable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_protocol_counts(self, "num_samples", "chunk_size")
+        check_counts(self, "num_samples", "chunk_size")
 
     @property
     def value_names(self) -> list[str]:
-        """The names of all values."""
         return list(ModeCoverage.value_names)
-
-    def num_scored(self, datamodule: DataModule) -> int:
-        """Return the number of samples."""
-        return self.num_samples
 
     @property
     def main_value(self) -> tuple[str, bool] | None:
         """Modes: more are better."""
         return "modes", True
 
-    def check(self, source: ImageSource, datamodule: DataModule) -> None:
-        """Refuse, before anything long, data or samples that this protocol cannot score.
+    def num_scored(self, data: DataModule) -> int:
+        return self.num_samples
+
+    def check_fit(self, source: ImageSource, data: DataModule) -> None:
+        """Refuse data whose modes are not known, and samples of another shape.
 
         Raises:
-            ValueError: if the data's modes are not known, or samples are of another shape.
+            ValueError: naming what does not fit.
         """
-        if not isinstance(datamodule, KnownModes):
+        if not isinstance(data, KnownModes):
             raise ValueError(
                 "this protocol needs data of known modes (gaussian_ring, gaussian_grid), got "
-                f"{datamodule.name}"
+                f"{data.name}"
             )
-        check_shape(source, self.num_samples, datamodule)
+        check_shape(source, self.num_samples, data)
 
-    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+    def try_out(self, source: ImageSource, data: DataModule) -> None:
         """Score two samples."""
-        replace(self, num_samples=2).run(source, datamodule, None, "trial")
+        replace(self, num_samples=2).rehearse(source, data)
 
-    def run(
-        self,
-        source: ImageSource,
-        datamodule: DataModule,
-        cache: FeatureCache | None,
-        label: str,
-        draw: int = 0,
+    def measure(
+        self, source: ImageSource, data: DataModule, prepared: Any, label: str, draw: int = 0
     ) -> dict[str, float]:
-        """Score a source that `check` accepts.
-
-        Raises:
-            DivergedError: if samples are not finite.
-        """
-        assert isinstance(datamodule, KnownModes)
-        metric = ModeCoverage(
-            datamodule.modes, datamodule.std, self.num_std, self.kl_of_high_quality
-        ).to(source.device)
+        assert isinstance(data, KnownModes)
+        metric = ModeCoverage(data.modes, data.std, self.num_std, self.kl_of_high_quality)
+        metric = metric.to(source.device)
         seed = draw_seed(self.seed, draw)
         for _, x in finite_samples(source, self.num_samples, self.chunk_size, seed, label):
             metric.update(x)
         return values({"coverage": metric})
-
-    def attributes(self, source: ImageSource) -> dict[str, Any]:
-        """Return what the row prints beside the score: nothing."""
-        return {}

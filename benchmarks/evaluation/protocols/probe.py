@@ -1,4 +1,4 @@
-"""What an encoder is worth: reconstructions, and classifiers on top of it."""
+"""What an encoder is worth to classifiers on top of it."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -9,98 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.evaluation.features.cache import FeatureCache
-from benchmarks.evaluation.sources import (
-    ImageSource,
-    ModelSource,
-    check_protocol_counts,
-    own_chunks,
-)
+from benchmarks.evaluation.protocols.base import Protocol, check_counts
+from benchmarks.evaluation.sources import ImageSource, model_of
 from datamodules.base import DataModule
-from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.sample_grids import sampling
-from lit_models.training.collectives import mean_over_processes, world
+from lit_models.capabilities import HasEncoder
 
-__all__ = ["ProbeProtocol", "ReconstructionProtocol"]
-
-
-def _model(source: ImageSource, datamodule: DataModule) -> LitGenerativeModel:
-    """Return the model of a source that has an encoder.
-
-    Raises:
-        ValueError: if it has none.
-    """
-    if not isinstance(source, ModelSource):
-        raise ValueError("this protocol needs a model with an encoder, got images")
-    x, _ = datamodule.split("test")
-    with sampling(source.model):
-        source.model.represent(source.model.encode(x[:2]))
-    return source.model
+__all__ = ["ProbeProtocol"]
 
 
 @dataclass(frozen=True)
-class ReconstructionProtocol:
-    """Mean squared error of reconstructions, in units of the range [0, 1], per dimension.
-
-    Attributes:
-        split: Split of the images.
-        chunk_size: Images per chunk.
-    """
-
-    split: str
-    chunk_size: int
-    value_names: ClassVar[list[str]] = ["reconstruction_mse"]
-    repeatable: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_protocol_counts(self, "chunk_size")
-
-    def num_scored(self, datamodule: DataModule) -> int:
-        """Return the number of images."""
-        return len(datamodule.split(self.split)[0])
-
-    @property
-    def main_value(self) -> tuple[str, bool] | None:
-        """The error: less is better."""
-        return "reconstruction_mse", False
-
-    def check(self, source: ImageSource, datamodule: DataModule) -> None:
-        """Refuse what has no encoder."""
-        _model(source, datamodule)
-
-    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
-        """Reconstruct the images that a trial sees."""
-        self.run(source, datamodule, None, "trial")
-
-    def run(
-        self,
-        source: ImageSource,
-        datamodule: DataModule,
-        cache: FeatureCache | None,
-        label: str,
-        draw: int = 0,
-    ) -> dict[str, float]:
-        """Return the error over all processes."""
-        model = _model(source, datamodule)
-        x, labels = datamodule.split(self.split)
-        total = torch.zeros((), dtype=torch.float64, device=model.device)
-        with sampling(model):
-            for index, _ in own_chunks(len(x), self.chunk_size, 0, label):
-                part = slice(index.start, index.stop)
-                own = model.encode(x[part])
-                given = labels[part].to(model.device) if model.conditional else None
-                difference = model.to_images(model.reconstruct(own, given)) - model.to_images(own)
-                total += (difference.double() / 255).square().sum()
-        total = mean_over_processes(total) * world()[1]
-        return {"reconstruction_mse": float(total) / (len(x) * datamodule.num_dims)}
-
-    def attributes(self, source: ImageSource) -> dict[str, Any]:
-        """Return nothing: it has no variants."""
-        return {}
-
-
-@dataclass(frozen=True)
-class ProbeProtocol:
+class ProbeProtocol(Protocol):
     """Test accuracy of classifiers trained on few labels of the training split.
 
     `linear_accuracy`: logistic regression on the standardised representations.
@@ -124,61 +43,58 @@ class ProbeProtocol:
     batch_size: int
     seed: int
     chunk_size: int
-    value_names: ClassVar[list[str]] = ["linear_accuracy", "fine_tuned_accuracy"]
-    repeatable: ClassVar[bool] = False
+    needs: ClassVar[tuple[type, ...]] = (HasEncoder,)
 
     def __post_init__(self) -> None:
-        check_protocol_counts(self, "labels_per_class", "batch_size", "chunk_size")
+        check_counts(self, "labels_per_class", "batch_size", "chunk_size")
 
-    def num_scored(self, datamodule: DataModule) -> int:
-        """Return the number of images, those of each step of the fine-tuning included."""
-        return len(datamodule.split("test")[0]) + self.fine_tune_steps * self.batch_size
+    @property
+    def value_names(self) -> list[str]:
+        return ["linear_accuracy", "fine_tuned_accuracy"]
 
     @property
     def main_value(self) -> tuple[str, bool] | None:
         """The linear classifier's accuracy: more is better."""
         return "linear_accuracy", True
 
-    def check(self, source: ImageSource, datamodule: DataModule) -> None:
-        """Refuse what has no encoder, and data without enough labels.
+    def num_scored(self, data: DataModule) -> int:
+        """Return the number of images, those of each step of the fine-tuning included."""
+        return len(data.split("test")[0]) + self.fine_tune_steps * self.batch_size
+
+    def check_fit(self, source: ImageSource, data: DataModule) -> None:
+        """Refuse data without enough labels, and an encoder that does not take them.
 
         Raises:
             ValueError: if a class has too few training images.
         """
-        _model(source, datamodule)
-        self._labelled(datamodule)
+        self._labelled(data)
+        self._represented(model_of(source), data.split("test")[0][:2])
 
-    def try_out(self, source: ImageSource, datamodule: DataModule) -> None:
+    def try_out(self, source: ImageSource, data: DataModule) -> None:
         """Train on one image of each class, for one step."""
         few = replace(self, labels_per_class=1, fine_tune_steps=1, batch_size=2)
-        few.run(source, datamodule, None, "trial")
+        few.rehearse(source, data)
 
-    def run(
-        self,
-        source: ImageSource,
-        datamodule: DataModule,
-        cache: FeatureCache | None,
-        label: str,
-        draw: int = 0,
+    def measure(
+        self, source: ImageSource, data: DataModule, prepared: Any, label: str, draw: int = 0
     ) -> dict[str, float]:
         """Train both classifiers and return their accuracies."""
-        model = _model(source, datamodule)
-        train = self._labelled(datamodule)
-        test = datamodule.split("test")
+        model = model_of(source)
+        train = self._labelled(data)
+        test = data.split("test")
         return {
             "linear_accuracy": self._linear(model, train, test),
-            "fine_tuned_accuracy": self._fine_tuned(model, train, test, datamodule.num_classes),
+            "fine_tuned_accuracy": self._fine_tuned(model, train, test, data.num_classes),
         }
 
     def attributes(self, source: ImageSource) -> dict[str, Any]:
-        """Return the number of labels."""
         return {"labels_per_class": self.labels_per_class}
 
-    def _labelled(self, datamodule: DataModule) -> tuple[Tensor, Tensor]:
-        x, labels = datamodule.split("train")
+    def _labelled(self, data: DataModule) -> tuple[Tensor, Tensor]:
+        x, labels = data.split("train")
         order = np.random.default_rng(self.seed).permutation(len(x))
         chosen = []
-        for c in range(datamodule.num_classes):
+        for c in range(data.num_classes):
             own = order[labels.numpy()[order] == c][: self.labels_per_class]
             if len(own) < self.labels_per_class:
                 raise ValueError(
@@ -190,7 +106,7 @@ class ProbeProtocol:
         return x[index], labels[index]
 
     def _linear(
-        self, model: LitGenerativeModel, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]
+        self, model: Any, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]
     ) -> float:
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
@@ -203,14 +119,14 @@ class ProbeProtocol:
         classifier.fit(features[0], train[1].numpy())
         return float((classifier.predict(features[1]) == test[1].numpy()).mean())
 
-    def _represented(self, model: LitGenerativeModel, x: Tensor) -> np.ndarray:
+    def _represented(self, model: Any, x: Tensor) -> np.ndarray:
         with sampling(model):
             parts = [model.represent(model.encode(p)) for p in x.split(self.chunk_size)]
         return torch.cat(parts).double().cpu().numpy()
 
     def _fine_tuned(
         self,
-        model: LitGenerativeModel,
+        model: Any,
         train: tuple[Tensor, Tensor],
         test: tuple[Tensor, Tensor],
         num_classes: int,

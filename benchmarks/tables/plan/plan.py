@@ -12,7 +12,9 @@ from benchmarks.config.compose import Composed, compose, compose_for, compose_gr
 from benchmarks.config.identity import images_run_id, run_id, without_seed
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.redaction import check_no_secret
+from benchmarks.core.seeds import phase_seed
 from benchmarks.runs.record import Record, better, many_records, read_record
+from benchmarks.tables.plan.asked import images_per_step, needs_model
 from benchmarks.tables.plan.planned_run import Key, PlannedRun, published_record_path
 from benchmarks.tables.plan.search import configuration, hasher, load_space
 from benchmarks.tables.plan.selection import best_of, searched_column
@@ -20,10 +22,6 @@ from benchmarks.tables.spec import MOST_SEEDS, Column, Row, TableSpec
 
 __all__ = ["Plan", "check_passed_on", "make_plan"]
 
-NO_MODEL = (  # protocols that score images or points that exist already
-    "benchmarks.evaluation.protocols.samples.SampleProtocol",
-    "benchmarks.evaluation.protocols.modes.CoverageProtocol",
-)
 PASSED_ON = ("trainer", "logger", "threads", "channels_last", "compile", "data_on_device")
 
 
@@ -200,7 +198,7 @@ def _protocols(spec: TableSpec, dataset: str) -> tuple[str, ...]:
 def _images_run(row: Row, dataset: str, protocols: tuple[str, ...]) -> list[PlannedRun]:
     assert row.images is not None
     data = compose_group("datamodule", dataset)
-    protocols = tuple(p for p in protocols if compose_group("protocol", p)._target_ in NO_MODEL)
+    protocols = tuple(p for p in protocols if not needs_model(p))
     if not protocols:
         return []
     identifier = images_run_id(row.images, data)
@@ -260,7 +258,7 @@ def _search_runs(
             if i == 0 and spec.search.begins_with_defaults(phase):
                 found.append(replace(first, phase=phase, configuration=0))  # as it stands
                 continue
-            values = configuration(space, fold(spec.search.seed, number), i)
+            values = configuration(space, phase_seed(spec.search.seed, number), i)
             identifier = f"{hashed(values)}-r{composed.cfg.revision}-s0"
             found.append(
                 replace(
@@ -275,11 +273,6 @@ def _search_runs(
     return found
 
 
-def fold(seed: int, phase: int) -> int:
-    """Return the seed of a phase, so that two phases with one space draw differently."""
-    return seed + 1_000_003 * phase
-
-
 def _snapshots_with(
     spec: TableSpec, composed: Composed, values: Mapping[str, Any]
 ) -> tuple[int, ...]:
@@ -290,7 +283,7 @@ def _snapshots_with(
 
 def _snapshots(spec: TableSpec, cfg: DictConfig, experiment: str) -> tuple[int, ...]:
     """Return the images_seen at which a run keeps snapshots: the first step at or past each."""
-    every, step = cfg.snapshot_every_images, cfg.model.batch_size * cfg.model.get("n_critic", 1)
+    every, step = cfg.snapshot_every_images, images_per_step(cfg.model)
     budget = cfg.images_seen // step * step
     if every is None or every > budget:
         raise UserError(

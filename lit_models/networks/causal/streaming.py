@@ -199,6 +199,14 @@ class RasterNetwork(nn.Module):
     groups: int
     condition_features: int = 0
 
+    def start(self, levels: Tensor, condition: Tensor | None = None) -> None:
+        """Set itself from the first batch, where a network does so; every process must call this.
+
+        Args:
+            levels: The batch (B, C, H, W).
+            condition: What the network is conditioned on.
+        """
+
     def start_row(
         self, levels: Tensor, row: int, memory: Memory, condition: Tensor | None = None
     ) -> None:

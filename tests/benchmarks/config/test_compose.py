@@ -25,7 +25,7 @@ def test_precedence_is_experiment_then_per_dataset_then_command_line():
 
 def test_experiment_inherits_and_overrides():
     cfg = compose(["experiment=lucic2018_wgan_gp_quick"]).cfg
-    assert cfg.model.generator.width == 16
+    assert cfg.model.generator.network.width == 16
     assert cfg.model.penalty.epsilon == 1e-4
     assert cfg.row is None
     assert list(cfg.protocols) == ["fd_lenet_2k_test2k"]
@@ -37,8 +37,8 @@ def test_groups_can_be_exchanged():
 
 
 def test_values_of_lists_and_nulls():
-    cfg = compose([E, "model.optimizer_g.betas=[0.9,0.99]", "model.penalty=null"]).cfg
-    assert list(cfg.model.optimizer_g.betas) == [0.9, 0.99]
+    cfg = compose([E, "model.generator.optimizer.betas=[0.9,0.99]", "model.penalty=null"]).cfg
+    assert list(cfg.model.generator.optimizer.betas) == [0.9, 0.99]
     assert cfg.model.penalty is None
 
 
@@ -143,7 +143,7 @@ OTHER = [
     ["precision=64-true"],
     ["datamodule.validation_size=5"],
     ["snapshot_every_images=64"],
-    ["model.ema_decay=0.9"],
+    ["model.generator.ema_decay=0.9"],
     ["loss@model.loss=non_saturating"],
 ]
 
@@ -166,7 +166,11 @@ def test_revision_and_seed_stand_in_the_id():
 
 def test_updates_give_the_ids_of_composition():
     """A plan composes once and updates; `train` composes everything: the same ids."""
-    for values in ({"seed": 5}, {"model.n_critic": 2}, {"model.optimizer_g.betas": [0.1, 0.2]}):
+    for values in (
+        {"seed": 5},
+        {"model.n_critic": 2},
+        {"model.generator.optimizer.betas": [0.1, 0.2]},
+    ):
         overrides = [f"{k}={v}".replace(" ", "") for k, v in values.items()]
         assert run_id(with_values(compose([E]).cfg, values)) == run_id(
             compose([E, *overrides]).cfg

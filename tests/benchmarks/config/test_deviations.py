@@ -39,19 +39,21 @@ def test_numbers_as_deviations_state_them(value, text):
 def test_an_override_changes_what_is_stated():
     name = "experiment=lucic2018_ns_gan_quick"
     assert "96,000 instead of 1,000,000 images seen" in stated(name)
-    few = stated(name, "images_seen=1280", "model.generator.width=8")
+    few = stated(name, "images_seen=1280", "model.generator.network.width=8")
     assert "1,280 instead of 1,000,000 images seen" in few
     assert "width 8, 16 instead of 64" in few
     assert not any("96,000" in d or "width 16" in d for d in few)
-    assert {"overridden: images_seen=1280", "overridden: model.generator.width=8"} <= set(few)
+    assert {"overridden: images_seen=1280", "overridden: model.generator.network.width=8"} <= set(
+        few
+    )
 
 
 def test_what_an_override_takes_back_is_not_stated():
     name = "experiment=lucic2018_began_quick"
     assert "1 instead of 5 discriminator updates per generator update" in stated(name)
-    one = ("model.n_critic=5", "model.optimizer_g.lr=1.0e-4")
+    one = ("model.n_critic=5", "model.generator.optimizer.lr=1.0e-4")
     assert "Adam 1e-4, .001 instead of 1e-4" in stated(name, *one)
-    found = stated(name, *one, "model.optimizer_d.lr=1.0e-4")
+    found = stated(name, *one, "model.discriminator.optimizer.lr=1.0e-4")
     assert not any("discriminator updates" in d or "Adam" in d for d in found)
     assert "overridden: model.n_critic=5" in found
 
@@ -65,7 +67,7 @@ def test_what_an_override_takes_back_is_not_stated():
     ],
 )
 def test_lists_are_compared_as_a_whole(hidden, text):
-    found = stated("experiment=lin2018_wgan_quick", f"model.generator.hidden={hidden}")
+    found = stated("experiment=lin2018_wgan_quick", f"model.generator.network.hidden={hidden}")
     lines = [d for d in found if d.startswith("generator layers")]
     assert lines == ([] if text is None else [text])
 
@@ -125,18 +127,19 @@ def test_numbers_come_from_the_config(name):
 
 def test_a_sentence_about_what_an_override_removed_is_dropped():
     name = "experiment=lucic2018_ns_gan_quick"
-    changes = ("model.optimizer_{}._target_=torch.optim.RMSprop", "~model.optimizer_{}.betas")
-    removed = [change.format(player) for player in "gd" for change in changes]
+    changes = ("model.{}.optimizer._target_=torch.optim.RMSprop", "~model.{}.optimizer.betas")
+    players = ("generator", "discriminator")
+    removed = [change.format(player) for player in players for change in changes]
     found = stated(name, *removed)
     assert not any("beta1" in d for d in found)
-    assert "overridden: ~model.optimizer_g.betas" in found
+    assert "overridden: ~model.generator.optimizer.betas" in found
 
 
 @pytest.mark.parametrize(
     ("name", "override", "text"),
     [
         ("oord2016_pixelcnn_quick", "model.optimizer._target_=torch.optim.RMSprop", "RMSProp"),
-        ("lucic2018_wgan_quick", "model.discriminator.batch_norm=true", "no BatchNorm"),
+        ("lucic2018_wgan_quick", "model.discriminator.network.batch_norm=true", "no BatchNorm"),
         ("lucic2018_ns_gan", "+per_dataset.fashion_mnist_small.model={n_critic:5}", "default"),
     ],
 )

@@ -84,7 +84,7 @@ OPENS_A_PICKLE = [
         ["model.loss._target_=pathlib.Path.unlink", "+model.loss.self={victim}"],
         ["model.loss={{_target_:urllib.request.urlopen,url:'http://127.0.0.1:1'}}"],
         ["datamodule={{_target_:os.system,command:'touch {pickle}.ran'}}"],
-        ["model.optimizer_g._target_=hydra.utils.call"],
+        ["model.generator.optimizer._target_=hydra.utils.call"],
         ["+track.evil={{_target_:os.remove,path:{victim}}}"],
         ["hydra.searchpath=[file://{folder}]"],
         ["+hydra.run.dir={folder}"],

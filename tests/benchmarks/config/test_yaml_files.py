@@ -119,7 +119,7 @@ def test_experiments_that_hold_other_things_are_one_line(outputs, tmp_path, caps
         "~trainer",
         "~seed",
         "~model._target_",
-        "model.optimizer_g.lr=nan",
+        "model.generator.optimizer.lr=nan",
         "threads=100000000000",
         "seed=1" + "0" * 400,
         "revision=1" + "0" * 400,

@@ -20,15 +20,14 @@ from benchmarks.evaluation.pictures import (
 )
 from benchmarks.runs.folder import Run
 from benchmarks.training.train import train
-from lit_models.base import LitGenerativeModel
 from lit_models.images import UnitRange
 from lit_models.priors import NormalPrior
-from tests.helpers import METHODS, tiny_run
+from tests.helpers import METHODS, Untrained, tiny_run
 
 SIDE = 4
 
 
-class Painter(LitGenerativeModel):
+class Painter(Untrained):
     """Paints the first number of a code as a level, the second one's square below."""
 
     def __init__(self):

@@ -11,6 +11,7 @@ from benchmarks.config.compose import compose_group
 from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
+from benchmarks.evaluation.evaluate import evaluate_images, evaluate_run
 from benchmarks.evaluation.features.base import Features
 from benchmarks.evaluation.features.cache import FeatureCache
 from benchmarks.evaluation.features.lenet import LeNetFashion
@@ -18,15 +19,16 @@ from benchmarks.evaluation.metrics.class_coverage import ClassCoverage
 from benchmarks.evaluation.metrics.classifier_score import ClassifierScore
 from benchmarks.evaluation.metrics.frechet import FrechetDistance
 from benchmarks.evaluation.metrics.prdc import PRDC
+from benchmarks.evaluation.opening import load_model
 from benchmarks.evaluation.protocols.samples import SampleProtocol
-from benchmarks.evaluation.scoring import evaluate_images, evaluate_run, feature_cache, load_model
+from benchmarks.evaluation.scoring import feature_cache
 from benchmarks.evaluation.sources import TensorSource
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
 from benchmarks.training.train import train
 from lit_models.callbacks.monitor import DivergedError
 from tests.benchmarks.training.test_resume import Killed, composed_run, kill_after
-from tests.helpers import METHODS, tiny_run
+from tests.helpers import METHODS, measured, tiny_run
 
 DATA = compose_group("datamodule", "fashion_mnist_small")
 LENET = "fd_lenet_2k_test2k"
@@ -78,7 +80,7 @@ class Recorded:
 
 def test_chunks_have_generators_of_their_own(data):
     source = Recorded()
-    first = protocol().run(source, data, None, "x")
+    first = measured(protocol(), source, data)
     assert [c[0] for c in source.calls] == [
         range(0, 30),
         range(30, 60),
@@ -86,8 +88,8 @@ def test_chunks_have_generators_of_their_own(data):
         range(90, 100),
     ]
     assert len({c[1] for c in source.calls}) == 4
-    assert protocol().run(Recorded(), data, None, "x") == first
-    assert protocol(seed=43).run(Recorded(), data, None, "x") != first
+    assert measured(protocol(), Recorded(), data) == first
+    assert measured(protocol(seed=43), Recorded(), data) != first
 
 
 def test_rounding_is_a_field(data):
@@ -98,14 +100,14 @@ def test_rounding_is_a_field(data):
             seen[rounding] = images
             return mean_pixels(images)
 
-        protocol(extractor=extractor, round_to_uint8=rounding).run(Recorded(), data, None, "x")
+        measured(protocol(extractor=extractor, round_to_uint8=rounding), Recorded(), data)
     assert torch.equal(seen[True], seen[False].round())
     assert not torch.equal(seen[True], seen[False])
 
 
 def test_kept_real_features_give_the_same_score(data, tmp_path):
     cache = FeatureCache(tmp_path / "real", "mean pixels", ["fashion"])
-    first = protocol().run(Recorded(), data, cache, "x")
+    first = measured(protocol(), Recorded(), data, cache)
     assert cache.path("test", 300, 42).exists()
     images = []
 
@@ -113,13 +115,13 @@ def test_kept_real_features_give_the_same_score(data, tmp_path):
         images.append(len(x))
         return mean_pixels(x)
 
-    assert protocol(extractor=extractor).run(Recorded(), data, cache, "x") == first
+    assert measured(protocol(extractor=extractor), Recorded(), data, cache) == first
     assert sum(images) == 100  # no real image was looked at again
 
 
 def test_samples_that_are_not_finite_are_refused(data):
     with pytest.raises(DivergedError, match="samples are not finite"):
-        protocol().run(Recorded(level=float("nan")), data, None, "x")
+        measured(protocol(), Recorded(level=float("nan")), data)
 
 
 def test_an_order_of_its_own_for_images(data):
@@ -401,7 +403,11 @@ def test_scores_on_other_data_are_refused(outputs, tmp_path, capsys):
     own = ["datamodule=npz", f"datamodule.path={tmp_path / 'mine.npz'}"]
     own += [f"datamodule.{s}" for s in settings]
     write(256)
-    small = ["model.generator.width=2", "model.discriminator.width=2", "images_seen=640"]
+    small = [
+        "model.generator.network.width=2",
+        "model.discriminator.network.width=2",
+        "images_seen=640",
+    ]
     command = ["train", "experiment=lucic2018_ns_gan_quick", *own, *small, "protocols=[]"]
     assert main([*command, "--no-bar"]) == 0
     (folder,) = [p.parent for p in outputs.rglob("record.json")]
@@ -419,19 +425,19 @@ def test_scores_on_other_data_are_refused(outputs, tmp_path, capsys):
 
 def test_cached_features_of_something_else_are_refused(data, tmp_path):
     one, other = (FeatureCache(tmp_path, name, ["fashion"]) for name in ("one", "other"))
-    protocol().run(Recorded(), data, one, "x")
+    measured(protocol(), Recorded(), data, one)
     one.path("test", 300, 42).rename(other.path("test", 300, 42))
     with pytest.raises(ValueError, match="cached features .* must have fingerprint .* delete it"):
-        protocol().run(Recorded(), data, other, "x")
+        measured(protocol(), Recorded(), data, other)
     one.save(Features(torch.ones(300, 4)), "test", 300, 42)
     content = bytearray(one.path("test", 300, 42).read_bytes())
     content[-1] ^= 1
     one.path("test", 300, 42).write_bytes(content)
     with pytest.raises(ValueError, match="cached features .* were changed since; delete it"):
-        protocol().run(Recorded(), data, one, "x")
+        measured(protocol(), Recorded(), data, one)
     other.path("test", 300, 42).write_bytes(b"cut")
     with pytest.raises(ValueError, match="cached features .* cannot be read; delete it"):
-        protocol().run(Recorded(), data, other, "x")
+        measured(protocol(), Recorded(), data, other)
 
 
 # -- the panel tells four sources apart ----------------------------------------------------------
@@ -439,7 +445,7 @@ def test_cached_features_of_something_else_are_refused(data, tmp_path):
 
 def panel(images, data):
     cfg = compose_group("protocol", "panel_lenet_2k_test2k")
-    return instantiate(cfg, "panel").run(TensorSource(images, 256, 1), data, None, "x")
+    return measured(instantiate(cfg, "panel"), TensorSource(images, 256, 1), data)
 
 
 def test_the_panel_tells_failures_apart(data):
@@ -503,11 +509,14 @@ def test_what_is_real_is_taken_in_once(data):
         },
         extractor=with_logits,
     )
-    first = several.run(Recorded(100.4), data, None, "x")
-    second = several.run(Recorded(50.0), data, None, "x")
-    assert several.run(Recorded(100.4), data, None, "x") == first
+    prepared = several.prepare(data, torch.device("cpu"), None, "x")
+
+    def score(level):
+        return several.measure(Recorded(level), data, prepared, "x")
+
+    first, second = score(100.4), score(50.0)
+    assert score(100.4) == first == measured(several, Recorded(100.4), data)
     assert first != second
-    assert several.taken_in == ["real"]
 
 
 def with_logits(images):

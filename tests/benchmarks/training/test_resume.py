@@ -27,7 +27,7 @@ class Killed(BaseException):
 EXTRAS = {  # options with state of their own
     "ns_gan_with_extras": (
         "lucic2018_ns_gan_quick",
-        "model.ema_decay=0.9",
+        "model.generator.ema_decay=0.9",
         "model.clip_grad_norm=0.5",
         "model.schedule={_target_: lit_models.training.schedules.LinearSchedule, begin_images: 8, "
         "end_images: 48, final_factor: 0.1}",

@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
-from benchmarks.evaluation.scoring import Scoring, evaluate_run
+from benchmarks.evaluation.evaluate import evaluate_run
+from benchmarks.evaluation.scoring import Scoring
 from benchmarks.runs.folder import Run
 from benchmarks.training.tracking import Tracker
 from benchmarks.training.train import train
@@ -114,7 +115,7 @@ def test_the_best_value_is_finite_and_of_one_choice(tmp_path):
     def tracker(**settings):
         values = {"protocol": "p", "every_images": 8, "keep_best_by": "m", "better": "lower"}
         track = OmegaConf.create({**values, **settings})
-        return Tracker(track, "raw", tmp_path, "run", None, None)
+        return Tracker(track, "raw", tmp_path, "run", None, None, None)
 
     class Trainer:
         is_global_zero = False

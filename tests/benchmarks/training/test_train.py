@@ -112,7 +112,7 @@ def test_a_training_that_something_cuts_short_is_not_finished(outputs, monkeypat
 def test_a_run_that_learned_nothing_says_so(outputs, capsys):
     """Every loss is finite at a learning rate of 1,000, and the run is finished."""
     command = ["train", "experiment=toy_ns_gan", "images_seen=25600", "--no-bar"]
-    wild = ["model.optimizer_g.lr=1000.0", "model.optimizer_d.lr=1000.0"]
+    wild = ["model.generator.optimizer.lr=1000.0", "model.discriminator.optimizer.lr=1000.0"]
     assert main([*command, *wild]) == 0
     shown = capsys.readouterr().out
     assert "finished: " in shown
@@ -201,7 +201,7 @@ def test_evaluations_are_appended_once(outputs):
             "fingerprint of fashion_mnist_small must be abc, got 491d",
         ),
         (
-            ["datamodule=digits", "model.generator.image_shape=[1,9,9]", "images_seen=64"],
+            ["datamodule=digits", "model.generator.network.image_shape=[1,9,9]", "images_seen=64"],
             "divisible",
         ),
     ],
@@ -284,7 +284,7 @@ def test_a_finished_run_keeps_its_status_whatever_a_later_evaluation_does(output
     composed.cfg.protocols = ["bits_per_dim_test"]
     for error in (DivergedError("samples"), KeyboardInterrupt(), RuntimeError("x")):
         with monkeypatch.context() as patch:
-            patch.setattr("benchmarks.training.train.Scoring", Mock(side_effect=error))
+            patch.setattr("benchmarks.training.build.Scoring.__call__", Mock(side_effect=error))
             with pytest.raises(type(error)):
                 train(composed, bar=False)
         assert Run.of(composed).record().status == "finished"

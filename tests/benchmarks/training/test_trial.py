@@ -11,7 +11,8 @@ from torch import nn
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import Run
-from benchmarks.training.train import _data, _model, _protocols, quiet, train
+from benchmarks.training.build import begin, build_model, protocols_of, quiet
+from benchmarks.training.train import train
 from benchmarks.training.trial import try_out
 from lit_models.adversarial.gan import GAN
 from lit_models.training.checkpoint_files import find_checkpoint
@@ -44,16 +45,15 @@ def same(one, other):
 def test_every_kind_of_training_can_be_tried_and_stays_as_it_is(experiment, outputs, monkeypatch):
     quiet()
     composed = tiny_run(experiment)
-    datamodule = _data(composed)
-    model = _model(composed, datamodule)
+    datamodule, protocols = begin(composed), protocols_of(composed.cfg)
+    model = build_model(composed.cfg, datamodule, protocols)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     flags = [p.requires_grad for p in model.parameters()]
     modes = [m.training for m in model.modules()]
     drawn = generators()
-    monkeypatch.setattr(
-        "benchmarks.training.trial.UPDATE_SECONDS", float("inf")
-    )  # on a busy machine too
-    told = try_out(model, datamodule, composed.cfg, _protocols(composed), torch.device("cpu"))
+    # on a busy machine too
+    monkeypatch.setattr("benchmarks.training.trial.UPDATE_SECONDS", float("inf"))
+    told = try_out(model, datamodule, composed.cfg, protocols, torch.device("cpu"))
     assert told[0].startswith("3 updates of ")
     assert len(told) == 1 + (len(datamodule.shape) == 3) + len(composed.cfg.protocols)
     assert_same_state(before, model.state_dict())
@@ -74,7 +74,7 @@ def test_a_training_after_a_trial_is_one_without_it(method, tmp_path, monkeypatc
         monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / name))
         with monkeypatch.context() as patch:
             if not tried:
-                patch.setattr("benchmarks.training.train.try_out", lambda *_: [])
+                patch.setattr("benchmarks.training.build.try_out", lambda *_: [])
             composed = tiny_run(METHODS[method], steps=3)
             assert train(composed, bar=False).status == "finished"
         run = Run.of(composed)
@@ -127,7 +127,11 @@ def test_what_fails_is_told_before_anything_is_trained(
 def test_pictures_of_seven_channels_are_told_before_a_training(outputs, capsys):
     """They can be trained on, and cannot be written."""
     seven = ["datamodule=synthetic", "datamodule.image_shape=[7,8,8]", "protocols=[]"]
-    small = ["model.generator.width=2", "model.discriminator.width=2", "images_seen=64"]
+    small = [
+        "model.generator.network.width=2",
+        "model.discriminator.network.width=2",
+        "images_seen=64",
+    ]
     command = ["train", "experiment=lucic2018_ns_gan", *seven, *small, "--no-bar"]
     for more in (["--trial"], []):
         assert main([*command, *more]) == 2
@@ -138,7 +142,11 @@ def test_pictures_of_seven_channels_are_told_before_a_training(outputs, capsys):
 
 
 def test_batch_norm_of_a_batch_of_one_is_told_before_a_training(outputs, capsys):
-    small = ["model.generator.width=2", "model.discriminator.width=2", "images_seen=64"]
+    small = [
+        "model.generator.network.width=2",
+        "model.discriminator.network.width=2",
+        "images_seen=64",
+    ]
     command = ["train", "experiment=lucic2018_ns_gan_quick", *small, "model.batch_size=1"]
     assert main([*command, "--no-bar"]) == 2
     assert "a trial of the training step failed" in capsys.readouterr().err
@@ -213,7 +221,7 @@ def test_a_model_whose_samples_are_not_finite_is_no_mistake(outputs, monkeypatch
 def test_a_run_that_goes_on_is_not_tried_again(outputs, monkeypatch):
     composed = tiny_run(METHODS["vae"], steps=4)
     calls = []
-    monkeypatch.setattr("benchmarks.training.train.try_out", lambda *_: calls.append(1))
+    monkeypatch.setattr("benchmarks.training.build.try_out", lambda *_: calls.append(1))
     with monkeypatch.context() as patch:
         patch.setattr("benchmarks.training.train._evaluate", lambda *_: 1 / 0)
         assert train(composed, bar=False).status == "failed"

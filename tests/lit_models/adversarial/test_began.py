@@ -11,6 +11,7 @@ from benchmarks.config.catalogue import names
 from benchmarks.config.compose import experiment_config
 from datamodules.base import BatchStream
 from lit_models.adversarial.began import BEGAN
+from lit_models.adversarial.player import Player
 from lit_models.callbacks.checkpoints import Checkpoints
 from lit_models.images import VectorRange
 from lit_models.networks.convolutional.conv_autoencoder import ConvAutoencoder
@@ -28,11 +29,9 @@ def make(n_critic=2, **settings):
     adam = partial(torch.optim.Adam, lr=1e-2, fused=True)
     values = {"k_rate": 0.1, "balance": 0.75, "k_min": None, "k_max": None}
     return BEGAN(
-        generator=MLP(3, 4, [8]),
-        discriminator=MLP(4, 4, [3]),
+        generator=Player(MLP(3, 4, [8]), adam),
+        discriminator=Player(MLP(4, 4, [3]), adam),
         prior=UniformPrior(3, -1.0, 1.0),
-        optimizer_g=adam,
-        optimizer_d=adam,
         batch_size=BATCH,
         n_critic=n_critic,
         data_range=VectorRange(),

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from datamodules.base import BatchStream
-from lit_models.adversarial.engine import AdversarialModel, Player
+from lit_models.adversarial.engine import AdversarialModel
+from lit_models.adversarial.player import Player
 from lit_models.images import VectorRange
 from tests.helpers import bare_trainer
 
@@ -15,13 +16,11 @@ class ThreePlayers(AdversarialModel):
     """Each player pulls its weight towards its own target; b plays twice."""
 
     def __init__(self):
-        super().__init__(batch_size=4, data_range=VectorRange())
-        self.nets = nn.ModuleDict({n: nn.Linear(1, 1, bias=False) for n in "abc"})
-        self.events = []
-
-    def players(self):
         sgd = partial(torch.optim.SGD, lr=0.1)
-        return {name: Player(net, sgd) for name, net in self.nets.items()}
+        self.nets = {n: nn.Linear(1, 1, bias=False) for n in "abc"}
+        players = {name: Player(net, sgd) for name, net in self.nets.items()}
+        super().__init__(players, batch_size=4, data_range=VectorRange())
+        self.events = []
 
     def updates(self, x, labels):
         for name in ("a", "b", "b", "c"):

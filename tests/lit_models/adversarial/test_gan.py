@@ -9,9 +9,15 @@ from torch import nn
 
 from datamodules.base import BatchStream
 from lit_models.adversarial.gan import GAN
-from lit_models.adversarial.losses import NonSaturatingLoss, WassersteinLoss
+from lit_models.adversarial.losses import (
+    NonSaturatingLoss,
+    RelativisticAverageLoss,
+    WassersteinLoss,
+)
 from lit_models.adversarial.penalties import GradientPenalty
+from lit_models.adversarial.player import Player
 from lit_models.images import VectorRange
+from lit_models.networks.conditional import ConditionalDiscriminator, ConditionalGenerator
 from lit_models.networks.dense.mlp import MLP
 from lit_models.networks.norm import GlobalBatchNorm
 from lit_models.priors import NormalPrior, UniformPrior
@@ -23,19 +29,17 @@ BATCH = 6
 PENALTY = GradientPenalty(weight=10.0, target=1.0, epsilon=1e-12)
 
 
-def make(loss=None, n_critic=2, **settings):
+def make(loss=None, n_critic=2, weight_clip=None, ema_decay=None, **settings):
     torch.manual_seed(0)
     body = MLP(2, 8, [8])
     discriminator = nn.Sequential(body, GlobalBatchNorm(8, 1e-3, 0.1), MLP(8, 1, []))
     generator = nn.Sequential(MLP(3, 8, []), GlobalBatchNorm(8, 1e-3, 0.1), MLP(8, 2, [8]))
     adam = partial(torch.optim.Adam, lr=1e-2, betas=(0.5, 0.999), fused=True)
     return GAN(
-        generator=generator,
-        discriminator=discriminator,
+        generator=Player(generator, adam, ema_decay),
+        discriminator=Player(discriminator, adam, weight_clip=weight_clip),
         prior=settings.pop("prior", NormalPrior(3)),
         loss=loss or NonSaturatingLoss(),
-        optimizer_g=adam,
-        optimizer_d=adam,
         batch_size=BATCH,
         n_critic=n_critic,
         data_range=VectorRange(),
@@ -75,17 +79,23 @@ def plain_loop(model, steps, penalty, clip):
                 p.data.clamp_(-clip, clip)
         if not model.reuse_noise:
             z = model.prior(noise, len(real))
-        loss = model.loss.generator_loss(d(g(z)))
+        loss = model.loss.generator_loss(*seen(model, d, real), d(g(z)))
         opt_g.zero_grad()
         loss.backward()
         opt_g.step()
         images += len(batch)
 
 
+def seen(model, d, real):
+    """The logits of real samples, where the generator's loss looks at them."""
+    return [d(real).detach() if model.loss.generator_sees_real else None]
+
+
 CASES = {
     "ns": {},
     "ns_reuse": {"reuse_noise": True, "n_critic": 1},
     "wgan": {"loss": WassersteinLoss(), "weight_clip": 0.1, "prior": UniformPrior(3, -1.0, 1.0)},
+    "relativistic": {"loss": RelativisticAverageLoss()},
     "wgan_gp": {"loss": WassersteinLoss(), "penalty": PENALTY},
 }
 
@@ -111,10 +121,10 @@ def test_the_wasserstein_estimate_is_logged_without_the_penalty():
     model = make(WassersteinLoss(), penalty=PENALTY)
     objective, seen = model.discriminator_objective, []
 
-    def watched(real, z):
+    def watched(real, z, labels):
         with torch.no_grad():
             gap = model.discriminator(real).mean() - model.discriminator(model.generator(z)).mean()
-        loss = objective(real, z)
+        loss = objective(real, z, labels)
         seen.append((gap, model.scalars["train/wasserstein_estimate"], loss.detach()))
         return loss
 
@@ -220,3 +230,73 @@ def test_sampling_depends_on_its_generator_alone():
 def test_refuses_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         make(**settings)
+
+
+# -- labels --------------------------------------------------------------------------------------
+
+CLASSES = 3
+
+
+def make_conditional(**settings):
+    """A GAN of two-dimensional samples, each with one of three labels."""
+    torch.manual_seed(0)
+    adam = partial(torch.optim.Adam, lr=1e-2, betas=(0.5, 0.999), fused=True)
+    return GAN(
+        generator=Player(ConditionalGenerator(MLP(3 + CLASSES, 2, [8])), adam),
+        discriminator=Player(ConditionalDiscriminator(MLP(2 + CLASSES, 1, [8])), adam),
+        prior=NormalPrior(3),
+        loss=NonSaturatingLoss(),
+        batch_size=BATCH,
+        n_critic=2,
+        data_range=VectorRange(),
+        num_classes=CLASSES,
+        **settings,
+    )
+
+
+def labelled_stream(model):
+    data = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
+    return BatchStream(data, torch.arange(50) % CLASSES, BATCH, model.n_critic, model.images_seen)
+
+
+@pytest.mark.parametrize("penalty", [None, PENALTY])
+def test_a_conditional_gan_equals_a_plain_loop(penalty):
+    """Both networks are given the labels of the real images, in the penalty as well."""
+    model = make_conditional(penalty=penalty)
+    expected = copy.deepcopy(model)
+    bare_trainer(3).fit(model, labelled_stream(model))
+
+    g, d, noise = expected.generator, expected.discriminator, StepNoise(0)
+    opt_d, opt_g = expected.configure_optimizers()
+    for step, (x, y) in zip(range(3), labelled_stream(expected), strict=False):
+        noise.start(step * 2 * BATCH)
+        for real, own in zip(x.chunk(2), y.chunk(2), strict=True):
+            labels = nn.functional.one_hot(own, CLASSES).float()
+            fake = g(expected.prior(noise, BATCH), labels).detach()
+            loss = expected.loss.discriminator_loss(d(real, labels), d(fake, labels))
+            if penalty:
+                loss = loss + penalty(lambda v, y=labels: d(v, y), real, fake, noise)
+            opt_d.zero_grad()
+            loss.backward()
+            opt_d.step()
+        on_fake = d(g(expected.prior(noise, BATCH), labels), labels)
+        opt_g.zero_grad()
+        expected.loss.generator_loss(None, on_fake).backward()
+        opt_g.step()
+    assert_same_state(model.state_dict(), expected.state_dict())
+
+
+def test_a_conditional_gan_samples_the_label_it_is_asked_for():
+    model = make_conditional().eval()
+    labels = torch.tensor([2, 2, 0])
+    found = model.sample(3, torch.Generator().manual_seed(0), labels)
+    z = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(found, model.decode(z, labels))
+    assert not torch.equal(found, model.sample(3, torch.Generator().manual_seed(0)))  # 0, 1, 2
+    with pytest.raises(ValueError, match="labels must be in 0 .. 2, got 0 .. 3"):
+        model.sample(3, torch.Generator(), torch.tensor([0, 3, 1]))
+
+
+def test_an_unconditional_gan_does_not_see_labels():
+    with pytest.raises(ValueError, match="labels must be None for a model that is not"):
+        make().sample(2, torch.Generator(), torch.tensor([0, 1]))

@@ -23,9 +23,9 @@ def fit(every, steps=5, poison_at=None):
     if poison_at is not None:
         objective = model.generator_objective
 
-        def poisoned(z):
+        def poisoned(*given):
             scale = float("nan") if model.images_seen >= poison_at else 1.0
-            return objective(z) * scale
+            return objective(*given) * scale
 
         model.generator_objective = poisoned
     trainer = bare_trainer(steps, logger=logger, callbacks=[Monitor(every)])

@@ -42,6 +42,7 @@ from tests.helpers import (  # noqa: E402
     KINDS,
     METHODS,
     bare_trainer,
+    measured,
     tiny_run,
     without_dropout,
 )
@@ -61,7 +62,7 @@ def build(method):
     cfg = tiny_run(METHODS.get(method, method), batch_size=12, steps=STEPS).cfg
     without_dropout(cfg.model)
     if "batch_norm" in cfg.model.get("discriminator", {}):
-        cfg.model.discriminator.batch_norm = True  # its double backward is the hard case
+        cfg.model.discriminator.network.batch_norm = True  # its double backward is the hard case
     torch.manual_seed(RANK)  # ranks start apart: the strategy must bring them together
     if RANK == 0:
         torch.manual_seed(0)
@@ -150,15 +151,15 @@ def protocol():
         for _ in "ab"
     )
     cache = FeatureCache(OUT / f"real-of{WORLD}", "pooled pixels", ["made up"])
-    scores = [measure.run(Source(), data, cache, "x") for measure in (measure, again)]
+    scores = [measured(measure, Source(), data, cache) for measure in (measure, again)]
     few = {**settings, "num_samples": 5, "num_real": 7, "with_train": False}  # all in one process
     metrics = {"prdc": PRDC(1, 2)}
-    scores.append(SampleProtocol(metrics=metrics, **few).run(Source(), data, None, "x"))
+    scores.append(measured(SampleProtocol(metrics=metrics, **few), Source(), data))
     torch.save(scores, OUT / f"protocol-{RANK}of{WORLD}.pt")
     nan = Source()
     nan.broken = True
     try:
-        again.run(nan, data, cache, "x")
+        measured(again, nan, data, cache)
         message = "none"
     except DivergedError as error:
         message = str(error)

@@ -85,7 +85,7 @@ def test_saved_on_two_processes_and_resumed_on_one(results, experiment):
     cfg = tiny_run(experiment, batch_size=12, steps=20).cfg
     without_dropout(cfg.model)
     if "batch_norm" in cfg.model.get("discriminator", {}):
-        cfg.model.discriminator.batch_norm = True
+        cfg.model.discriminator.network.batch_norm = True
     model = instantiate(cfg.model, "model").double()
     data = instantiate(cfg.datamodule, "datamodule")
     data.setup()

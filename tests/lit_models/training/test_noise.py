@@ -2,7 +2,8 @@
 
 import torch
 
-from lit_models.training.noise import Noise, StepNoise, fold_seed
+from lit_models.training.noise import Noise, StepNoise
+from lit_models.training.seeds import fold_seed
 
 
 def test_processes_share_one_global_draw():

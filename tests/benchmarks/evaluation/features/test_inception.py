@@ -15,6 +15,7 @@ from benchmarks.evaluation.features.inception import Inception2015, resize
 from benchmarks.evaluation.metrics.classifier_score import ClassifierScore
 from benchmarks.evaluation.protocols.samples import SampleProtocol
 from benchmarks.evaluation.sources import TensorSource
+from tests.helpers import measured
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_inception_score_needs_the_head(weights, monkeypatch, name, available):
     source = TensorSource(data.split("test")[0], 256, 0)
     if available:
         protocol.check(source, data)
-        assert 1 <= protocol.run(source, data, None, "")["inception_score"] <= 1008
+        assert 1 <= measured(protocol, source, data)["inception_score"] <= 1008
     else:
         with pytest.raises(
             ValueError, match="inception_score is not available: the extractor's weights"

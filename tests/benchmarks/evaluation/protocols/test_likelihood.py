@@ -9,8 +9,9 @@ from torch import nn
 from benchmarks.evaluation.metrics.bits_per_dim import BitsPerDim
 from benchmarks.evaluation.metrics.nll_nats import NllNats
 from benchmarks.evaluation.protocols.latents import LatentProtocol
-from benchmarks.evaluation.protocols.probe import ProbeProtocol, ReconstructionProtocol
-from benchmarks.evaluation.protocols.samples import LikelihoodProtocol
+from benchmarks.evaluation.protocols.likelihood import LikelihoodProtocol
+from benchmarks.evaluation.protocols.probe import ProbeProtocol
+from benchmarks.evaluation.protocols.reconstruction import ReconstructionProtocol
 from benchmarks.evaluation.sources import ModelSource
 from datamodules.synthetic import SyntheticImages
 from lit_models.base import LitGenerativeModel
@@ -21,6 +22,7 @@ from lit_models.priors import NormalPrior
 from lit_models.vae.lit_autoencoder import Autoencoder
 from lit_models.vae.lit_vae import VAE, StochasticLayer
 from lit_models.vae.posteriors import InverseAutoregressiveFlow
+from tests.helpers import measured
 
 SHAPE = (1, 2, 2)
 
@@ -41,7 +43,10 @@ def data(levels=2, test_size=25, kind=SyntheticImages):
 
 
 class Uniform(LitGenerativeModel):
-    likelihood_kind = "exact"
+    likelihood_kind, dequantised, trained_by = "exact", False, None
+
+    def train_step(self, x, labels):
+        """It is not trained."""
 
     def log_likelihood(self, x, generator=None, num_importance_samples=1, labels=None):
         return torch.full((len(x),), -4 * math.log(self.data_range.num_levels))
@@ -70,7 +75,7 @@ def likelihood_protocol(samples=1, num_images=None):
 @pytest.mark.parametrize(("levels", "bits"), [(256, 8.0), (2, 1.0)])
 def test_a_uniform_model(levels, bits):
     source = ModelSource(Uniform(5, LevelRange(levels)))
-    found = likelihood_protocol().run(source, data(levels), None, "")
+    found = measured(likelihood_protocol(), source, data(levels))
     assert found == pytest.approx({"nll_nats": 4 * bits * math.log(2), "bits_per_dim": bits})
     assert likelihood_protocol().attributes(source) == {"likelihood": "exact"}
 
@@ -79,8 +84,8 @@ def test_bounds_have_their_names_and_signs():
     model = vae()
     model.encoder.layers[-1].bias.data[2:] += 1.5  # wider than the posterior: low variance
     source = ModelSource(model)
-    one = likelihood_protocol().run(source, data(), None, "")
-    many = likelihood_protocol(50).run(source, data(), None, "")
+    one = measured(likelihood_protocol(), source, data())
+    many = measured(likelihood_protocol(50), source, data())
     assert one["elbo_nats"] == -one["nll_nats"] < 0
     assert many["iwae_bound_k50_nats"] == -many["nll_nats"]
     assert many["nll_nats"] < one["nll_nats"]
@@ -93,7 +98,7 @@ def test_a_part_of_the_images_is_the_same_part_every_time():
     seen = []
     source.model.log_likelihood = lambda x, *rest: seen.append(x) or torch.zeros(len(x))
     for _ in range(2):
-        likelihood_protocol(num_images=13).run(source, data(), None, "")
+        measured(likelihood_protocol(num_images=13), source, data())
     assert [len(x) for x in seen] == [10, 3] * 2
     assert all(torch.equal(a, b) for a, b in zip(seen[:2], seen[2:], strict=True))
 
@@ -101,7 +106,7 @@ def test_a_part_of_the_images_is_the_same_part_every_time():
 def test_a_density_of_dequantised_data_says_so():
     source = ModelSource(vae(GaussianFixed(4, 0.3), LevelRange(4)))
     assert likelihood_protocol().attributes(source)["of"] == "density of dequantised data"
-    assert likelihood_protocol().run(source, data(4), None, "")["bits_per_dim"] > 0
+    assert measured(likelihood_protocol(), source, data(4))["bits_per_dim"] > 0
 
 
 def autoencoder():
@@ -116,11 +121,11 @@ def autoencoder():
         (
             likelihood_protocol(),
             autoencoder(),
-            "needs a model with a likelihood; Autoencoder has none .it has reconstruction_mse",
+            "needs a model with a likelihood; Autoencoder has an encoder",
         ),
         (likelihood_protocol(num_images=26), vae(), "num_images must be <= 25"),
-        (LatentProtocol("test", 0.01, 0.01, 2, 0, 10), autoencoder(), "needs a variational"),
-        (ReconstructionProtocol("test", 10), Uniform(5, LevelRange(2)), "Uniform has no encoder"),
+        (LatentProtocol("test", 0.01, 0.01, 2, 0, 10), autoencoder(), "needs a model with stochastic layers; Autoencoder has an encoder"),
+        (ReconstructionProtocol("test", 10), Uniform(5, LevelRange(2)), "a model with an encoder; Uniform has a likelihood"),
         (ProbeProtocol(99, 1.0, 1, 1e-3, 5, 0, 10), vae(), "labels_per_class must be <= "),
     ],
 )
@@ -147,7 +152,7 @@ class Known(nn.Module):
 def test_active_and_collapsed_units():
     model = vae()
     model.encoder = Known()
-    found = LatentProtocol("test", 0.01, 0.01, 3, 42, 10).run(ModelSource(model), data(), None, "")
+    found = measured(LatentProtocol("test", 0.01, 0.01, 3, 42, 10), ModelSource(model), data())
     assert found == {
         "active_units": 1,
         "collapsed_latents": 1,
@@ -158,7 +163,7 @@ def test_active_and_collapsed_units():
 
 def test_reconstruction_error():
     model = autoencoder()
-    found = ReconstructionProtocol("test", 10).run(ModelSource(model), data(), None, "")
+    found = measured(ReconstructionProtocol("test", 10), ModelSource(model), data())
     x = data().split("test")[0].float()
     expected = (model.reconstruct(x).clamp(0, 1) - x).square().mean().item()
     assert found["reconstruction_mse"] == pytest.approx(expected, rel=1e-5)
@@ -180,10 +185,10 @@ def test_probes_of_classes_that_can_be_told_apart():
     model = vae()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     protocol = ProbeProtocol(5, 1.0, 100, 1e-2, 10, 42, 10)
-    found = protocol.run(ModelSource(model), made, None, "")
+    found = measured(protocol, ModelSource(model), made)
     assert found == {"linear_accuracy": 1.0, "fine_tuned_accuracy": 1.0}
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    assert protocol.run(ModelSource(model), made, None, "") == found
+    assert measured(protocol, ModelSource(model), made) == found
 
 
 class Blind(nn.Module):
@@ -207,7 +212,7 @@ def test_no_unit_of_a_blind_posterior_is_active():
     made = data(test_size=2000)
     for model in (layered, flowing):
         protocol = LatentProtocol("test", 0.01, 0.01, 10, 42, 500)
-        found = protocol.run(ModelSource(model), made, None, "")
+        found = measured(protocol, ModelSource(model), made)
         assert found["active_units"] == 0
         assert ("collapsed_latents" in found) == (model is layered)
 
@@ -216,8 +221,6 @@ def test_a_unit_of_a_lower_layer_that_tells_images_apart_is_not_collapsed():
     model = vae()
     model.encoder = Known()
     model.layers.append(StochasticLayer(2, nn.Linear(2, 4), nn.Linear(2, 4)))
-    found = LatentProtocol("test", 0.01, 0.01, 10, 42, 10).run(
-        ModelSource(model), data(), None, ""
-    )
+    found = measured(LatentProtocol("test", 0.01, 0.01, 10, 42, 10), ModelSource(model), data())
     assert found["active_units_1"] == 1
     assert found["collapsed_latents_1"] == 0  # both differ from what the layer above says

@@ -10,13 +10,13 @@ from benchmarks.config.instantiate import instantiate
 from benchmarks.evaluation.protocols.manifold import ManifoldProtocol, invert
 from benchmarks.evaluation.sources import ModelSource, TensorSource
 from datamodules.synthetic import SyntheticImages
-from lit_models.base import LitGenerativeModel
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.images import UnitRange
 from lit_models.priors import NormalPrior, UniformPrior
+from tests.helpers import Untrained, measured
 
 
-class Sigmoid(LitGenerativeModel):
+class Sigmoid(Untrained):
     """Images of 2 x 2 pixels, sigmoid(factor z_1) .. sigmoid(factor z_4)."""
 
     def __init__(self, prior, factor=1.0):
@@ -48,22 +48,21 @@ def protocol(**settings):
 
 def test_precision_recall_and_f1():
     """All images can be made; samples are near with the probability of being at most ~1/2."""
-    found = protocol().run(ModelSource(Sigmoid(UniformPrior(4, -6.0, 6.0))), data(), None, "")
+    found = measured(protocol(), ModelSource(Sigmoid(UniformPrior(4, -6.0, 6.0))), data())
     assert found["recall"] == 1.0
     assert 0 < found["precision"] < 0.5  # (1/2)^4 and a little more
     p, r = found["precision"], found["recall"]
     assert found["f1"] == pytest.approx(2 * p * r / (p + r))
-    assert protocol(chunk_size=50).run(
-        ModelSource(Sigmoid(UniformPrior(4, -6.0, 6.0))), data(), None, ""
-    )["recall"] == 1.0  # fmt: skip
+    source = ModelSource(Sigmoid(UniformPrior(4, -6.0, 6.0)))
+    assert measured(protocol(chunk_size=50), source, data())["recall"] == 1.0
 
 
 def test_what_the_generator_cannot_make_is_not_recalled():
     """Codes stay in the prior's support: half of the range, so (1/2)^4 of the images at most."""
-    found = protocol().run(ModelSource(Sigmoid(UniformPrior(4, -6.0, 0.0))), data(), None, "")
+    found = measured(protocol(), ModelSource(Sigmoid(UniformPrior(4, -6.0, 0.0))), data())
     assert found["precision"] == 1.0
     assert found["recall"] < 0.3
-    none = protocol().run(ModelSource(Sigmoid(NormalPrior(4), factor=0.0)), data(), None, "")
+    none = measured(protocol(), ModelSource(Sigmoid(NormalPrior(4), factor=0.0)), data())
     assert (none["precision"], none["recall"], none["f1"]) == (1.0, 0.0, 0.0)
 
 
@@ -84,21 +83,25 @@ def test_what_it_cannot_score_is_refused():
     model = ModelSource(Sigmoid(NormalPrior(4)))
     with pytest.raises(ValueError, match="needs data of a known manifold .triangles., got below"):
         protocol().check(model, data(SyntheticImages))
-    with pytest.raises(ValueError, match="needs a model with latent codes"):
+    with pytest.raises(ValueError, match="a model with samples and latent codes, got images"):
         protocol().check(TensorSource(data().split("test")[0], 256, 0), data())
     with pytest.raises(ValueError, match="needs at least 41 images, got 40"):
         protocol(num_real=41).check(model, data())
     protocol().check(model, data())
     bad = ModelSource(Sigmoid(NormalPrior(4), factor=float("nan")))
     with pytest.raises(DivergedError, match="samples are not finite"):
-        protocol().run(bad, data(), None, "")
+        measured(protocol(), bad, data())
 
 
 def test_models_without_codes_say_so():
     cfg = compose_group("protocol", "manifold_1k_triangles")
     assert instantiate(cfg, "protocol").threshold == 0.75
-    with pytest.raises(ValueError, match="LitGenerativeModel has no latent codes"):
-        LitGenerativeModel(1, UnitRange(256)).decode(torch.zeros(1))
+
+    class Coder(Untrained):
+        prior = NormalPrior(4)  # and no decode
+
+    with pytest.raises(ValueError, match="needs a model with latent codes; Coder has samples"):
+        protocol().check(ModelSource(Coder(1, UnitRange(256))), data())
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import torch
 from benchmarks.__main__ import main
 from benchmarks.config.compose import compose_group
 from benchmarks.config.instantiate import instantiate
-from benchmarks.evaluation.scoring import evaluate_images
+from benchmarks.evaluation.evaluate import evaluate_images
 from benchmarks.evaluation.sources import TensorSource
 from lit_models.callbacks.monitor import DivergedError
+from tests.helpers import measured
 
 RING = compose_group("datamodule", "gaussian_ring")
 
@@ -37,7 +38,7 @@ def test_real_points_reach_the_ceiling(outputs, dataset, modes):
 def test_a_collapsed_source(protocol, data):
     source = TensorSource(data.split("train")[0][:1].repeat(2500, 1), None, 0)
     protocol.check(source, data)
-    found = protocol.run(source, data, None, "x")
+    found = measured(protocol, source, data)
     assert found["modes"] == 1
     assert found["reverse_kl"] == pytest.approx(2.0794, abs=1e-4)  # log 8
 
@@ -47,7 +48,7 @@ def test_refusals(protocol, data):
     with pytest.raises(ValueError, match=r"samples must have shape \(2,\), got \(1,\)"):
         protocol.check(TensorSource(points[:, :1], None, 0), data)
     with pytest.raises(DivergedError, match="samples are not finite"):
-        protocol.run(TensorSource(points * torch.nan, None, 0), data, None, "x")
+        measured(protocol, TensorSource(points * torch.nan, None, 0), data)
 
 
 def test_data_without_known_modes(outputs, capsys):

@@ -79,19 +79,21 @@ def test_spaces_are_those_of_the_published_code():
         return found
 
     for kind in ("gan", "wgan", "penalty", "began", "vae"):
-        place, norm = ("", "encoder") if kind == "vae" else ("_d", "discriminator")
+        place, norm = ("", "encoder")
+        if kind != "vae":
+            place, norm = "discriminator.", "discriminator.network"
         for phase, rates in (("wide", wide), ("narrow", narrow)):
             found = space(f"{phase}_{kind}")
             betas = [{"uniform": [0.0, 1.0]}, 0.999] if phase == "wide" else [0.5, 0.999]
-            assert found[f"model.optimizer{place}.lr"] == rates
-            assert found[f"model.optimizer{place}.betas"] == betas
+            assert found[f"model.{place}optimizer.lr"] == rates
+            assert found[f"model.{place}optimizer.betas"] == betas
             fixed = (phase, kind) == ("narrow", "penalty")
             assert found[f"model.{norm}.batch_norm"] == (False if fixed else either)
             if kind != "vae":  # there it has no effect
                 expected = {"choice": [1, 5]} if phase == "wide" else 1
                 assert found["model.n_critic"] == expected
-    assert space("wide_wgan")["model.weight_clip"] == {"log_uniform": [1e-3, 1.0]}
-    assert space("narrow_wgan")["model.weight_clip"] == {"log_uniform": [1e-2, 1.0]}
+    assert space("wide_wgan")["model.discriminator.weight_clip"] == {"log_uniform": [1e-3, 1.0]}
+    assert space("narrow_wgan")["model.discriminator.weight_clip"] == {"log_uniform": [1e-2, 1.0]}
     assert space("wide_penalty")["model.penalty.weight"] == {"log_uniform": [0.1, 100.0]}
     assert space("narrow_penalty")["model.penalty.weight"] == {"log_uniform": [0.1, 10.0]}
     assert space("wide_began")["model.k_rate"] == {"log_uniform": [1e-4, 1e-2]}
@@ -148,7 +150,10 @@ def test_the_best_configuration_is_repeated_once_all_have_ended(outputs):
     assert found.scores == (5.0, 3.0, 4.0, None)
     assert [p.k for p in found.curves["wide"]] == [1, 2]
     notes = " ".join(render(best, best.records(False)).notes)
-    assert "4 of 4 configurations ended, 1 failed; best is wide 1 (model.optimizer_g.lr=" in notes
+    assert (
+        "4 of 4 configurations ended, 1 failed; best is wide 1 (model.generator.optimizer.lr="
+        in notes
+    )
     assert "the best on the test images reported is repeated over new seeds" in notes
     assert '"scores": [\n    5.0,' in to_json(table)
 
@@ -228,7 +233,7 @@ def test_unknown_names_and_counts():
         load_space("lucic")
     row = dataclasses.replace(ROW, search={"wide": "lucic2018_wide_wgan"})
     row = dataclasses.replace(row, experiment="lucic2018_vae_quick")
-    with pytest.raises(UserError, match="optimizer_g"):
+    with pytest.raises(UserError, match="generator"):
         make_plan(dataclasses.replace(SPEC, rows=(row,)))
     with pytest.raises(UserError, match="configurations must be >= 1, got 0"):
         make_plan(SPEC, configurations=0)

@@ -1,0 +1,52 @@
+"""What a plan must know of models and protocols, and asks of them."""
+
+import ast
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
+
+__all__ = ["images_per_step", "needs_model"]
+
+
+def images_per_step(model: DictConfig) -> int:
+    """Return the images that one training step of a model takes, as the model says."""
+    import torch  # for start-up time: few tables ask
+
+    with torch.device("meta"):
+        built: Any = instantiate(model, "model")
+    found: int = built.images_per_step
+    return found
+
+
+def needs_model(protocol: str) -> bool:
+    """Return whether a protocol scores nothing but models, as its class says in `needs`.
+
+    The class is read, not imported, where it says so itself: a plan need not wait for torch.
+    """
+    return _needs(str(compose_group("protocol", protocol)._target_))
+
+
+@lru_cache(maxsize=64)
+def _needs(target: str) -> bool:
+    module, _, name = target.rpartition(".")
+    spec = importlib.util.find_spec(module)
+    if spec is not None and spec.origin:
+        for node in ast.walk(ast.parse(Path(spec.origin).read_text())):
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                for said in node.body:
+                    if isinstance(said, ast.AnnAssign | ast.Assign) and "needs" in _names(said):
+                        return isinstance(said.value, ast.Tuple) and bool(said.value.elts)
+    import hydra.utils  # it inherits what it needs
+
+    return bool(hydra.utils.get_class(target).needs)  # type: ignore[attr-defined]
+
+
+def _names(node: ast.AnnAssign | ast.Assign) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
