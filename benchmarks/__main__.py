@@ -18,7 +18,7 @@ __all__ = ["main", "parser"]
 
 EPILOG = """examples:
   dgmbench table quick                          train, score and print the quick table
-  dgmbench train experiment=lucic2018_wgan_gp datamodule=fashion_mnist_small seed=3
+  dgmbench train experiment=lucic2018/wgan_gp datamodule=fashion_mnist_small seed=3
   dgmbench evaluate RUN protocol=fd_lenet_2k_test2k
   dgmbench list experiments
 """

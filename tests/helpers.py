@@ -11,21 +11,22 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from benchmarks.config.catalogue import names
 from benchmarks.config.compose import Composed, compose
 from benchmarks.core.paths import CONFIGS
 from lit_models.base import LitGenerativeModel
 from lit_models.training.noise import Noise
 
 METHODS = {  # those of the quick table, at a size for tests
-    "ns_gan": "lucic2018_ns_gan_quick",
-    "wgan": "lucic2018_wgan_quick",
-    "wgan_gp": "lucic2018_wgan_gp_quick",
-    "mm_gan": "lucic2018_mm_gan_quick",
-    "lsgan": "lucic2018_lsgan_quick",
-    "dragan": "lucic2018_dragan_quick",
-    "began": "lucic2018_began_quick",
-    "vae": "lucic2018_vae_quick",
-    "pixel_cnn": "oord2016_pixelcnn_quick",
+    "ns_gan": "lucic2018/ns_gan_quick",
+    "wgan": "lucic2018/wgan_quick",
+    "wgan_gp": "lucic2018/wgan_gp_quick",
+    "mm_gan": "lucic2018/mm_gan_quick",
+    "lsgan": "lucic2018/lsgan_quick",
+    "dragan": "lucic2018/dragan_quick",
+    "began": "lucic2018/began_quick",
+    "vae": "lucic2018/vae_quick",
+    "pixel_cnn": "oord2016/pixelcnn_quick",
 }
 PARTS = (
     "model",
@@ -45,7 +46,8 @@ def _parts_of(experiment: str) -> dict[str, str]:
     text = (CONFIGS / "experiment" / f"{experiment}.yaml").read_text()
     for entry in yaml.safe_load(text).get("defaults", []):
         if isinstance(entry, str):
-            found |= {} if entry == "_self_" else _parts_of(entry)
+            inherited = entry.removeprefix("/experiment/")
+            found |= {} if entry == "_self_" else _parts_of(inherited)
             continue
         for key, value in entry.items():
             group, _, place = key.removeprefix("override /").partition("@")
@@ -55,10 +57,11 @@ def _parts_of(experiment: str) -> dict[str, str]:
 
 def _kinds() -> list[str]:
     kinds: dict[tuple[tuple[str, str], ...], str] = {}
-    for path in sorted((CONFIGS / "experiment").glob("*.yaml")):
-        if path.with_name(f"{path.stem}_quick.yaml").exists():
+    every = names("experiment")
+    for name in every:
+        if f"{name}_quick" in every:
             continue  # the reduced row is of the same kind
-        kinds.setdefault(tuple(sorted(_parts_of(path.stem).items())), path.stem)
+        kinds.setdefault(tuple(sorted(_parts_of(name).items())), name)
     return list(kinds.values())
 
 

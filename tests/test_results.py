@@ -90,8 +90,8 @@ def test_gan_rows_share_the_untrained_generator():
     """Their generators, and so their initial weights at a seed, are the untrained row's."""
     from benchmarks.config.compose import compose
 
-    own = compose(["experiment=untrained_gan_quick"]).cfg.model.generator
+    own = compose(["experiment=untrained/gan_quick"]).cfg.model.generator.network
     rows = [r for r in load_spec("quick").rows if r.experiment and "gan" in r.experiment]
     assert len(rows) >= 4
     for row in rows:
-        assert compose([f"experiment={row.experiment}"]).cfg.model.generator == own
+        assert compose([f"experiment={row.experiment}"]).cfg.model.generator.network == own

@@ -14,7 +14,7 @@ from benchmarks.config.yaml_files import check_folders
 from benchmarks.core.errors import UserError, suggest, user_errors
 from benchmarks.core.paths import CONFIGS
 
-__all__ = ["INCEPTION", "Catalogue", "catalogue", "names", "searching"]
+__all__ = ["INCEPTION", "Catalogue", "catalogue", "flat", "names", "searching"]
 
 VARIABLE = "DGMBENCH_PATH"
 INCEPTION = "inception_2015"  # the extractor whose weights can be fetched
@@ -67,6 +67,19 @@ class Catalogue:
         """
         return self.folder_of(group, name) / group / f"{name}.yaml"
 
+    def experiment(self, name: str) -> str:
+        """Return an experiment's name, `<paper>/<method>`, also by the flat one that it had.
+
+        Raises:
+            UserError: if there is none, with the nearest names.
+        """
+        if not any((f / "experiment" / f"{name}.yaml").is_file() for f in self.folders):
+            renamed = {flat(known): known for known in self.names("experiment")}
+            if name in renamed:
+                return renamed[name]
+        self.folder_of("experiment", name)
+        return name
+
     def check(self) -> None:
         """Refuse files of the user's own that must not be read.
 
@@ -75,6 +88,11 @@ class Catalogue:
         """
         with user_errors(ValueError, OSError):
             check_folders(self.own)
+
+
+def flat(experiment: str) -> str:
+    """Return an experiment's name as that of a file or folder: `<paper>_<method>`."""
+    return experiment.replace("/", "_")
 
 
 def catalogue() -> Catalogue:

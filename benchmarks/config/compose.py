@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from benchmarks.config.catalogue import Catalogue, catalogue
+from benchmarks.config.catalogue import Catalogue, catalogue, flat
 from benchmarks.config.deviations import register_resolver
 from benchmarks.config.settings import CONFIG_ERRORS, LEAST, LISTS, SWITCHES, check_settings
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
@@ -66,11 +66,21 @@ def compose(overrides: Sequence[str]) -> Composed:
     Raises:
         UserError: for a name or key that does not exist, or a value that does not parse.
     """
+    known = catalogue()
     parsed = parse_overrides(overrides)
-    experiment, cfg = _composed(overrides, parsed, catalogue())
+    overrides = [_named(o, known) for o in parsed]
+    parsed = parse_overrides(overrides)
+    experiment, cfg = _composed(overrides, parsed, known)
     with user_errors(*CONFIG_ERRORS):
         values = {o.key_or_group: o.value() for o in parsed if _sets_a_value(o)}
     return _finished(cfg, experiment, values, tuple(overrides))
+
+
+def _named(override: Override, known: Catalogue) -> str:
+    """Return an override with an experiment's flat name replaced by the one that it has now."""
+    if override.key_or_group != "experiment" or not isinstance(override.value(), str):
+        return str(override.input_line)
+    return f"experiment={known.experiment(str(override.value()))}"
 
 
 def _composed(
@@ -99,7 +109,7 @@ def _finished(
         dataset = str(cfg.datamodule.name)
     with user_errors(ValueError):  # both are folders of the run's
         checked_name(cfg.datamodule.name, "datamodule.name")
-        checked_name(experiment, "the name of an experiment")
+        checked_name(flat(experiment), "the name of an experiment")
     _apply(cfg, cfg.per_dataset.get(dataset) or {}, f"per_dataset.{dataset} of {experiment}")
     cfg = with_values(cfg, values) if values else cfg  # a copy takes its time
     _check_complete(cfg, experiment, dataset)
@@ -112,6 +122,7 @@ def compose_for(experiment: str, dataset: str) -> Composed | None:
     Hydra composes an experiment once; the data set's group takes the place of its own, unless the
     experiment sets something of it.
     """
+    experiment = catalogue().experiment(experiment)
     own = experiment_config(experiment)
     if dataset not in datasets_of(own):
         return None
@@ -127,7 +138,8 @@ def compose_for(experiment: str, dataset: str) -> Composed | None:
 
 def experiment_config(experiment: str) -> DictConfig:
     """Return an experiment's config before `per_dataset`."""
-    return _experiment_config(experiment, catalogue())
+    known = catalogue()
+    return _experiment_config(known.experiment(experiment), known)
 
 
 @lru_cache(maxsize=256)

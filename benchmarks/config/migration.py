@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from benchmarks.config.catalogue import names
+from benchmarks.config.catalogue import catalogue, names
 from benchmarks.config.compose import compose_group
 from benchmarks.config.identity import (
     IDENTITY_KEYS,
@@ -22,14 +22,79 @@ from benchmarks.config.identity import (
     hash_of,
     own_data,
 )
+from benchmarks.core.errors import UserError
 
 __all__ = ["MODULES", "RENAMED", "migrated", "migrated_config", "migrated_key", "moved"]
 
-MODULES: dict[str, str] = {}  # of schema 1 -> today's, where they differ
+MODULES: dict[str, str] = {  # of schema 1 -> today's, where they differ
+    "benchmarks.coverage_protocol": "benchmarks.evaluation.protocols.modes",
+    "benchmarks.features.base": "benchmarks.evaluation.features.base",
+    "benchmarks.features.cache": "benchmarks.evaluation.features.cache",
+    "benchmarks.features.download": "benchmarks.evaluation.features.download",
+    "benchmarks.features.inception": "benchmarks.evaluation.features.inception",
+    "benchmarks.features.lenet": "benchmarks.evaluation.features.lenet",
+    "benchmarks.features.network": "benchmarks.evaluation.features.network",
+    "benchmarks.features.train_lenet": "benchmarks.evaluation.features.train_lenet",
+    "benchmarks.latent_protocol": "benchmarks.evaluation.protocols.latents",
+    "benchmarks.manifold_protocol": "benchmarks.evaluation.protocols.manifold",
+    "benchmarks.metrics.base": "benchmarks.evaluation.metrics.base",
+    "benchmarks.metrics.birthday": "benchmarks.evaluation.metrics.birthday",
+    "benchmarks.metrics.bits_per_dim": "benchmarks.evaluation.metrics.bits_per_dim",
+    "benchmarks.metrics.class_coverage": "benchmarks.evaluation.metrics.class_coverage",
+    "benchmarks.metrics.classifier_score": "benchmarks.evaluation.metrics.classifier_score",
+    "benchmarks.metrics.frechet": "benchmarks.evaluation.metrics.frechet",
+    "benchmarks.metrics.kernel_distance": "benchmarks.evaluation.metrics.kernel_distance",
+    "benchmarks.metrics.mean_nats": "benchmarks.evaluation.metrics.mean_nats",
+    "benchmarks.metrics.memorisation": "benchmarks.evaluation.metrics.memorisation",
+    "benchmarks.metrics.mode_coverage": "benchmarks.evaluation.metrics.mode_coverage",
+    "benchmarks.metrics.nll_nats": "benchmarks.evaluation.metrics.nll_nats",
+    "benchmarks.metrics.pair_panel": "benchmarks.evaluation.metrics.pair_panel",
+    "benchmarks.metrics.prdc": "benchmarks.evaluation.metrics.prdc",
+    "benchmarks.metrics.share_within": "benchmarks.evaluation.metrics.share_within",
+    "benchmarks.metrics.stored": "benchmarks.evaluation.metrics.stored",
+    "benchmarks.probe_protocol": "benchmarks.evaluation.protocols.probe",
+    "benchmarks.protocols": "benchmarks.evaluation.protocols.samples",
+    "lit_models.autoregressive.likelihoods": "lit_models.likelihoods.pixels",
+    "lit_models.callbacks.watch": "lit_models.callbacks.process_watchdog",
+    "lit_models.collectives": "lit_models.training.collectives",
+    "lit_models.distributed": "lit_models.training.distributed",
+    "lit_models.interruption": "lit_models.training.interruption",
+    "lit_models.networks.conv_autoencoder": "lit_models.networks.convolutional.conv_autoencoder",
+    "lit_models.networks.dcgan": "lit_models.networks.convolutional.dcgan",
+    "lit_models.networks.gated_pixel_cnn": "lit_models.networks.causal.gated_pixel_cnn",
+    "lit_models.networks.image_mlp": "lit_models.networks.dense.image_mlp",
+    "lit_models.networks.infogan": "lit_models.networks.convolutional.infogan",
+    "lit_models.networks.mlp": "lit_models.networks.dense.mlp",
+    "lit_models.networks.pacgan": "lit_models.networks.dense.pacgan",
+    "lit_models.networks.pixel_cnn": "lit_models.networks.causal.pixel_cnn",
+    "lit_models.networks.pixel_cnn_pp": "lit_models.networks.causal.pixel_cnn_pp",
+    "lit_models.networks.pixel_rnn": "lit_models.networks.causal.pixel_rnn",
+    "lit_models.networks.recurrence": "lit_models.networks.causal.recurrence",
+    "lit_models.networks.streaming": "lit_models.networks.causal.streaming",
+    "lit_models.noise": "lit_models.training.noise",
+    "lit_models.schedules": "lit_models.training.schedules",
+    "lit_models.vae.likelihoods": "lit_models.likelihoods.observations",
+}
 RENAMED = {  # classes whose name has changed, or that have left their module's others
     "lit_models.autoregressive.likelihoods.CategoricalLikelihood": (
-        "lit_models.autoregressive.likelihoods.CategoricalPixels"
+        "lit_models.likelihoods.pixels.CategoricalPixels"
     ),
+    "benchmarks.probe_protocol.ReconstructionProtocol": (
+        "benchmarks.evaluation.protocols.reconstruction.ReconstructionProtocol"
+    ),
+    "benchmarks.protocols.LikelihoodProtocol": (
+        "benchmarks.evaluation.protocols.likelihood.LikelihoodProtocol"
+    ),
+}
+GAMES = ("GAN", "BEGAN")  # models of two players, by the last part of their paths
+PLAYER = "lit_models.adversarial.player.Player"
+OF_PLAYERS = {  # keys of a game's model in schema 1 -> today's; of a network, what begins so
+    "optimizer_g": "generator.optimizer",
+    "optimizer_d": "discriminator.optimizer",
+    "ema_decay": "generator.ema_decay",
+    "weight_clip": "discriminator.weight_clip",
+    "generator": "generator.network",
+    "discriminator": "discriminator.network",
 }
 
 
@@ -53,6 +118,7 @@ def migrated(values: dict[str, Any]) -> dict[str, Any]:
     if values["experiment"] == "images":
         values["run_id"] = _images_ids(values["dataset"]).get(old, old)
     else:
+        values["experiment"] = _migrated_name(values["experiment"])
         values["config"] = migrated_config(config)
         values["run_id"] = _migrated_id(old, config, values["config"])
     for key in ("overrides", "deviations"):
@@ -79,20 +145,61 @@ def _determining(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def migrated_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the config of a run of schema 1 with today's classes and keys."""
-    return _with_targets(config, moved)
+    """Return the config of a run of schema 1 with today's classes and keys; today's as it is."""
+    found = _with_targets(config, moved)
+    if isinstance(found.get("model"), dict) and _has_old_players(found):
+        found["model"] = _with_players(found["model"])
+    return found
+
+
+def _has_old_players(config: dict[str, Any]) -> bool:
+    """Return whether a config is of a game whose players are keys of the model."""
+    model = config.get("model")
+    if not isinstance(model, dict) or "optimizer_g" not in model:
+        return False
+    return str(model.get("_target_")).rpartition(".")[2] in GAMES
+
+
+def _with_players(model: dict[str, Any]) -> dict[str, Any]:
+    """Return a game's model with its players composed."""
+    found = {k: v for k, v in model.items() if k not in OF_PLAYERS}
+    players: dict[str, dict[str, Any]] = {
+        name: {"_target_": PLAYER} for name in ("generator", "discriminator")
+    }
+    for old, place in OF_PLAYERS.items():
+        name, key = place.split(".")
+        if old in model:
+            players[name][key] = model[old]
+    return {**found, **players}
 
 
 def migrated_key(key: str, config: dict[str, Any]) -> str:
     """Return today's dotted key of one of schema 1, in the config of its run."""
-    return key
+    if not _has_old_players(config):
+        return key
+    before, model, rest = key.partition("model.")
+    if before.strip("+~") or not model:
+        return key
+    first, dot, inner = rest.partition(".")
+    return f"{before}model.{OF_PLAYERS.get(first, first)}{dot}{inner}"
 
 
 def _migrated_text(text: str, config: dict[str, Any]) -> str:
-    """Return an override, or a deviation that states one, with today's key."""
+    """Return an override, or a deviation that states one, with today's key and names."""
     before, equals, value = text.partition("=")
     *said, key = before.split(" ")
-    return " ".join([*said, migrated_key(key, config)]) + equals + value if equals else text
+    if not (equals or key.startswith("~")):
+        return text
+    value = _migrated_name(value) if key == "experiment" else value
+    return " ".join([*said, migrated_key(key, config)]) + equals + value
+
+
+def _migrated_name(experiment: str) -> str:
+    """Return the name that an experiment has today; one that is gone keeps its own."""
+    try:
+        return catalogue().experiment(experiment)
+    except UserError:
+        return experiment
 
 
 def _with_targets(value: Any, change: Callable[[str], str]) -> Any:

@@ -1,4 +1,4 @@
-"""The folder of a run: outputs/<experiment>/<dataset>/<run id>/."""
+"""The folder of a run: outputs/<paper>_<method>/<dataset>/<run id>/."""
 
 import json
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.config.catalogue import flat
 from benchmarks.config.compose import Composed
 from benchmarks.config.identity import run_id
 from benchmarks.core.errors import UserError, user_errors
@@ -30,7 +31,7 @@ class Run:
         """Return the folder that a composed config trains in."""
         with user_errors(ValueError):  # numbers that are none
             identifier = run_id(composed.cfg)
-        return cls(outputs_dir() / composed.experiment / composed.dataset / identifier)
+        return cls(outputs_dir() / flat(composed.experiment) / composed.dataset / identifier)
 
     @property
     def id(self) -> str:
@@ -39,7 +40,7 @@ class Run:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Experiment, data set, run id: what joins it with plans, records and jobs."""
+        """Experiment (flat), data set, run id: what joins it with plans, records and jobs."""
         experiment, dataset, run_id = self.folder.absolute().parts[-3:]
         return (experiment, dataset, run_id)
 

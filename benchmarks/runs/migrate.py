@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from benchmarks.config.catalogue import flat
 from benchmarks.config.migration import migrated_config
 from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, user_errors
@@ -55,7 +56,7 @@ def _migrate_published(path: Path) -> bool:
     record = _old(path)
     if record is None:
         return False
-    name = "-".join([record.experiment, record.dataset, record.run_id])
+    name = "-".join([flat(record.experiment), record.dataset, record.run_id])
     grid = path.parents[1] / "grids" / f"{path.stem}.png"
     record.write(path.with_name(f"{name}.json"))
     if path.stem != name:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.config.catalogue import flat
 from benchmarks.config.migration import migrated
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.files import write_atomically
@@ -182,8 +183,9 @@ class Record:
             values["evaluations"] = [Evaluation(**e) for e in values["evaluations"]]
             record = cls(**values)
             _check_kinds(record)
-            for name in ("experiment", "dataset", "run_id"):
+            for name in ("dataset", "run_id"):
                 checked_name(getattr(record, name), name)
+            checked_name(flat(record.experiment), "experiment")
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a record: {error}") from None
         record.without_digest = digest is None

@@ -92,7 +92,7 @@ def _merge_grids(plan: Plan, folder: Path) -> list[tuple[str, Path]]:
     fresh = dict(sample_grids(plan))
     found = []
     for planned in plan.runs:
-        target = folder / f"{planned.experiment}-{planned.dataset}-{planned.run_id}.png"
+        target = folder / f"{'-'.join(planned.key)}.png"
         if planned in fresh:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(fresh[planned], target)

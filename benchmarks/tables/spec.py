@@ -1,7 +1,7 @@
 """A table's specification: rows, columns, seeds, published numbers, checked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -273,12 +273,14 @@ def load_spec(name: str) -> TableSpec:
         if not isinstance(values, dict):
             raise ValueError("a specification must map keys to values")
         columns = tuple(_column(c) for c in values.pop("columns"))
-        rows = tuple(_build(Row, r) for r in values.pop("rows"))
+        rows = tuple(_row(r) for r in values.pop("rows"))
         if values.get("search") is not None:
             values["search"] = _build(Search, values["search"])
         spec = _build(TableSpec, {**values, "name": name, "columns": columns, "rows": rows})
         _check_published(spec)
         return spec
+    except UserError as error:
+        raise UserError(f"table {name}: {error}") from error
     except KeyError as error:
         raise UserError(f"table {name}: {error.args[0]} must be given") from error
     except ERRORS as error:
@@ -324,6 +326,13 @@ def load_published() -> dict[str, Any]:
 def _published_of(path: Path) -> dict[str, Any]:
     values: Any = OmegaConf.to_container(OmegaConf.load(path))
     return values
+
+
+def _row(values: Any) -> Row:
+    row = _build(Row, values)
+    if row.experiment is None:
+        return row
+    return replace(row, experiment=catalogue().experiment(row.experiment))
 
 
 def _column(values: dict[str, Any]) -> Column:

@@ -68,7 +68,7 @@ def test_training_ends_at_the_next_update_and_goes_on(outputs, monkeypatch):
 
 
 def test_the_evaluation_ends_at_the_next_chunk_and_goes_on(outputs, monkeypatch):
-    composed = composed_run("lin2018_gan")
+    composed = composed_run("lin2018/gan")
     composed.cfg.protocols = ["modes_2500"]
     run = Run.of(composed)
     whole = train(composed, bar=False)

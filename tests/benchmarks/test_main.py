@@ -50,17 +50,17 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
     assert "usage: dgmbench" in done.stdout
 
 
-QUICK = ("train", "experiment=lucic2018_ns_gan_quick")
+QUICK = ("train", "experiment=lucic2018/ns_gan_quick")
 MISTAKES = [
     (["train"], "experiment must be given"),
-    (["train", "experiment=lucic2018_wgn"], "did you mean lucic2018_wgan"),
-    (["train", "experiment=lucic2018_wgan", "model.n_critic=0"], "n_critic must be >= 1, got 0"),
-    (["train", "experiment=lucic2018_wgan", "model.n_critik=1"], "model.n_critic"),
+    (["train", "experiment=lucic2018_wgn"], "did you mean lucic2018/wgan"),
+    (["train", "experiment=lucic2018/wgan", "model.n_critic=0"], "n_critic must be >= 1, got 0"),
+    (["train", "experiment=lucic2018/wgan", "model.n_critik=1"], "model.n_critic"),
     (
-        ["train", "experiment=lucic2018_wgan", "model.batch_size=10001"],
+        ["train", "experiment=lucic2018/wgan", "model.batch_size=10001"],
         "batch_size must be <= 10000",
     ),
-    (["train", "experiment=lucic2018_wgan", "trainer.devices=x"], "trainer"),
+    (["train", "experiment=lucic2018/wgan", "trainer.devices=x"], "trainer"),
     (["evaluate", "nowhere", "protocol=bits_per_dim_test"], "RUN must be a run's folder"),
     (["evaluate", "nowhere"], "protocol must be given"),
     (["evaluate", "x", "protocol=bits_per_dim"], "did you mean bits_per_dim_test"),
@@ -84,7 +84,7 @@ MISTAKES = [
     ([*QUICK, "channels_last=maybe"], "channels_last must be true or false, got maybe"),
     ([*QUICK, "protocols=x"], "protocols must be a list of texts, got x"),
     ([*QUICK, "protocols=[manifold_1k_triangles]"], "needs data of a known manifold (triangles)"),
-    ([*QUICK, "datamodule=celeba64"], "lucic2018_ns_gan_quick has no value for celeba64"),
+    ([*QUICK, "datamodule=celeba64"], "lucic2018/ns_gan_quick has no value for celeba64"),
     (["table", "quick", "--jobs", "0"], "jobs must be >= 1, got 0"),
     (["table", "quick", "--seeds", "0"], "seeds must be >= 1, got 0"),
     (["table", "quick", "--seeds", "1", "trainer=cpux"], "trainer 'cpux' does not exist"),
@@ -107,7 +107,7 @@ def test_mistakes_are_one_line_and_code_2(arguments, message, outputs, capsys):
 
 def test_no_traceback_from_the_real_command(tmp_path):
     (tmp_path / "file").write_text("")
-    done = run("train", "experiment=lucic2018_wgan", DGMBENCH_OUTPUTS=str(tmp_path / "file/below"))
+    done = run("train", "experiment=lucic2018/wgan", DGMBENCH_OUTPUTS=str(tmp_path / "file/below"))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "outputs must be a writable folder (DGMBENCH_OUTPUTS)" in done.stderr
@@ -117,7 +117,7 @@ def test_a_truncated_npz_from_the_real_command(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 cut")
     done = run(
         "train",
-        "experiment=lucic2018_vae",
+        "experiment=lucic2018/vae",
         "datamodule=npz",
         "datamodule.name=mine",
         f"datamodule.path={tmp_path}/x.npz",
@@ -136,7 +136,7 @@ def test_train_evaluate_status_in_one_space(tmp_path):
     environment = {"DGMBENCH_OUTPUTS": str(tmp_path / "o"), "cwd": tmp_path}
     done = run(
         "train",
-        "experiment=oord2016_pixelcnn_quick",
+        "experiment=oord2016/pixelcnn_quick",
         "seed=3",
         "images_seen=640",
         "model.network.features=4",
@@ -169,7 +169,7 @@ def test_list_shows_every_file(capsys):
 
 
 def test_status_names_stale_and_running_runs(outputs, capsys, monkeypatch):
-    composed = compose(["experiment=toy_ns_gan"])
+    composed = compose(["experiment=toy/ns_gan"])
     one = Run.of(composed)
     record = RunWriter.open(composed, one).record
     record.reason = "started and not ended"
@@ -186,7 +186,7 @@ def test_status_names_stale_and_running_runs(outputs, capsys, monkeypatch):
 
 
 def test_status_shows_damaged_records_beside_the_others(outputs, capsys):
-    composed = compose(["experiment=toy_ns_gan"])
+    composed = compose(["experiment=toy/ns_gan"])
     run = Run.of(composed)
     RunWriter.open(composed, run).record.write(run.record_path)
     broken = run.record_path.parent.with_name("0000000000-r1-s0") / "record.json"
@@ -261,7 +261,7 @@ def test_two_processes_from_the_command_line(tmp_path):
     for name, extra in (("one", []), ("two", two)):
         done = run(
             "train",
-            "experiment=oord2016_pixelcnn_quick",
+            "experiment=oord2016/pixelcnn_quick",
             "images_seen=640",
             "precision=64-true",
             "model.network.features=4",

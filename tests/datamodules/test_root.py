@@ -46,7 +46,7 @@ def test_names_that_are(name):
 )
 def test_a_data_set_of_such_a_name_writes_nothing(outputs, tmp_path, capsys, name):
     before = sorted(tmp_path.rglob("*"))
-    assert main(["train", "experiment=toy_ns_gan", f"datamodule.name={name}"]) == 2
+    assert main(["train", "experiment=toy/ns_gan", f"datamodule.name={name}"]) == 2
     assert "datamodule.name must be 1 to 100 letters" in capsys.readouterr().err
     images = ["evaluate", "images=test", "datamodule=synthetic", "protocol=fd_lenet_2k_test2k"]
     assert main([*images, f"datamodule.name={name}"]) == 2

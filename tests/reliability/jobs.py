@@ -16,25 +16,25 @@ from tests.helpers import assert_same_training
 ROOT = Path(__file__).parents[2]
 KINDS = {
     "NS GAN": (
-        "lucic2018_ns_gan_quick",
+        "lucic2018/ns_gan_quick",
         "model.generator.network.width=2",
         "model.discriminator.network.width=2",
     ),
     "WGAN-GP with EMA": (
-        "lucic2018_wgan_gp_quick",
+        "lucic2018/wgan_gp_quick",
         "model.generator.network.width=2",
         "model.discriminator.network.width=2",
         "model.n_critic=2",
         "model.generator.ema_decay=0.99",
     ),
     "BEGAN": (
-        "lucic2018_began_quick",
+        "lucic2018/began_quick",
         "model.generator.network.width=2",
         "model.discriminator.network.width=2",
     ),
-    "VAE": ("lucic2018_vae_quick", "model.encoder.width=2", "model.decoder.width=2"),
+    "VAE": ("lucic2018/vae_quick", "model.encoder.width=2", "model.decoder.width=2"),
     "PixelCNN": (
-        "oord2016_pixelcnn_quick",
+        "oord2016/pixelcnn_quick",
         "model.network.features=4",
         "model.network.head_features=4",
     ),

@@ -31,7 +31,7 @@ rows:
 """
 
 
-def table_file(folder, name, seeds, experiment="untrained_pixelcnn_quick", dataset="digits",
+def table_file(folder, name, seeds, experiment="untrained/pixelcnn_quick", dataset="digits",
                protocol="bits_per_dim_test", metric="bits_per_dim"):  # fmt: skip
     """Write the file of a table with one row."""
     path = folder / f"{name}.yaml"

@@ -40,7 +40,7 @@ def test_a_job_that_dies_without_a_word_is_told_and_done_again(
     cluster_without_accounting, late, space, tmp_path
 ):
     assert commands.ended_states(["1"]) == {}
-    spec = table_file(tmp_path, "lost", 1, experiment="oord2016_pixelcnn_quick")
+    spec = table_file(tmp_path, "lost", 1, experiment="oord2016/pixelcnn_quick")
     table = submission(spec)
     assert dgmbench(*table)[0] == 0
     wait_for(lambda: list(space.rglob("*.ckpt")), "a checkpoint")

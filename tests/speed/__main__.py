@@ -72,13 +72,13 @@ def _frechet(library: str, cached: bool, least: float) -> Case:
     return Case(label, goal, "per second", 2, partial(frechet, library, cached))
 
 
-NS_GAN = ("experiment=lucic2018_ns_gan", "model.reuse_noise=false")
+NS_GAN = ("experiment=lucic2018/ns_gan", "model.reuse_noise=false")
 CASES = (
     _training("28x28 InfoGAN net, batch 64", 0.97, 20, 8, *NS_GAN),
-    _training("ring MLP, batch 256", 0.80, 20, 200, "experiment=toy_ns_gan"),
-    _training("WGAN-GP, InfoGAN net", 0.95, 6, 2, "experiment=lucic2018_wgan_gp"),
-    _training("DRAGAN, InfoGAN net", 0.95, 6, 6, "experiment=lucic2018_dragan"),
-    _training("BEGAN, InfoGAN net", 0.95, 6, 3, "experiment=lucic2018_began"),
+    _training("ring MLP, batch 256", 0.80, 20, 200, "experiment=toy/ns_gan"),
+    _training("WGAN-GP, InfoGAN net", 0.95, 6, 2, "experiment=lucic2018/wgan_gp"),
+    _training("DRAGAN, InfoGAN net", 0.95, 6, 6, "experiment=lucic2018/dragan"),
+    _training("BEGAN, InfoGAN net", 0.95, 6, 3, "experiment=lucic2018/began"),
     Case("batches of 64, Fashion-MNIST", "torchvision + DataLoader", "images/s", 20, batches),
     _frechet("torch-fidelity", False, 1.8),
     _frechet("torchmetrics", False, 1.8),

@@ -21,15 +21,15 @@ IMAGES, PIXELS = 16, 32
 SHAPE = (1, 28, 28)
 MNIST = "datamodule=binarized_mnist_static"
 NETWORKS = (  # label, goal, overrides
-    ("PixelCNN, 15 layers", "", ("experiment=oord2016_pixelcnn", MNIST)),
-    ("Row LSTM, 7 layers", "", ("experiment=oord2016_row_lstm", MNIST)),
-    ("Diagonal BiLSTM, 7 layers", "", ("experiment=oord2016_diagonal_bilstm", MNIST)),
-    ("Gated PixelCNN, 15 layers", ">= 30", ("experiment=oord2016b_gated_pixelcnn", MNIST)),
+    ("PixelCNN, 15 layers", "", ("experiment=oord2016/pixelcnn", MNIST)),
+    ("Row LSTM, 7 layers", "", ("experiment=oord2016/row_lstm", MNIST)),
+    ("Diagonal BiLSTM, 7 layers", "", ("experiment=oord2016/diagonal_bilstm", MNIST)),
+    ("Gated PixelCNN, 15 layers", ">= 30", ("experiment=oord2016b/gated_pixelcnn", MNIST)),
     (
         "PixelCNN++, 15 layers each way, 64 features",
         ">= 15",
         (
-            "experiment=salimans2017_pixelcnn_pp",
+            "experiment=salimans2017/pixelcnn_pp",
             "datamodule.image_shape=[1,28,28]",
             "model.network.features=64",
             "model.network.outputs=30",
@@ -37,7 +37,7 @@ NETWORKS = (  # label, goal, overrides
     ),
 )
 WIDTH = ("model.network.features=128", "model.network.num_blocks=3")
-LSTMS = (("Row LSTM", "oord2016_row_lstm", 3), ("Diagonal BiLSTM", "oord2016_diagonal_bilstm", 8))
+LSTMS = (("Row LSTM", "oord2016/row_lstm", 3), ("Diagonal BiLSTM", "oord2016/diagonal_bilstm", 8))
 ROUNDS = 5
 MEMORY = """
 import resource
@@ -46,7 +46,7 @@ from benchmarks.config.compose import compose
 from benchmarks.config.instantiate import instantiate
 from lit_models.callbacks.sample_grids import sampling
 torch.set_num_threads(1)
-cfg = compose(["experiment=burda2016_vae_1l_k1"]).cfg
+cfg = compose(["experiment=burda2016/vae_1l_k1"]).cfg
 model = instantiate(cfg.model, "model")
 x = torch.randint(0, 2, ({images}, 1, 28, 28), dtype=torch.uint8)
 with sampling(model):
@@ -89,7 +89,7 @@ def _sampling(label: str, goal: str, overrides: tuple[str, ...]) -> str:
 def _lstms() -> Iterator[str]:
     """Compare training steps with those of the PixelCNN of equal width and depth."""
     x = torch.randint(0, 2, (16, *SHAPE))
-    steps = {"PixelCNN": _step("oord2016_pixelcnn", x)}
+    steps = {"PixelCNN": _step("oord2016/pixelcnn", x)}
     steps |= {label: _step(experiment, x) for label, experiment, _ in LSTMS}
     seconds: dict[str, list[float]] = {label: [] for label in steps}
     for _ in tqdm(range(ROUNDS + 1), desc="LSTM steps", leave=False, disable=None):

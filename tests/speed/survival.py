@@ -24,7 +24,7 @@ from tests.speed.training import bare_trainer, build
 
 __all__ = ["survival"]
 
-EXPERIMENT = ("experiment=lucic2018_ns_gan", "datamodule=fashion_mnist_small")
+EXPERIMENT = ("experiment=lucic2018/ns_gan", "datamodule=fashion_mnist_small")
 BATCH = 64
 UPDATES = 60
 ROUNDS = 3

@@ -92,7 +92,7 @@ def _side_by_side() -> str:
     for jobs in (1, 2):
         with tempfile.TemporaryDirectory() as folder, working_in(Path(folder)):
             plan = make_plan(load_spec("quick"), RATIO_RUNS)
-            runs = [r for r in plan.runs if r.experiment == "lucic2018_vae_quick"]
+            runs = [r for r in plan.runs if r.experiment == "lucic2018/vae_quick"]
             began = time.perf_counter()
             with contextlib.redirect_stdout(io.StringIO()):
                 failed = run_all(runs, [], jobs)
@@ -106,7 +106,7 @@ def _side_by_side() -> str:
 
 def _write(runs: Sequence, metrics: dict[str, float]) -> None:  # type: ignore[type-arg]
     """Write a record for each planned run, after a published one."""
-    paths = sorted((results_dir() / "quick" / "records").glob("lucic2018_ns_gan*.json"))
+    paths = sorted((results_dir() / "quick" / "records").glob("lucic2018/ns_gan*.json"))
     pattern = read_record(paths[0])
     assert isinstance(pattern, Record)
     for run in runs:

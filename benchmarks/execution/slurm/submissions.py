@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmarks.config.catalogue import flat
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir
@@ -43,7 +44,7 @@ class Work:
     @property
     def key(self) -> tuple[str, str, str]:
         """What joins it with plans and records."""
-        return (self.experiment, self.dataset, self.run_id)
+        return (flat(self.experiment), self.dataset, self.run_id)
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from benchmarks.config.catalogue import flat
 from benchmarks.core.errors import UserError, suggest
 from benchmarks.tables.plan.plan import Plan, make_plan
 from benchmarks.tables.plan.planned_run import ENDED_WITHOUT, PlannedRun
@@ -37,9 +38,7 @@ class Choice:
         Raises:
             UserError: for a name that the table does not have, with the nearest.
         """
-        rows = {row.label for row in spec.rows} | {
-            row.experiment or row.label for row in spec.rows
-        }
+        rows = {name for row in spec.rows for name in _names_of(row)}
         columns = {c.label for c in spec.columns} | {c.dataset for c in spec.columns}
         for kind, asked, known in (("rows", self.rows, rows), ("columns", self.columns, columns)):
             for name in asked:
@@ -59,9 +58,16 @@ class Choice:
 
     def has_row(self, row: Row) -> bool:
         """Return whether a row is meant."""
-        return not self.rows or bool({row.label, row.experiment} & set(self.rows))
+        return not self.rows or bool(_names_of(row) & set(self.rows))
 
     def datasets(self, spec: TableSpec) -> list[str]:
         """Return the data sets that are meant, in a table's order."""
         chosen = (c for c in spec.columns if {c.dataset, c.label} & set(self.columns))
         return list(dict.fromkeys(c.dataset for c in (chosen if self.columns else spec.columns)))
+
+
+def _names_of(row: Row) -> set[str]:
+    """Return what a row may be called: its label, or its experiment by either name."""
+    if row.experiment is None:
+        return {row.label}
+    return {row.label, row.experiment, flat(row.experiment)}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.config.catalogue import flat
 from benchmarks.core.paths import results_dir
 from benchmarks.runs.record import Record, read_record
 from benchmarks.tables.plan.planned_run import Key, PlannedRun
@@ -34,7 +35,7 @@ def known_rates(
     """Return the rates of the records, else of other tables' published ones."""
     found = measured_rates(records.values())
     for kind in {(run.experiment, run.dataset) for run in runs} - found.keys():
-        paths = results_dir().glob(f"*/records/{kind[0]}-{kind[1]}-*.json")
+        paths = results_dir().glob(f"*/records/{flat(kind[0])}-{kind[1]}-*.json")
         others = [r for path in sorted(paths)[:FEW] if (r := _readable(path)) is not None]
         found |= measured_rates(others)
     return found
@@ -70,7 +71,7 @@ def describe_work(
             unknown += 1
         size += sizes.get(kind, 0.0)
         unsized += kind not in sizes
-        lines.append(f"  {run.label}: {run.experiment}/{run.dataset}/{run.run_id}, {cost}")
+        lines.append(f"  {run.label}: {'/'.join(run.key)}, {cost}")
     total = f"{len(missing)} runs, {seconds / 3600:.2f} device-hours of training"
     total += f"; unknown for {unknown} runs (none of their kind was measured)" if unknown else ""
     disk = f"disk: {size / 1e9:.2f} GB"

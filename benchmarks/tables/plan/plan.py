@@ -218,7 +218,7 @@ def _training_runs(
         row,
         dataset,
         0,
-        row.experiment,
+        composed.experiment,
         f"{stem}-s0",
         own,
         composed.cfg.images_seen,

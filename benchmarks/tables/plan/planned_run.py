@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from benchmarks.config.catalogue import flat
 from benchmarks.config.compose import compose_group
 from benchmarks.config.identity import protocol_fingerprint
 from benchmarks.core.paths import outputs_dir, results_dir
@@ -74,7 +75,7 @@ class PlannedRun:
     @cached_property
     def key(self) -> Key:
         """What joins a plan with records."""
-        return (self.experiment, self.dataset, self.run_id)
+        return (flat(self.experiment), self.dataset, self.run_id)
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
@@ -234,7 +235,7 @@ def _is_here(data: DictConfig) -> bool:
 
 def published_record_path(table: str, planned: PlannedRun) -> Path:
     """Return where a record of a table is published."""
-    name = f"{planned.experiment}-{planned.dataset}-{planned.run_id}.json"
+    name = f"{'-'.join(planned.key)}.json"
     return results_dir() / table / "records" / name
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks import __version__
+from benchmarks.config.catalogue import flat
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.core.redaction import redacted_values
@@ -55,7 +56,7 @@ def _may_have_records(name: str) -> bool:
     """Return whether a table can have records at all: a plan takes seconds."""
     if (results_dir() / name / "records").exists():
         return True
-    experiments = {row.experiment or "images" for row in load_spec(name).rows}
+    experiments = {flat(row.experiment or "images") for row in load_spec(name).rows}
     return any((outputs_dir() / experiment).exists() for experiment in experiments)
 
 
@@ -181,7 +182,7 @@ def _command(run: PlannedRun, record: Record) -> str:
 
 def _samples(table: Table, run: PlannedRun) -> str | None:
     """Return a run's newest grid as a data URI, made smaller until it is small enough."""
-    name = f"{run.experiment}-{run.dataset}-{run.run_id}.png"
+    name = f"{'-'.join(run.key)}.png"
     published = results_dir() / table.plan.spec.name / "grids" / name
     path = newest_grid(run.run.samples) or (published if published.exists() else None)
     if path is None:

@@ -13,7 +13,7 @@ from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
 
 ROOT = Path(__file__).parents[3]
-E = "experiment=lucic2018_wgan_gp"
+E = "experiment=lucic2018/wgan_gp"
 
 
 def test_precedence_is_experiment_then_per_dataset_then_command_line():
@@ -24,7 +24,7 @@ def test_precedence_is_experiment_then_per_dataset_then_command_line():
 
 
 def test_experiment_inherits_and_overrides():
-    cfg = compose(["experiment=lucic2018_wgan_gp_quick"]).cfg
+    cfg = compose(["experiment=lucic2018/wgan_gp_quick"]).cfg
     assert cfg.model.generator.network.width == 16
     assert cfg.model.penalty.epsilon == 1e-4
     assert cfg.row is None
@@ -46,7 +46,7 @@ def test_values_of_lists_and_nulls():
     ("overrides", "message"),
     [
         ([], "experiment must be given"),
-        (["experiment=lucic2018_wgan_pg"], "did you mean lucic2018_wgan_gp"),
+        (["experiment=lucic2018/wgan_pg"], "did you mean lucic2018/wgan_gp"),
         ([E, "datamodule=fashion_mnist_smal"], "did you mean fashion_mnist_small"),
         ([E, "model=gann"], "model 'gann' does not exist; did you mean gan"),
         (
@@ -78,7 +78,7 @@ def test_mistakes_give_one_line(overrides, message):
 
 def write_experiment(folder, text):
     (folder / "experiment").mkdir()
-    header = "# @package _global_\ndefaults: [lucic2018_vae, _self_]\n"
+    header = "# @package _global_\ndefaults: [/experiment/lucic2018/vae, _self_]\n"
     (folder / "experiment" / "mine.yaml").write_text(header + text)
 
 

@@ -37,7 +37,7 @@ def test_numbers_as_deviations_state_them(value, text):
 
 
 def test_an_override_changes_what_is_stated():
-    name = "experiment=lucic2018_ns_gan_quick"
+    name = "experiment=lucic2018/ns_gan_quick"
     assert "96,000 instead of 1,000,000 images seen" in stated(name)
     few = stated(name, "images_seen=1280", "model.generator.network.width=8")
     assert "1,280 instead of 1,000,000 images seen" in few
@@ -49,7 +49,7 @@ def test_an_override_changes_what_is_stated():
 
 
 def test_what_an_override_takes_back_is_not_stated():
-    name = "experiment=lucic2018_began_quick"
+    name = "experiment=lucic2018/began_quick"
     assert "1 instead of 5 discriminator updates per generator update" in stated(name)
     one = ("model.n_critic=5", "model.generator.optimizer.lr=1.0e-4")
     assert "Adam 1e-4, .001 instead of 1e-4" in stated(name, *one)
@@ -67,7 +67,7 @@ def test_what_an_override_takes_back_is_not_stated():
     ],
 )
 def test_lists_are_compared_as_a_whole(hidden, text):
-    found = stated("experiment=lin2018_wgan_quick", f"model.generator.network.hidden={hidden}")
+    found = stated("experiment=lin2018/wgan_quick", f"model.generator.network.hidden={hidden}")
     lines = [d for d in found if d.startswith("generator layers")]
     assert lines == ([] if text is None else [text])
 
@@ -75,17 +75,17 @@ def test_lists_are_compared_as_a_whole(hidden, text):
 def test_defaults_are_said_to_be_such_only_where_nothing_was_set():
     """A configuration of a search is given by overrides."""
     defaults = "the authors' default hyperparameters, no search"
-    name = "experiment=lucic2018_ns_gan"
+    name = "experiment=lucic2018/ns_gan"
     assert defaults in stated(name)
     assert defaults in stated(name, "seed=3", "datamodule=mnist")
     assert not any("default" in d for d in stated(name, "model.n_critic=5"))
 
 
 def test_what_is_missing_is_named_and_not_what_refers_to_it():
-    with pytest.raises(UserError, match="^images_seen must be given: experiment lucic2018_ns"):
-        compose(["experiment=lucic2018_ns_gan_quick", "datamodule=synthetic"])
+    with pytest.raises(UserError, match="^images_seen must be given: experiment lucic2018/ns"):
+        compose(["experiment=lucic2018/ns_gan_quick", "datamodule=synthetic"])
     composed = compose(
-        ["experiment=oord2016_row_lstm", "datamodule=synthetic", "images_seen=640",
+        ["experiment=oord2016/row_lstm", "datamodule=synthetic", "images_seen=640",
          "model.network.features=12", "model.network.num_blocks=1",
          "model.network.head_features=12"]
     )  # fmt: skip
@@ -93,7 +93,7 @@ def test_what_is_missing_is_named_and_not_what_refers_to_it():
 
 
 def test_settings_that_change_no_training_are_no_deviations():
-    name = "experiment=lucic2018_ns_gan_quick"
+    name = "experiment=lucic2018/ns_gan_quick"
     plain = stated(name)
     assert stated(name, "datamodule=fashion_mnist_small", "seed=3", "threads=2") == plain
     assert (
@@ -126,7 +126,7 @@ def test_numbers_come_from_the_config(name):
 
 
 def test_a_sentence_about_what_an_override_removed_is_dropped():
-    name = "experiment=lucic2018_ns_gan_quick"
+    name = "experiment=lucic2018/ns_gan_quick"
     changes = ("model.{}.optimizer._target_=torch.optim.RMSprop", "~model.{}.optimizer.betas")
     players = ("generator", "discriminator")
     removed = [change.format(player) for player in players for change in changes]
@@ -138,9 +138,9 @@ def test_a_sentence_about_what_an_override_removed_is_dropped():
 @pytest.mark.parametrize(
     ("name", "override", "text"),
     [
-        ("oord2016_pixelcnn_quick", "model.optimizer._target_=torch.optim.RMSprop", "RMSProp"),
-        ("lucic2018_wgan_quick", "model.discriminator.network.batch_norm=true", "no BatchNorm"),
-        ("lucic2018_ns_gan", "+per_dataset.fashion_mnist_small.model={n_critic:5}", "default"),
+        ("oord2016/pixelcnn_quick", "model.optimizer._target_=torch.optim.RMSprop", "RMSProp"),
+        ("lucic2018/wgan_quick", "model.discriminator.network.batch_norm=true", "no BatchNorm"),
+        ("lucic2018/ns_gan", "+per_dataset.fashion_mnist_small.model={n_critic:5}", "default"),
     ],
 )
 def test_sentences_about_a_key_are_true_of_it_only(name, override, text):
@@ -152,5 +152,5 @@ def test_sentences_about_a_key_are_true_of_it_only(name, override, text):
 
 
 def test_statements_are_not_taken_away_unseen():
-    found = stated("experiment=lucic2018_ns_gan_quick", "deviations=[]", "method=WGAN")
+    found = stated("experiment=lucic2018/ns_gan_quick", "deviations=[]", "method=WGAN")
     assert {"overridden: deviations=[]", "overridden: method=WGAN"} <= set(found)

@@ -77,10 +77,10 @@ def test_two_classes_of_one_name_are_named(tmp_path):
 
 
 def test_what_speeds_a_run_up_or_says_where_data_lie_is_not_of_its_identity():
-    plain = run_id(compose(["experiment=lucic2018_ns_gan_quick"]).cfg)
+    plain = run_id(compose(["experiment=lucic2018/ns_gan_quick"]).cfg)
     for override in ("threads=2", "compile=true", "logger=wandb", "datamodule.fingerprint=null"):
-        assert run_id(compose(["experiment=lucic2018_ns_gan_quick", override]).cfg) == plain
-    other = run_id(compose(["experiment=lucic2018_ns_gan_quick", "seed=3"]).cfg)
+        assert run_id(compose(["experiment=lucic2018/ns_gan_quick", override]).cfg) == plain
+    other = run_id(compose(["experiment=lucic2018/ns_gan_quick", "seed=3"]).cfg)
     assert other != plain
     assert without_seed(other) == without_seed(plain)
 

@@ -106,7 +106,7 @@ def test_reproduce_runs_nothing_that_a_record_names(
     victim.write_text("x")
     np.save(loaded, np.array([Burglar(tmp_path)], dtype=object), allow_pickle=True)
     places = {"pickle": loaded, "victim": victim, "folder": tmp_path}
-    found = Record("toy_ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
+    found = Record("toy/ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
     found.overrides = [o.format(**places) for o in overrides]
     text = json.loads(found.to_json())
     if digest == "none":
@@ -123,7 +123,7 @@ def test_reproduce_runs_nothing_that_a_record_names(
 
 def test_what_one_place_allows_is_not_taken_to_another(outputs, tmp_path, capsys):
     """A target that is a class of ours under one key, and a function under the trainer's."""
-    found = Record("toy_ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
+    found = Record("toy/ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
     node = "{_target_:'${...method}',src:/etc/hostname,dst:%s}" % (tmp_path / "copied")
     found.overrides = [
         "method=shutil.copyfile",
@@ -157,7 +157,7 @@ def test_what_one_place_allows_is_not_taken_to_another(outputs, tmp_path, capsys
 )
 @pytest.mark.parametrize("verb", ["reproduce", "compare"])
 def test_records_that_hold_other_things_are_one_line(outputs, tmp_path, capsys, change, verb):
-    found = Record("toy_ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
+    found = Record("toy/ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
     found.evaluations = [Evaluation("modes_2500", "f" * 64, "last", "raw", 1, {"modes": 1.0})]
     values = json.loads(found.to_json())
     del values["digest"]
@@ -178,7 +178,7 @@ def finished(tmp_path_factory):
     """A run's folder, to be copied and changed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DGMBENCH_OUTPUTS", str(tmp_path_factory.mktemp("finished")))
-        composed = tiny_run("toy_ns_gan")
+        composed = tiny_run("toy/ns_gan")
         train(composed, bar=False)
         return Run.of(composed).folder
 

@@ -8,7 +8,7 @@ import yaml
 from benchmarks.__main__ import main
 from benchmarks.config.yaml_files import read_yaml
 
-INHERITS = "# @package _global_\ndefaults:\n  - {}\n  - _self_\n"
+INHERITS = "# @package _global_\ndefaults:\n  - /experiment/{}\n  - _self_\n"
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9)
 )
@@ -53,10 +53,10 @@ def test_aliases_are_welcome(tmp_path):
             {"own": INHERITS.format("other"), "other": INHERITS.format("own")},
             "experiment own: its defaults lead back to it",
         ),
-        ({"own": INHERITS.format("toy_ns_gan") + BOMB}, "own.yaml must have at most 100000"),
-        ({"own": INHERITS.format("toy_ns_gan") + "model: &m {a: *m}\n"}, "own.yaml refers to"),
+        ({"own": INHERITS.format("toy/ns_gan") + BOMB}, "own.yaml must have at most 100000"),
+        ({"own": INHERITS.format("toy/ns_gan") + "model: &m {a: *m}\n"}, "own.yaml refers to"),
         (
-            {"own": INHERITS.format("toy_ns_gan") + "method: ${paper}\npaper: ${method}\n"},
+            {"own": INHERITS.format("toy/ns_gan") + "method: ${paper}\npaper: ${method}\n"},
             "Recursive interpolation",
         ),
     ],
@@ -77,7 +77,7 @@ def test_configs_of_the_users_own(outputs, tmp_path, capsys, files, message):
     ["images_seen=${images_seen}", "model.batch_size=${model.batch_size}", "model=${model}"],
 )
 def test_overrides_that_refer_to_themselves(outputs, capsys, override):
-    assert main(["train", "experiment=toy_ns_gan", override]) == 2
+    assert main(["train", "experiment=toy/ns_gan", override]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
@@ -88,12 +88,12 @@ def test_overrides_that_refer_to_themselves(outputs, capsys, override):
         "defaults: [5]",
         "defaults: [null]",
         "defaults: [{override /model: [1, 2]}]",
-        INHERITS.format("toy_ns_gan") + "per_dataset: {gaussian_ring: 5}",
-        INHERITS.format("toy_ns_gan") + "per_dataset: 5",
-        INHERITS.format("toy_ns_gan") + "model: 5",
-        INHERITS.format("toy_ns_gan") + "trainer: 5",
-        INHERITS.format("toy_ns_gan") + "trainer: null",
-        INHERITS.format("toy_ns_gan") + "datamodule: 5",
+        INHERITS.format("toy/ns_gan") + "per_dataset: {gaussian_ring: 5}",
+        INHERITS.format("toy/ns_gan") + "per_dataset: 5",
+        INHERITS.format("toy/ns_gan") + "model: 5",
+        INHERITS.format("toy/ns_gan") + "trainer: 5",
+        INHERITS.format("toy/ns_gan") + "trainer: null",
+        INHERITS.format("toy/ns_gan") + "datamodule: 5",
         "5",
         "",
     ],
@@ -110,7 +110,7 @@ def test_experiments_that_hold_other_things_are_one_line(outputs, tmp_path, caps
     "override",
     [
         "experiment=null",
-        "experiment=[toy_ns_gan,toy_wgan]",
+        "experiment=[toy/ns_gan,toy/wgan]",
         "datamodule=null",
         "model=null",
         "model=5",
@@ -126,7 +126,7 @@ def test_experiments_that_hold_other_things_are_one_line(outputs, tmp_path, caps
     ],
 )
 def test_overrides_that_leave_no_config_are_one_line(outputs, capsys, override):
-    assert main(["train", "experiment=toy_ns_gan", override, "--no-bar"]) == 2
+    assert main(["train", "experiment=toy/ns_gan", override, "--no-bar"]) == 2
     error = capsys.readouterr().err
     assert len(error.strip().splitlines()) == 1
     assert len(error) < 400
@@ -149,7 +149,7 @@ def test_tables_that_hold_other_things_are_one_line(tmp_path, capsys, change, me
     column = {"label": "c", "dataset": "gaussian_ring", "protocol": "modes_2500"}
     column |= {"metric": "modes", "better": "higher", "digits": 1}
     values = {"title": "t", "note": "", "seeds": 1, "columns": [column]}
-    values["rows"] = [{"label": "r", "experiment": "toy_ns_gan"}]
+    values["rows"] = [{"label": "r", "experiment": "toy/ns_gan"}]
     value = yaml.safe_load(change)[key]
     if key in column:
         column[key] = value
@@ -165,9 +165,9 @@ def test_tables_that_hold_other_things_are_one_line(tmp_path, capsys, change, me
 
 def test_files_that_would_keep_a_reader_waiting(outputs, tmp_path, capsys):
     os.mkfifo(tmp_path / "a.yaml")
-    assert main(["train", "experiment=toy_ns_gan", "--config-dir", str(tmp_path)]) == 2
+    assert main(["train", "experiment=toy/ns_gan", "--config-dir", str(tmp_path)]) == 2
     assert "a.yaml must be a file" in capsys.readouterr().err
-    assert main(["train", "experiment=toy_ns_gan", "--config-dir", str(tmp_path / "none")]) == 2
+    assert main(["train", "experiment=toy/ns_gan", "--config-dir", str(tmp_path / "none")]) == 2
     assert "--config-dir must be a folder" in capsys.readouterr().err
     (tmp_path / "flat.yaml").write_text(f"a: [{'x, ' * 2_000_000}x]")
     assert main(["table", str(tmp_path / "flat.yaml"), "--dry-run"]) == 2

@@ -160,7 +160,7 @@ def test_no_sink_lets_a_secret_through(outputs, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PGPASSWORD", "correct horse battery")
     text = " and ".join(secrets)
     settings = [f"logger.{name}={value}" for name, value in (("mode", "offline"), ("group", "g"))]
-    composed = tiny_run("lucic2018_ns_gan_quick", ["logger=wandb", *settings])
+    composed = tiny_run("lucic2018/ns_gan_quick", ["logger=wandb", *settings])
     cfg = composed.cfg
     cfg.method, cfg.deviations, cfg.logger.tags = text, [text], ["a " + secrets[0]]
     cfg.logger.group = cfg.logger.project = "p " + secrets[2]
@@ -174,7 +174,7 @@ def test_no_sink_lets_a_secret_through(outputs, tmp_path, monkeypatch, capsys):
     assert record.status == "failed"
     run = Run.of(composed)
     plan = make_plan(load_spec("quick"), 1)
-    planned = next(r for r in plan.runs if r.experiment == "lucic2018_ns_gan_quick")
+    planned = next(r for r in plan.runs if r.experiment == "lucic2018/ns_gan_quick")
     told = Record.from_json(run.record_path.read_text())
     told.run_id, told.reason, told.overrides = planned.run_id, text, [f"+x={text}"]
     table = join(plan, {planned.key: told})
@@ -182,7 +182,7 @@ def test_no_sink_lets_a_secret_through(outputs, tmp_path, monkeypatch, capsys):
     (tmp_path / "page.html").write_text(page_of([table]))
     assert main(["train", f"experiment={secrets[0]}"]) == 2
     sys.excepthook(RuntimeError, RuntimeError(text), None)  # which `main` has set
-    assert main(["train", "experiment=toy_ns_gan", f"+x={secrets[2]}"]) == 2
+    assert main(["train", "experiment=toy/ns_gan", f"+x={secrets[2]}"]) == 2
     shown = capsys.readouterr()
     (tmp_path / "terminal").write_text(shown.out + shown.err)
     looked_at = [p for p in (*outputs.rglob("*"), *tmp_path.rglob("*")) if p.is_file()]

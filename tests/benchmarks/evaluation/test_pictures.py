@@ -132,7 +132,7 @@ def test_the_verb_on_images(outputs, capsys):
 
 
 def test_the_verb_on_points(outputs):
-    composed = tiny_run("toy_ns_gan")
+    composed = tiny_run("toy/ns_gan")
     train(composed, bar=False)
     folder = Run.of(composed).folder
     assert main(["pictures", str(folder)]) == 0

@@ -243,7 +243,7 @@ def test_a_folder_that_is_no_run(outputs, tmp_path):
 def test_every_snapshot_is_scored_after_training(outputs):
     """Each by its own weights, once; asked for later, without training again."""
     overrides = ["snapshot_every_images=16", "protocols=[bits_per_dim_test]"]
-    composed = tiny_run("oord2016_pixelcnn_quick", overrides)
+    composed = tiny_run("oord2016/pixelcnn_quick", overrides)
     composed.cfg.protocols = ["bits_per_dim_test"]
     train(composed, bar=False)
     composed.cfg.snapshot_protocols = ["bits_per_dim_test"]
@@ -263,7 +263,7 @@ def test_every_snapshot_is_scored_after_training(outputs):
 
 
 def test_snapshots_to_score_must_be_kept(outputs):
-    composed = tiny_run("oord2016_pixelcnn_quick")
+    composed = tiny_run("oord2016/pixelcnn_quick")
     composed.cfg.snapshot_protocols = ["bits_per_dim_test"]
     with pytest.raises(UserError, match="snapshot_every_images must be given with snapshot_proto"):
         train(composed, bar=False)
@@ -292,7 +292,7 @@ def test_protocols_with_one_extractor_compute_features_once(outputs, monkeypatch
 
 
 def test_repeated_draws_give_a_standard_error(outputs, capsys):
-    composed = tiny_run("toy_ns_gan")
+    composed = tiny_run("toy/ns_gan")
     train(composed, bar=False)
     folder = Run.of(composed).folder
     once = evaluate_run(folder, ["modes_2500"]).evaluations[-1]
@@ -408,7 +408,7 @@ def test_scores_on_other_data_are_refused(outputs, tmp_path, capsys):
         "model.discriminator.network.width=2",
         "images_seen=640",
     ]
-    command = ["train", "experiment=lucic2018_ns_gan_quick", *own, *small, "protocols=[]"]
+    command = ["train", "experiment=lucic2018/ns_gan_quick", *own, *small, "protocols=[]"]
     assert main([*command, "--no-bar"]) == 0
     (folder,) = [p.parent for p in outputs.rglob("record.json")]
     images = ["evaluate", "images=train", *own, "protocol=few"]

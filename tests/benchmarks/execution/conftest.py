@@ -55,7 +55,7 @@ def taken(monkeypatch):
     return shown
 
 
-def work(seed=0, command=("--version",), experiment="toy_ns_gan"):
+def work(seed=0, command=("--version",), experiment="toy/ns_gan"):
     """A run of a job."""
     return Work(
         f"toy s{seed}", experiment, "gaussian_ring", f"ab-r1-s{seed}", seed, "toy", command

@@ -74,7 +74,7 @@ def small(own_configs, outputs):
     """A table of one PixelCNN that trains for a few steps, published with three seeds."""
     rows = (
         MINI[: MINI.index("  - {label: A")]
-        + "  - {label: B, experiment: untrained_pixelcnn_quick}\n"
+        + "  - {label: B, experiment: untrained/pixelcnn_quick}\n"
     )
     (own_configs / "table" / "mini.yaml").write_text(rows.replace("seeds: 2", "seeds: 3"))
     return make_plan(load_spec("mini"))
@@ -130,7 +130,7 @@ def test_configurations_at_one_seed_stay_apart():
 
 def test_reproduce(outputs, capsys, monkeypatch):
     overrides = ["images_seen=128", "protocols=[bits_per_dim_test]"]
-    composed = compose(["experiment=oord2016_pixelcnn_quick", *overrides])
+    composed = compose(["experiment=oord2016/pixelcnn_quick", *overrides])
     train(composed, bar=False)
     path = Run.of(composed).record_path
     assert main(["reproduce", str(path)]) == 0
@@ -156,7 +156,7 @@ def test_reproduce(outputs, capsys, monkeypatch):
 
 
 def test_an_export_samples_as_the_run_does(outputs, capsys):
-    composed = tiny_run("lucic2018_vae_quick", steps=2)
+    composed = tiny_run("lucic2018/vae_quick", steps=2)
     train(composed, bar=False)
     run = Run.of(composed)
     assert main(["export", str(run.folder), "--samples", "7"]) == 0
@@ -177,7 +177,7 @@ def test_an_export_samples_as_the_run_does(outputs, capsys):
 
 
 def test_an_autoencoder_exports_its_weights_only(outputs, capsys):
-    composed = tiny_run("vincent2010_autoencoder_quick", steps=2)
+    composed = tiny_run("vincent2010/autoencoder_quick", steps=2)
     train(composed, bar=False)
     run = Run.of(composed)
     assert main(["export", str(run.folder)]) == 2

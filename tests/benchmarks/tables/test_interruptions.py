@@ -27,9 +27,9 @@ columns:
     better: lower
     digits: 3
 rows:
-  - {label: softmax, experiment: kingma2014_vae_categorical_quick}
-  - {label: logistic, experiment: kingma2014_vae_logistic_quick}
-  - {label: untrained, experiment: untrained_pixelcnn_quick}
+  - {label: softmax, experiment: kingma2014/vae_categorical_quick}
+  - {label: logistic, experiment: kingma2014/vae_logistic_quick}
+  - {label: untrained, experiment: untrained/pixelcnn_quick}
 """
 INTERRUPTIONS = 10
 

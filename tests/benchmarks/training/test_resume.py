@@ -26,13 +26,13 @@ class Killed(BaseException):
 
 EXTRAS = {  # options with state of their own
     "ns_gan_with_extras": (
-        "lucic2018_ns_gan_quick",
+        "lucic2018/ns_gan_quick",
         "model.generator.ema_decay=0.9",
         "model.clip_grad_norm=0.5",
         "model.schedule={_target_: lit_models.training.schedules.LinearSchedule, begin_images: 8, "
         "end_images: 48, final_factor: 0.1}",
     ),
-    "vae_in_float64": ("lucic2018_vae_quick", "precision=64-true"),
+    "vae_in_float64": ("lucic2018/vae_quick", "precision=64-true"),
 }
 
 
@@ -122,7 +122,7 @@ def test_sigkill_of_a_real_process(outputs, tmp_path):
         "benchmarks",
         "train",
         "--no-bar",
-        "experiment=lucic2018_ns_gan_quick",
+        "experiment=lucic2018/ns_gan_quick",
         "images_seen=6400",
         "checkpoint_every_images=640",
         "protocols=[]",

@@ -19,7 +19,7 @@ from tests.helpers import assert_same_state, tiny_run
 EVERY = 16
 
 
-def tracked(*overrides, experiment="lin2018_ns_gan_quick"):  # with BatchNorm
+def tracked(*overrides, experiment="lin2018/ns_gan_quick"):  # with BatchNorm
     composed = tiny_run(experiment, ["logger=csv", *overrides], steps=6)
     composed.cfg.checkpoint_every_images = 8
     return composed
@@ -101,7 +101,7 @@ def test_resumed_equals_uninterrupted(outputs, monkeypatch):
     ],
 )
 def test_mistakes(outputs, overrides, message, capsys):
-    assert main(["train", "experiment=toy_ns_gan", *overrides]) == 2
+    assert main(["train", "experiment=toy/ns_gan", *overrides]) == 2
     assert message in capsys.readouterr().err
 
 

@@ -31,7 +31,9 @@ def test_the_record_says_what_was_done(outputs):
     run = Run.of(composed)
     text = run.record_path.read_text()
     record = Record.from_json(text)
-    assert run.folder == outputs / composed.experiment / "fashion_mnist_small" / record.run_id
+    assert (
+        run.folder == outputs / "lucic2018_wgan_gp_quick" / "fashion_mnist_small" / record.run_id
+    )
     assert record.status == "finished"
     assert record.reason is None
     assert record.counters == {"images_seen": 120, "budget_images": 120, "updates": 3}
@@ -70,7 +72,7 @@ def test_a_budget_is_rounded_down_to_whole_updates(outputs):
 )
 def test_a_trainers_own_limits_are_refused(outputs, capsys, setting, instead):
     """They would end a run that its record calls finished, or train another one."""
-    assert main(["train", "experiment=toy_ns_gan", f"+trainer.{setting}"]) == 2
+    assert main(["train", "experiment=toy/ns_gan", f"+trainer.{setting}"]) == 2
     told = capsys.readouterr().err
     assert f"trainer.{setting.split('=')[0]} must not be set" in told
     assert instead in told
@@ -86,7 +88,7 @@ def test_settings_that_only_watch_a_training_are_a_trainers(outputs):
 @pytest.mark.parametrize("precision", ["16-mixed", "16-true"])
 def test_float16_on_a_cpu_is_refused(outputs, capsys, precision):
     """Lightning would take bfloat16 for the first, and the record would say 16."""
-    assert main(["train", "experiment=toy_ns_gan", "trainer=cpu", f"precision={precision}"]) == 2
+    assert main(["train", "experiment=toy/ns_gan", "trainer=cpu", f"precision={precision}"]) == 2
     told = capsys.readouterr().err
     assert "precision must be 32-true, 64-true, bf16-mixed or bf16-true on a CPU" in told
     assert told.strip().endswith(f"got {precision}")
@@ -111,7 +113,7 @@ def test_a_training_that_something_cuts_short_is_not_finished(outputs, monkeypat
 
 def test_a_run_that_learned_nothing_says_so(outputs, capsys):
     """Every loss is finite at a learning rate of 1,000, and the run is finished."""
-    command = ["train", "experiment=toy_ns_gan", "images_seen=25600", "--no-bar"]
+    command = ["train", "experiment=toy/ns_gan", "images_seen=25600", "--no-bar"]
     wild = ["model.generator.optimizer.lr=1000.0", "model.discriminator.optimizer.lr=1000.0"]
     assert main([*command, *wild]) == 0
     shown = capsys.readouterr().out
@@ -207,7 +209,7 @@ def test_evaluations_are_appended_once(outputs):
     ],
 )
 def test_mistakes_are_found_before_training(outputs, overrides, message):
-    composed = compose(["experiment=lucic2018_ns_gan_quick", *overrides])
+    composed = compose(["experiment=lucic2018/ns_gan_quick", *overrides])
     with pytest.raises(UserError) as error:
         train(composed, bar=False)
     assert message in str(error.value)
@@ -245,7 +247,7 @@ def test_a_checkpoint_of_another_model_is_refused(outputs):
 def npz_run(path, **sizes):
     overrides = ["datamodule=npz", "datamodule.name=mine", f"datamodule.path={path}"]
     overrides += ["datamodule.image_shape=[1,8,8]", "datamodule.num_classes=2", "images_seen=16"]
-    composed = compose(["experiment=lucic2018_vae_quick", *overrides, "protocols=[]"])
+    composed = compose(["experiment=lucic2018/vae_quick", *overrides, "protocols=[]"])
     composed.cfg.model.batch_size = 8
     return composed
 
@@ -298,7 +300,7 @@ def test_an_unwritable_folder_is_found_first(tmp_path, monkeypatch):
         train(tiny_run(METHODS["vae"]), bar=False)
 
 
-CVAE, LOGISTIC = "sohn2015_cvae_quick", "kingma2014_vae_logistic_quick"
+CVAE, LOGISTIC = "sohn2015/cvae_quick", "kingma2014/vae_logistic_quick"
 
 
 @pytest.mark.parametrize(
@@ -326,25 +328,25 @@ CVAE, LOGISTIC = "sohn2015_cvae_quick", "kingma2014_vae_logistic_quick"
             ["model.encoder.out_features=19"],
             "out_features of the encoder must be 20, mean",
         ),
-        ("kingma2016_iaf_quick", ["model.prior.dim=11"], "out_features of the encoder must be 38"),
-        ("kingma2016_iaf_quick", ["model.flow.dim=11"], "its networks do not fit each other"),
+        ("kingma2016/iaf_quick", ["model.prior.dim=11"], "out_features of the encoder must be 38"),
+        ("kingma2016/iaf_quick", ["model.flow.dim=11"], "its networks do not fit each other"),
         (
-            "oord2016_pixelcnn_quick",
+            "oord2016/pixelcnn_quick",
             ["model.image_shape=[1,9,9]"],
             r"model.image_shape must be that of digits, \(1, 8, 8\), got \(1, 9, 9\)",
         ),
         (
-            "oord2016b_conditional_gated_pixelcnn_quick",
+            "oord2016b/conditional_gated_pixelcnn_quick",
             ["model.num_classes=5", "model.network.condition_features=5"],
             "got 5 classes and labels up to 9",
         ),
         (
-            "vincent2010_denoising_autoencoder_quick",
+            "vincent2010/denoising_autoencoder_quick",
             ["model.corruption.fraction=1.5"],
             r"fraction must be in \[0, 1\], got 1.5",
         ),
         (
-            "burda2016_iwae_logistic_quick",
+            "burda2016/iwae_logistic_quick",
             ["model.objective.num_samples=2.5"],
             "num_samples must be an integer >= 1, got 2.5",
         ),

@@ -132,7 +132,7 @@ def test_pictures_of_seven_channels_are_told_before_a_training(outputs, capsys):
         "model.discriminator.network.width=2",
         "images_seen=64",
     ]
-    command = ["train", "experiment=lucic2018_ns_gan", *seven, *small, "--no-bar"]
+    command = ["train", "experiment=lucic2018/ns_gan", *seven, *small, "--no-bar"]
     for more in (["--trial"], []):
         assert main([*command, *more]) == 2
         told = capsys.readouterr().err
@@ -147,7 +147,7 @@ def test_batch_norm_of_a_batch_of_one_is_told_before_a_training(outputs, capsys)
         "model.discriminator.network.width=2",
         "images_seen=64",
     ]
-    command = ["train", "experiment=lucic2018_ns_gan_quick", *small, "model.batch_size=1"]
+    command = ["train", "experiment=lucic2018/ns_gan_quick", *small, "model.batch_size=1"]
     assert main([*command, "--no-bar"]) == 2
     assert "a trial of the training step failed" in capsys.readouterr().err
     assert not list(outputs.rglob("record.json"))
@@ -157,7 +157,7 @@ def test_a_metric_that_wants_more_samples_is_told_before_a_training(outputs, tmp
     (tmp_path / "protocol").mkdir()
     text = OWN_PROTOCOL.format(84)
     (tmp_path / "protocol" / "mine.yaml").write_text(text)
-    command = ["train", "experiment=lucic2018_ns_gan_quick", "--config-dir", str(tmp_path)]
+    command = ["train", "experiment=lucic2018/ns_gan_quick", "--config-dir", str(tmp_path)]
     assert main([*command, "protocols=[mine]", "--trial"]) == 2
     assert "needs more than 84 fake samples, got 84" in capsys.readouterr().err
     (tmp_path / "protocol" / "other.yaml").write_text(
@@ -180,7 +180,7 @@ def test_a_metric_that_wants_more_samples_is_told_before_a_training(outputs, tmp
     ],
 )
 def test_a_trial_refuses_what_a_training_refuses(outputs, capsys, overrides, message):
-    assert main(["train", "experiment=toy_ns_gan", *overrides, "--trial"]) == 2
+    assert main(["train", "experiment=toy/ns_gan", *overrides, "--trial"]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -197,15 +197,15 @@ def test_protocols_that_count_nothing_are_refused(outputs, tmp_path, capsys, cha
     (tmp_path / "protocol").mkdir()
     text = OWN_PROTOCOL.format(99)
     (tmp_path / "protocol" / "mine.yaml").write_text(text.replace(*change))
-    command = ["train", "experiment=lucic2018_ns_gan_quick", "--config-dir", str(tmp_path)]
+    command = ["train", "experiment=lucic2018/ns_gan_quick", "--config-dir", str(tmp_path)]
     assert main([*command, "protocols=[mine]", "--trial"]) == 2
     assert f"protocol mine: {message}" in capsys.readouterr().err
 
 
 def test_trial_of_the_command_line_leaves_nothing(outputs, capsys):
-    assert main(["train", "experiment=toy_wgan", "--trial"]) == 0
+    assert main(["train", "experiment=toy/wgan", "--trial"]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("toy_wgan on gaussian_ring: all that was tried works\n  ")
+    assert shown.startswith("toy/wgan on gaussian_ring: all that was tried works\n  ")
     assert re.search(r"  [123] updates of 10 images \(", shown)
     assert "protocol modes_2500" in shown
     assert not outputs.exists()

@@ -119,7 +119,7 @@ def test_the_rows_of_lucic_have_their_codes_rule_and_others_the_papers():
         by_new_weights[name] = experiment_config(name).model.get("k_by_new_weights", False)
     assert len(by_new_weights) >= 5
     assert {n for n, new in by_new_weights.items() if new} == {
-        n for n in by_new_weights if n.startswith("lucic2018_")
+        n for n in by_new_weights if n.startswith("lucic2018/")
     }
 
 

@@ -18,6 +18,7 @@ os.environ |= {
 
 import torch  # noqa: E402
 
+from benchmarks.config.catalogue import flat  # noqa: E402
 from benchmarks.config.instantiate import instantiate  # noqa: E402
 from benchmarks.evaluation.features.base import Features  # noqa: E402
 from benchmarks.evaluation.features.cache import FeatureCache  # noqa: E402
@@ -78,7 +79,7 @@ def train_all():
         half = Checkpoints(OUT / f"half-of{WORLD}" / experiment, model.images_per_step * 10, "x")
         trainer = trainer_for(STEPS, precision="64-true", callbacks=[half])
         trainer.fit(model, datamodule=data)
-        torch.save(model.state_dict(), OUT / f"{experiment}-{RANK}of{WORLD}.pt")
+        torch.save(model.state_dict(), OUT / f"{flat(experiment)}-{RANK}of{WORLD}.pt")
 
 
 def metrics():

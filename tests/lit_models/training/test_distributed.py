@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.config.catalogue import flat
 from benchmarks.config.instantiate import instantiate
 from benchmarks.runs.record import Record
 from lit_models.training.checkpoint_files import find_checkpoints
@@ -58,7 +59,7 @@ def results(tmp_path_factory):
             job.kill()
 
     def get(name, rank=0, world=1):
-        return torch.load(out / f"{name}-{rank}of{world}.pt", weights_only=True)
+        return torch.load(out / f"{flat(name)}-{rank}of{world}.pt", weights_only=True)
 
     get.out = out
     return get
@@ -180,7 +181,7 @@ def run_all(commands, **settings):
     return [job.returncode for job in jobs], outputs
 
 
-RUN = ["experiment=lucic2018_ns_gan_quick", "images_seen=640", "protocols=[]", "logger=wandb"]
+RUN = ["experiment=lucic2018/ns_gan_quick", "images_seen=640", "protocols=[]", "logger=wandb"]
 
 
 @pytest.mark.slow

@@ -124,8 +124,16 @@ def autoencoder():
             "needs a model with a likelihood; Autoencoder has an encoder",
         ),
         (likelihood_protocol(num_images=26), vae(), "num_images must be <= 25"),
-        (LatentProtocol("test", 0.01, 0.01, 2, 0, 10), autoencoder(), "needs a model with stochastic layers; Autoencoder has an encoder"),
-        (ReconstructionProtocol("test", 10), Uniform(5, LevelRange(2)), "a model with an encoder; Uniform has a likelihood"),
+        (
+            LatentProtocol("test", 0.01, 0.01, 2, 0, 10),
+            autoencoder(),
+            "needs a model with stochastic layers; Autoencoder has an encoder",
+        ),
+        (
+            ReconstructionProtocol("test", 10),
+            Uniform(5, LevelRange(2)),
+            "a model with an encoder; Uniform has a likelihood",
+        ),
         (ProbeProtocol(99, 1.0, 1, 1e-3, 5, 0, 10), vae(), "labels_per_class must be <= "),
     ],
 )

@@ -221,7 +221,7 @@ def test_a_process_that_fails_ends_the_others(monkeypatch, on_sigterm):
 def lost(monkeypatch):
     """A run that says, and records, that the other process is gone."""
     ends_with(monkeypatch, [1], "raise SystemExit({})")
-    record = Record("toy_ns_gan", "gaussian_ring", "ab-r1-s0", 0, "failed")
+    record = Record("toy/ns_gan", "gaussian_ring", "ab-r1-s0", 0, "failed")
     record.reason = "rank 1 has not answered for 60 s"
     record.write(work(0).run.record_path)
     monkeypatch.setattr(job, "PEER_SECONDS", 0.1)
@@ -277,10 +277,10 @@ def test_why(monkeypatch):
 
 def test_a_record_that_says_why_stays():
     path = work(0).run.record_path
-    Record("toy_ns_gan", "gaussian_ring", "ab-r1-s0", 0, "failed", "its own words").write(path)
+    Record("toy/ns_gan", "gaussian_ring", "ab-r1-s0", 0, "failed", "its own words").write(path)
     write_failure(work(0), "other words")
     assert read_record(path).reason == "its own words"
-    Record("toy_ns_gan", "gaussian_ring", "ab-r1-s0", 0, "interrupted", "started").write(path)
+    Record("toy/ns_gan", "gaussian_ring", "ab-r1-s0", 0, "interrupted", "started").write(path)
     with work(0).run.locked():  # another process is at it
         write_failure(work(0), "other words")
     assert read_record(path).status == "interrupted"

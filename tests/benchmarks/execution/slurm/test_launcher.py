@@ -94,7 +94,7 @@ def test_a_file_of_ones_own_holds_differences(tmp_path):
 def test_a_run_gets_the_processes_of_its_job():
     def overrides(*settings, given=()):
         launcher = load_launcher("slurm", [f"launcher.{s}" for s in settings])
-        return trainer_overrides(launcher, "lucic2018_vae_quick", given)
+        return trainer_overrides(launcher, "lucic2018/vae_quick", given)
 
     assert overrides() == []
     assert overrides("gpus_per_node=1") == ["trainer=gpu"]

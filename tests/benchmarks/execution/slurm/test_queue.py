@@ -100,7 +100,7 @@ def test_a_lock_that_a_job_left_elsewhere_is_seen_through(queue, tmp_path):
     made = submission("quick-1", (work(0),))
     made.keep_id("12")
     run = work(0).run
-    record = Record("toy_ns_gan", "gaussian_ring", "ab-r1-s0", 0, "interrupted", "started")
+    record = Record("toy/ns_gan", "gaussian_ring", "ab-r1-s0", 0, "interrupted", "started")
     record.write(run.record_path)
     owner = {**asdict(Owner.myself()), "place": "node7 boot pid", "host": "node7"}
     run.lock_path.write_text(json.dumps(owner))
@@ -173,7 +173,7 @@ def test_states_of_a_run_whose_job_is_gone(queue):
 
 def test_status_goes_on_without_the_queue(monkeypatch, capsys):
     submission("quick-1", (work(0),))
-    Record("toy_ns_gan", "gaussian_ring", "ab-r1-s0", 0, "interrupted", "x").write(
+    Record("toy/ns_gan", "gaussian_ring", "ab-r1-s0", 0, "interrupted", "x").write(
         work(0).run.record_path
     )
     monkeypatch.setenv("PATH", "/nowhere")

@@ -19,7 +19,7 @@ from benchmarks.tables.rendering.formats import to_json
 from benchmarks.tables.rendering.render import render
 from benchmarks.tables.spec import Column, Row, Search, TableSpec, load_spec
 
-ROW = Row("NS GAN", experiment="lucic2018_ns_gan_quick", search={"wide": "lucic2018_wide_gan"})
+ROW = Row("NS GAN", experiment="lucic2018/ns_gan_quick", search={"wide": "lucic2018_wide_gan"})
 COLUMN = Column("FD", "fashion_mnist_small", "fd_lenet_2k_test2k", "fd_lenet", "lower", 1)
 SPEC = TableSpec("t", "T", "", 2, (COLUMN,), (ROW,), search=Search({"wide": 4}, 0))
 
@@ -54,8 +54,8 @@ def test_every_space_fits_the_experiments_it_is_for(name):
     """The ids of the plan are those that `train` gives."""
     kind = name.split("_")[-1]
     experiments = {
-        "gan": ["lucic2018_mm_gan", "lucic2018_ns_gan", "lucic2018_lsgan"],
-        "penalty": ["lucic2018_wgan_gp", "lucic2018_dragan"],
+        "gan": ["lucic2018/mm_gan", "lucic2018/ns_gan", "lucic2018/lsgan"],
+        "penalty": ["lucic2018/wgan_gp", "lucic2018/dragan"],
     }.get(kind, [f"lucic2018_{kind}"])
     for experiment in experiments:
         row = Row("r", experiment=experiment, search={"wide": name})
@@ -232,7 +232,7 @@ def test_unknown_names_and_counts():
     with pytest.raises(UserError, match="search 'lucic' does not exist"):
         load_space("lucic")
     row = dataclasses.replace(ROW, search={"wide": "lucic2018_wide_wgan"})
-    row = dataclasses.replace(row, experiment="lucic2018_vae_quick")
+    row = dataclasses.replace(row, experiment="lucic2018/vae_quick")
     with pytest.raises(UserError, match="generator"):
         make_plan(dataclasses.replace(SPEC, rows=(row,)))
     with pytest.raises(UserError, match="configurations must be >= 1, got 0"):

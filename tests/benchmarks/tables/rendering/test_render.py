@@ -26,9 +26,9 @@ columns:
     digits: 3
     published: {source_id: paper, column: digits}
 rows:
-  - {label: PixelCNN, experiment: oord2016_pixelcnn_quick, published: pixelcnn}
-  - {label: VAE, experiment: kingma2014_vae_logistic_quick, published: vae}
-  - {label: "Fails", experiment: untrained_pixelcnn_quick, note: it always does}
+  - {label: PixelCNN, experiment: oord2016/pixelcnn_quick, published: pixelcnn}
+  - {label: VAE, experiment: kingma2014/vae_logistic_quick, published: vae}
+  - {label: "Fails", experiment: untrained/pixelcnn_quick, note: it always does}
   - {label: Elsewhere, published: elsewhere}
 """
 PUBLISHED = """
