@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmarks.config.identity import SUITE
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
 
 __all__ = [
@@ -81,7 +82,7 @@ def check_trusted_config(cfg: Any, name: str) -> None:
     for key in ("datamodule", "model"):
         if not OmegaConf.is_dict(cfg) or not OmegaConf.is_dict(cfg._get_node(key)):
             raise UserError(f"{name} must be a run's config, which has a {key}")
-    raw = OmegaConf.to_container(cfg)
+    raw: Any = OmegaConf.to_container(cfg)
     for key, value in raw.items():
         check_interpolations(value, str(key))  # all of them: one may lead to another
     for key in map(str, raw):
@@ -113,6 +114,11 @@ def _check_target(target: str, where: str) -> None:
     if inside(target):
         with suppress(Exception):  # then it is no class of theirs
             found = hydra.utils.get_object(target)
+        if found is None and target.split(".")[0] in SUITE:
+            raise UserError(
+                f"{where}._target_ names {target}, which this version has not: the run is older "
+                "than its table of names (the record tells the commit that can open it)"
+            )
     if not (inspect.isclass(found) and inside(found.__module__)):
         raise UserError(
             f"{where}._target_ must be a class of {', '.join(TRUSTED + own)} (others by "

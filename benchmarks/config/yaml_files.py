@@ -27,14 +27,14 @@ def read_yaml(path: Path) -> Any:
     return OmegaConf.load(path)
 
 
-def check_folders(folders: Sequence[str]) -> None:
+def check_folders(folders: Sequence[Path]) -> None:
     """Check every YAML file in folders of the user's own, which Hydra then reads.
 
     Raises:
         ValueError: as `read_yaml`.
     """
     for folder in folders:
-        for path in sorted(Path(folder).expanduser().rglob("*.yaml")):
+        for path in sorted(folder.rglob("*.yaml")):
             _check_once(path, path.stat().st_mtime_ns)
 
 

@@ -46,6 +46,7 @@ class Autoregressive(LitGenerativeModel):
     likelihood_kind: ClassVar[str] = "exact"
     dequantised: ClassVar[bool] = False
     trained_by: ClassVar[str | None] = None
+    image_shape: tuple[int, ...]
 
     def __init__(
         self,

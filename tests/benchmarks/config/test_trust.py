@@ -31,7 +31,7 @@ from tests.helpers import METHODS, tiny_run
         "lit_models.training.distributed.os.system",
         "lit_models.training.distributed.threading.Thread",
         "lit_models.training.checkpoint_files.save_snapshot",
-        "lit_models.nothing",
+        "lit_models.images.centred",
         "benchmarks.core.files.write_atomically",
         "lit_models_of_mine.Model",
     ],

@@ -1,0 +1,183 @@
+"""What an earlier version has written is read, scored, exported, continued, or refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.config import migration
+from benchmarks.config.compose import compose, compose_group
+from benchmarks.config.identity import protocol_fingerprint, run_id
+from benchmarks.config.instantiate import instantiate
+from benchmarks.runs.folder import Run
+from benchmarks.runs.record import Record, read_record
+from benchmarks.training.reproduce import _repeated
+
+HERE = Path(__file__).parent / "schema_1"
+RECORDS = sorted((HERE / "records").glob("*.json"))
+TRAINED = [p for p in RECORDS if not p.name.startswith("images")]
+(OLD_RUN,) = HERE.glob("toy_ns_gan/gaussian_ring/*")
+
+
+def values_of(path):
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.name)
+def test_a_record_has_the_id_that_its_experiment_composes_to_today(path):
+    """Of every family, of a search, and of the players' keys."""
+    record, old = read_record(path), values_of(path)
+    given = [f"experiment={record.experiment}", f"datamodule={record.dataset}"]
+    given += [f"seed={record.seed}", *_repeated(record.overrides, str(path))]
+    assert run_id(compose(given).cfg) == record.run_id
+    assert record.migrated_from == old["run_id"] != record.run_id
+    assert record.schema_version == 2
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda p: p.name)
+def test_its_scores_are_those_of_todays_protocols(path):
+    record, old = read_record(path), values_of(path)
+    for mine, theirs in zip(record.evaluations, old["evaluations"], strict=True):
+        cfg = compose_group("protocol", mine.protocol)
+        assert mine.fingerprint == protocol_fingerprint(cfg) != theirs["fingerprint"]
+        assert mine.metrics == theirs["metrics"]
+
+
+def test_overrides_and_deviations_name_todays_keys():
+    (path,) = (p for p in TRAINED if "2ea1f1efde" in p.name)
+    record = read_record(path)
+    assert "experiment=lucic2018/ns_gan_quick" in record.overrides
+    said = " ".join([*record.overrides, *record.deviations])
+    assert "optimizer_g" in path.read_text()
+    assert "optimizer_g" not in said
+    assert "model.generator.optimizer.lr=" in said
+
+
+def test_images_of_a_split_are_known_by_their_data():
+    (path,) = (p for p in RECORDS if p.name.startswith("images"))
+    record = read_record(path)
+    assert record.run_id != record.migrated_from == values_of(path)["run_id"]
+
+
+def changed(path, change):
+    """A record whose values were changed, as an earlier version would have written them."""
+    values = values_of(path)
+    values.pop("digest", None)
+    change(values)
+    return Record.from_json(json.dumps(values))
+
+
+def test_what_was_stale_stays_so():
+    """A config that is not that of the id, and a protocol that is another one today."""
+    edited = changed(TRAINED[0], lambda v: v["config"].update(images_seen=5))
+    assert edited.run_id == edited.migrated_from
+    other = changed(TRAINED[0], lambda v: v["evaluations"][0].update(fingerprint="f" * 64))
+    assert other.evaluations[0].fingerprint == "f" * 64
+
+
+def test_every_class_of_the_table_is_there():
+    for module in migration.MODULES.values():
+        assert (Path(migration.__file__).parents[2] / f"{module.replace('.', '/')}.py").is_file()
+    for target in migration.RENAMED.values():
+        module, _, name = target.rpartition(".")
+        assert (
+            f"class {name}"
+            in (Path(migration.__file__).parents[2] / f"{module.replace('.', '/')}.py").read_text()
+        )
+
+
+def test_todays_configs_are_left_as_they_are():
+    values = {"model": {"_target_": "lit_models.adversarial.gan.GAN", "generator": {"a": 1}}}
+    assert migration.migrated_config(values) == values
+
+
+# -- folders of runs -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old(outputs):
+    """The folder of a run of schema 1, which kept snapshots and averaged weights."""
+    target = outputs / OLD_RUN.relative_to(HERE)
+    shutil.copytree(OLD_RUN, target)
+    return target
+
+
+def test_an_old_folder_is_evaluated_exported_and_drawn(old, capsys):
+    before = values_of(old / "record.json")["evaluations"]
+    modes = next(e["metrics"] for e in before if e["checkpoint"] == "last")
+    assert main(["evaluate", str(old), "protocol=modes_2500"]) == 0
+    record = read_record(old / "record.json")
+    found = next(e for e in record.evaluations if e.checkpoint == "last")
+    assert found.metrics == pytest.approx(modes)
+    assert record.migrated_from == old.name
+    for checkpoint in ("1280", "last"):
+        assert main(["evaluate", str(old), "protocol=modes_2500", f"checkpoint={checkpoint}"]) == 0
+    assert main(["evaluate", str(old), "protocol=modes_2500", "weights=ema"]) == 0
+    assert main(["export", str(old), "--samples", "8"]) == 0
+    config = json.loads((old / "export" / "config.json").read_text())
+    from omegaconf import OmegaConf
+
+    assert instantiate(OmegaConf.create(config["model"]), "model").n_critic == 1
+    assert main(["pictures", str(old)]) == 0
+
+
+def arguments_of(record):
+    given = [o for o in record.overrides if not o.startswith(("experiment=", "protocols="))]
+    return ["train", "--no-bar", f"experiment={record.experiment}", *given]
+
+
+def test_an_old_run_is_not_begun_anew_and_goes_on_once_it_is_brought_over(old, outputs, capsys):
+    values = values_of(old / "record.json")
+    values.pop("digest")
+    values |= {"status": "interrupted", "reason": "stopped by SIGTERM", "evaluations": []}
+    (old / "record.json").write_text(json.dumps(values))
+    (old / "checkpoints" / "2560.ckpt").unlink()
+    train = [*arguments_of(read_record(old / "record.json")), "protocols=[]"]
+    assert main(train) == 2
+    said = capsys.readouterr().err
+    assert "was begun by an earlier version: `dgmbench migrate " in said
+    assert len(said.strip().splitlines()) == 1
+
+    assert main(["migrate", str(outputs)]) == 0
+    assert "0 published record(s) and 1 run(s) brought over" in capsys.readouterr().out
+    assert main(train) == 0
+    assert "finished" in capsys.readouterr().out
+    (run,) = map(Run, outputs.glob("toy_ns_gan/gaussian_ring/*"))
+    assert run.record().counters["images_seen"] == 2560
+    assert run.record().migrated_from == old.name
+    assert main(["migrate", str(outputs)]) == 0
+    assert "0 run(s) brought over" in capsys.readouterr().out
+
+
+def test_a_class_that_is_gone_is_named_in_one_line(old, capsys):
+    config = old / "config.yaml"
+    config.write_text(config.read_text().replace("lit_models.priors.", "lit_models.gone."))
+    assert main(["evaluate", str(old), "protocol=modes_2500"]) == 2
+    said = capsys.readouterr().err
+    assert "model.prior._target_ names lit_models.gone.NormalPrior, which this version" in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_published_records_and_their_pictures_are_renamed(tmp_path, capsys):
+    folder = tmp_path / "results" / "t"
+    shutil.copytree(HERE / "records", folder / "records")
+    (folder / "grids").mkdir()
+    for path in TRAINED:
+        (folder / "grids" / f"{path.stem}.png").write_bytes(b"x")
+    assert main(["migrate", str(tmp_path / "results")]) == 0
+    assert f"{len(RECORDS)} published record(s)" in capsys.readouterr().out
+    for path in (folder / "records").glob("*.json"):
+        record = read_record(path)
+        assert path.stem.endswith(record.run_id)
+        assert values_of(path)["schema_version"] == 2
+        grid = folder / "grids" / f"{path.stem}.png"
+        assert grid.exists() == (record.experiment != "images")
+    assert main(["migrate", str(tmp_path / "results")]) == 0
+    assert "0 published record(s)" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_none(capsys):
+    assert main(["migrate", "none"]) == 2
+    assert "must be a folder of results or runs, got none" in capsys.readouterr().err
