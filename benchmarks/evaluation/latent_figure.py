@@ -4,36 +4,37 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from benchmarks.core.plotting import plotting
+
 __all__ = ["latent_figure"]
 
-WIDTH, HEIGHT, MARGIN = 120, 200, 30
-ACTIVE, COLLAPSED = (60, 90, 200), (210, 40, 40)
+ACTIVE, COLLAPSED = "#3c5ac8", "#d22828"
+STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 
 
 def latent_figure(values: Mapping[str, float]) -> np.ndarray:
     """Return uint8 (H, W, 3): two bars per layer, from the data upwards, with their counts.
 
     Args:
-        values: Of `LatentProtocol`: active_units_1, collapsed_latents_1, active_units_2, ...
+        values: What `LatentProtocol` gives: active_units_1, collapsed_latents_1, and so on; with
+            a flow there is no count of collapsed ones.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
-    layers = sum(name.startswith("active_units_") for name in values)
-    size = (max(2, layers) * WIDTH + 2 * MARGIN, HEIGHT + 3 * MARGIN)
-    figure = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(figure)
-    font = ImageFont.load_default(size=13)
-    draw.text((MARGIN, 6), "active", fill=ACTIVE, font=font)
-    draw.text((MARGIN + 60, 6), "collapsed", fill=COLLAPSED, font=font)
-    highest = max([1.0, *(v for name, v in values.items() if name[-1].isdigit())])
-    base = HEIGHT + 2 * MARGIN
-    for layer in range(1, layers + 1):
-        left = MARGIN + (layer - 1) * WIDTH
-        bars = ((f"active_units_{layer}", ACTIVE), (f"collapsed_latents_{layer}", COLLAPSED))
-        for i, (name, colour) in enumerate(bars):
-            x = left + i * 45
-            top = base - round(values[name] / highest * (HEIGHT - MARGIN))
-            draw.rectangle((x, top, x + 40, base), fill=colour)
-            draw.text((x + 8, top - 18), f"{values[name]:.0f}", fill="black", font=font)
-        draw.text((left + 20, base + 6), f"layer {layer}", fill="black", font=font)
-    return np.asarray(figure)
+    layers = range(1, 1 + sum(name.startswith("active_units_") for name in values))
+    with plotting(STYLE) as pyplot:
+        figure, axes = pyplot.subplots(figsize=(1.6 + 1.2 * len(layers), 2.6), dpi=100)
+        for shift, kind, label, colour in (
+            (-0.2, "active_units", "active", ACTIVE),
+            (0.2, "collapsed_latents", "collapsed", COLLAPSED),
+        ):
+            known = [i for i in layers if f"{kind}_{i}" in values]
+            heights = [values[f"{kind}_{i}"] for i in known]
+            bars = axes.bar([i + shift for i in known], heights, 0.38, label=label, color=colour)
+            axes.bar_label(bars, fmt="%.0f")
+        axes.set_xticks(list(layers), [f"layer {i}" for i in layers])
+        axes.set_ylabel("dimensions")
+        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+        figure.tight_layout()
+        figure.canvas.draw()
+        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+        pyplot.close(figure)
+    return pixels

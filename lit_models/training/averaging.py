@@ -5,8 +5,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-
-from lit_models.training.lightning_internals import lerp_all_
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 __all__ = ["averaged_copy", "follow"]
 
@@ -29,6 +28,7 @@ def averaged_copy(network: Network, decay: float | None) -> Network | None:
 @torch.no_grad()
 def follow(averaged: nn.Module, live: nn.Module, decay: float) -> None:
     """Move averaged parameters towards the live ones (Polyak and Juditsky, 1992); copy buffers."""
-    lerp_all_(list(averaged.parameters()), list(live.parameters()), 1 - decay)
+    update = get_ema_multi_avg_fn(decay)
+    update(list(averaged.parameters()), list(live.parameters()), None)
     for mine, theirs in zip(averaged.buffers(), live.buffers(), strict=True):
         mine.copy_(theirs)

@@ -25,7 +25,6 @@ __all__ = [
     "default_store",
     "divide_all_",
     "leave_signals_alone",
-    "lerp_all_",
     "spare_signal_exchange",
 ]
 
@@ -35,7 +34,6 @@ DROPOUT = nn.modules.dropout._DropoutNd  # what all kinds of dropout have in com
 # one kernel for many tensors; torch's optimizers are made of these
 copy_all_ = torch._foreach_copy_
 divide_all_ = torch._foreach_div_
-lerp_all_ = torch._foreach_lerp_
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.core.plotting import plotting
 from benchmarks.tables.analysis.cells import Table
 from benchmarks.tables.plan.planned_run import fingerprint_of
 from benchmarks.tables.spec import Column
@@ -30,13 +31,8 @@ def write_figures(table: Table, folder: Path) -> list[Path]:
     device-hours; `search`: best score against the number of configurations; `curves`: scores of
     snapshots against images seen; `coverage`: modes covered.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     written = []
-    with matplotlib.rc_context(STYLE):
+    with plotting(STYLE) as pyplot:
         for name, draw in FIGURES.items():
             figure = draw(table)
             target = folder / f"{name}.svg"
