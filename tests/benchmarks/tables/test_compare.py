@@ -21,8 +21,8 @@ from benchmarks.tables.plan.planned_run import fingerprint_of, published_record_
 from benchmarks.tables.spec import load_spec
 from benchmarks.training import reproduce as module
 from benchmarks.training.train import train
+from tests.benchmarks.tables.helpers import MINI
 from tests.helpers import tiny_run
-from tests.test_tables import MINI
 
 
 def record(value, seed=0, experiment="e", **settings):
