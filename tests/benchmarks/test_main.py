@@ -9,11 +9,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.config.compose import compose
-from benchmarks.core.paths import CONFIGS
-from benchmarks.execution import status
-from benchmarks.runs.folder import Run
-from benchmarks.runs.writer import RunWriter
 
 ROOT = Path(__file__).parents[2]
 
@@ -158,92 +153,12 @@ def test_train_evaluate_status_in_one_space(tmp_path):
     assert "finished, 2 evaluation(s)" in run("status", **environment).stdout
 
 
-def test_list_shows_every_file(capsys):
-    assert main(["list"]) == 0
-    shown = capsys.readouterr().out
-    for group in ("experiment", "loss", "datamodule", "protocol"):
-        for path in (CONFIGS / group).glob("*.yaml"):
-            assert path.stem in shown
-    assert main(["list", "tables"]) == 0
-    assert "quick" in capsys.readouterr().out
-
-
-def test_status_names_stale_and_running_runs(outputs, capsys, monkeypatch):
-    composed = compose(["experiment=toy/ns_gan"])
-    one = Run.of(composed)
-    record = RunWriter.open(composed, one).record
-    record.reason = "started and not ended"
-    record.write(one.record_path)
-    one.progress_path.write_text('{"images_seen": 5, "budget_images": 10, "seconds_left": null}')
-    assert main(["status"]) == 0
-    assert "interrupted at 50%" in capsys.readouterr().out
-    with one.locked():
-        main(["status"])
-    assert f"running at 50% (process {os.getpid()} on " in capsys.readouterr().out
-    monkeypatch.setattr(status, "_revision", lambda experiment, dataset: 2)
-    main(["status"])
-    assert "stale (revision 1, now 2): interrupted at 50%" in capsys.readouterr().out
-
-
-def test_status_shows_damaged_records_beside_the_others(outputs, capsys):
-    composed = compose(["experiment=toy/ns_gan"])
-    run = Run.of(composed)
-    RunWriter.open(composed, run).record.write(run.record_path)
-    broken = run.record_path.parent.with_name("0000000000-r1-s0") / "record.json"
-    broken.parent.mkdir()
-    broken.write_text("{")
-    assert main(["status"]) == 0
-    first, second = capsys.readouterr().out.splitlines()
-    assert "damaged: " in first
-    assert "interrupted" in second
-
-
-def test_outputs_that_are_a_file(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / "file"))
-    (tmp_path / "file").touch()
-    assert main(["status"]) == 2
-    assert "DGMBENCH_OUTPUTS must be a folder" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("rest", [["--jobz", "2"], ["x", "--jobz"]])
 def test_unknown_options_are_refused(rest, capsys):
     with pytest.raises(SystemExit) as code:
         main(["table", "quick", *rest])
     assert code.value.code == 2
     assert "--jobz" in capsys.readouterr().err
-
-
-def test_status_of_a_table(outputs, capsys):
-    assert main(["status", "quick"]) == 0
-    shown = capsys.readouterr().out
-    lines = shown.splitlines()
-    assert len(lines) == 1 + 13  # 12 rows and the floor, runs by row and data set
-    assert lines[0].split() == ["fashion_mnist_small", "digits"]
-    assert lines[1].split() == ["MM", "GAN", "0/5", "–"]
-    assert shown.count("0/5") == 12
-    assert shown.count("0/1") == 1
-    assert main(["status"]) == 0
-    assert "start one with: dgmbench table quick" in capsys.readouterr().out
-
-
-def test_doctor_verifies_and_names_what_mends(outputs, capsys, monkeypatch, tmp_path):
-    assert main(["doctor"]) == 0
-    shown = capsys.readouterr().out
-    assert "fashion_mnist_small" in shown
-    assert "fingerprint verified" in shown
-    assert "hash verified" in shown
-    assert "!!" not in shown
-    assert not (tmp_path / "outputs").exists()  # it leaves nothing behind
-
-    monkeypatch.setattr(
-        "benchmarks.evaluation.features.lenet.LeNetFashion.weights", tmp_path / "none"
-    )
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("DGMBENCH_OUTPUTS", str(tmp_path / "file/below"))
-    assert main(["doctor"]) == 1
-    shown = capsys.readouterr().out
-    assert "-> git checkout benchmarks/evaluation/features" in shown
-    assert "-> set DGMBENCH_OUTPUTS to a writable folder" in shown
 
 
 @pytest.mark.slow

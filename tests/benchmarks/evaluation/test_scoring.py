@@ -124,15 +124,6 @@ def test_samples_that_are_not_finite_are_refused(data):
         measured(protocol(), Recorded(level=float("nan")), data)
 
 
-def test_an_order_of_its_own_for_images(data):
-    source = TensorSource(data.split("test")[0], 256, seed=0)
-    first = source(range(0, 10), torch.Generator())
-    assert torch.equal(source(range(2, 5), torch.Generator()), first[2:5])
-    assert not torch.equal(first, data.split("test")[0][:10].float())
-    with pytest.raises(ValueError, match="needs at least 2001 images, got 2000"):
-        source(range(2000, 2001), torch.Generator())
-
-
 # -- the verbs -----------------------------------------------------------------------------------
 
 

@@ -1,7 +1,11 @@
 """`dgmbench prune`: what nothing needs goes, and all else stays."""
 
 from benchmarks.__main__ import main
+from benchmarks.execution.prune import prunable
+from benchmarks.tables.plan.choice import Choice
+from benchmarks.tables.plan.plan import make_plan
 from tests.benchmarks.tables.helpers import put
+from tests.benchmarks.tables.searched import SPEC, put_score
 
 
 def test_prune_keeps_what_is_needed(mini, capsys):
@@ -33,3 +37,16 @@ def test_prune_takes_what_a_doctor_left(mini, outputs, capsys):
     assert main(["prune", "mini"]) == 0
     assert "2 file(s)" in capsys.readouterr().out
     assert [p.name for p in (outputs / "slurm").iterdir()] == ["doctor-2"]  # at work, perhaps
+
+
+def test_prune_keeps_what_other_tables_show(outputs):
+    plan = make_plan(SPEC)
+    for run, value in zip(plan.searched, (5.0, 3.0, 4.0, 6.0), strict=True):
+        put_score(run, value)
+        run.run.checkpoints.mkdir()
+        (run.run.checkpoints / "64.ckpt").write_bytes(b"x")
+    plan = plan.with_best(plan.records(False))
+    kept = plan.searched[0]  # the experiment's own values
+    gone = {path.parent.parent.name for path in prunable(plan, Choice(), plan.records(False))}
+    assert kept.run_id not in gone
+    assert gone == {run.run_id for run in plan.searched[1:]}

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.runs.record import Evaluation, Record, better, read_record
 
 
@@ -117,3 +118,40 @@ def test_no_secret_reaches_a_record(tmp_path, monkeypatch):
     assert "pa55word" not in text
     assert '"mine"' not in text
     assert read_record(tmp_path / "record.json").config["model"]["width"] == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"overrides": None},
+        {"overrides": [5]},
+        {"cost": None},
+        {"cost": [1]},
+        {"versions": None},
+        {"seed": "${oc.env:HOME}"},
+        {"seed": None},
+        {"evaluations": [{"protocol": 5}]},
+        {"evaluations": [5]},
+        {"evaluations": None},
+        {"metrics": None},
+        {"metrics": {"fid": "x"}},
+        {"fingerprint": 5},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("verb", ["reproduce", "compare"])
+def test_records_that_hold_other_things_are_one_line(outputs, tmp_path, capsys, change, verb):
+    found = Record("toy_ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
+    found.evaluations = [Evaluation("modes_2500", "f" * 64, "last", "raw", 1, {"modes": 1.0})]
+    values = json.loads(found.to_json())
+    del values["digest"]
+    inner = change.keys() & {"metrics", "fingerprint"}
+    (values["evaluations"][0] if inner else values).update(change)
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(values))
+    assert main([verb, *[str(path)] * (1 + (verb == "compare"))]) == 2
+    error = capsys.readouterr().err
+    assert "not a record" in error
+    assert len(error.strip().splitlines()) == 1
+    path.write_text("[" * 200_000)
+    assert main([verb, *[str(path)] * (1 + (verb == "compare"))]) == 2

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
 from benchmarks.execution.slurm import commands
 from benchmarks.execution.slurm.commands import Entry
@@ -19,7 +18,6 @@ from benchmarks.execution.slurm.submissions import (
     Notes,
     Submission,
     all_submissions,
-    submissions_dir,
 )
 from benchmarks.runs.lock import Owner
 from benchmarks.runs.record import Record
@@ -169,37 +167,3 @@ def test_states_of_a_run_whose_job_is_gone(queue):
     assert (found.kind, found.text, found.tail) == ("failed", "failed: why", ("x" * 160,))
     record.status = "finished"
     assert described(queue, made, record).kind == "finished"
-
-
-def test_status_goes_on_without_the_queue(monkeypatch, capsys):
-    submission("quick-1", (work(0),))
-    Record("toy/ns_gan", "gaussian_ring", "ab-r1-s0", 0, "interrupted", "x").write(
-        work(0).run.record_path
-    )
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert main(["status"]) == 0
-    said = capsys.readouterr()
-    assert "interrupted: x" in said.out
-    assert "the queue could not be read: there is no SLURM on this machine" in said.err
-
-
-def test_logs_by_folder_and_by_id(capsys):
-    made = submission("quick-1", (work(0),))
-    made.keep_id("12")
-    made.log(0).write_text("of the job\n")
-    assert main(["logs", "ab-r1-s0"]) == 0
-    (submissions_dir().parent / work(0).name).mkdir(parents=True)
-    assert main(["logs", work(0).name]) == 0  # as a dry run prints it
-    assert "of the job" in capsys.readouterr().out
-    (work(0).run.folder / "run.log").write_text("".join(f"line {i}\n" for i in range(30)))
-    assert main(["logs", str(work(0).run.folder), "--lines", "2"]) == 0
-    said = capsys.readouterr().out
-    assert "line 27" not in said
-    assert "line 28\nline 29\n==> " in said
-    for arguments, message in (
-        (["ab-r1-s1"], "RUN must be a run's folder or id, got ab-r1-s1; did you mean ab-r1-s0"),
-        (["ab-r1-s0", "--lines", "0"], "lines must be >= 1, got 0"),
-        ([str(submissions_dir())], "has no log"),
-    ):
-        assert main(["logs", *arguments]) == 2
-        assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Search spaces, the plan of a search, and the seeds of its best configuration."""
+"""Search spaces, the plan of a search, and its curves."""
 
 import dataclasses
 
@@ -8,29 +8,12 @@ from benchmarks.config.catalogue import names
 from benchmarks.config.compose import compose, with_values
 from benchmarks.config.identity import run_id
 from benchmarks.core.errors import UserError
-from benchmarks.execution.prune import prunable
-from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables.analysis.cells import join
-from benchmarks.tables.plan.choice import Choice
 from benchmarks.tables.plan.plan import make_plan
-from benchmarks.tables.plan.planned_run import fingerprint_of
 from benchmarks.tables.plan.search import configuration, load_space
-from benchmarks.tables.rendering.formats import to_json
 from benchmarks.tables.rendering.render import render
-from benchmarks.tables.spec import Column, Row, Search, TableSpec, load_spec
-
-ROW = Row("NS GAN", experiment="lucic2018/ns_gan_quick", search={"wide": "lucic2018_wide_gan"})
-COLUMN = Column("FD", "fashion_mnist_small", "fd_lenet_2k_test2k", "fd_lenet", "lower", 1)
-SPEC = TableSpec("t", "T", "", 2, (COLUMN,), (ROW,), search=Search({"wide": 4}, 0))
-
-
-def put(run, value, status="finished"):
-    evaluation = Evaluation(
-        COLUMN.protocol, fingerprint_of(COLUMN.protocol), "last", "raw", 1, {"fd_lenet": value}
-    )
-    record = Record(run.experiment, run.dataset, run.run_id, run.seed, status, reason="x")
-    record.evaluations = [evaluation] if status == "finished" else []
-    record.write(run.run.record_path)
+from benchmarks.tables.spec import Row, Search, load_spec
+from tests.benchmarks.tables.searched import COLUMN, ROW, SPEC, put_score
 
 
 @pytest.mark.parametrize("name", names("search"))
@@ -132,51 +115,12 @@ def test_phases_draw_differently():
     assert [r.phase for r in searched] == ["wide", "wide", "more", "more"]
 
 
-def test_the_best_configuration_is_repeated_once_all_have_ended(outputs):
-    plan = make_plan(SPEC)
-    for run, value in zip(plan.searched[:3], (5.0, 3.0, 4.0), strict=True):
-        put(run, value)
-    assert plan.with_best(plan.records(False)).runs == ()
-    put(plan.searched[3], None, "diverged")
-    best = plan.with_best(plan.records(False))
-    assert [r.seed for r in best.runs] == [1, 2]  # not that by which it was chosen
-    assert dict(best.runs[1].values) == dict(plan.searched[1].values)
-    assert len(best.all_runs) == 6
-    put(best.runs[0], 3.4)
-    put(best.runs[1], 3.5)
-    table = join(best, best.records(False))
-    assert table.cells["NS GAN", "FD"].statistics.values == (3.4, 3.5)
-    found = table.searches["NS GAN", "fashion_mnist_small"]
-    assert found.scores == (5.0, 3.0, 4.0, None)
-    assert [p.k for p in found.curves["wide"]] == [1, 2]
-    notes = " ".join(render(best, best.records(False)).notes)
-    assert (
-        "4 of 4 configurations ended, 1 failed; best is wide 1 (model.generator.optimizer.lr="
-        in notes
-    )
-    assert "the best on the test images reported is repeated over new seeds" in notes
-    assert '"scores": [\n    5.0,' in to_json(table)
-
-
 def test_a_search_that_goes_on_has_no_curve_yet(outputs):
     plan = make_plan(SPEC)
-    put(plan.searched[0], 5.0)
-    put(plan.searched[1], 4.0)
+    put_score(plan.searched[0], 5.0)
+    put_score(plan.searched[1], 4.0)
     (found,) = join(plan, plan.records(False)).searches.values()
     assert (found.scores, found.total, found.curves, found.best) == ((5.0, 4.0), 4, {}, None)
-
-
-def test_prune_keeps_what_other_tables_show(outputs):
-    plan = make_plan(SPEC)
-    for run, value in zip(plan.searched, (5.0, 3.0, 4.0, 6.0), strict=True):
-        put(run, value)
-        run.run.checkpoints.mkdir()
-        (run.run.checkpoints / "64.ckpt").write_bytes(b"x")
-    plan = plan.with_best(plan.records(False))
-    kept = plan.searched[0]  # the experiment's own values
-    gone = {path.parent.parent.name for path in prunable(plan, Choice(), plan.records(False))}
-    assert kept.run_id not in gone
-    assert gone == {run.run_id for run in plan.searched[1:]}
 
 
 def test_a_search_by_a_protocol_that_the_row_has_not(outputs):
@@ -189,22 +133,12 @@ def test_the_biased_curve_is_drawn_only_if_asked_and_named(outputs):
     spec = dataclasses.replace(SPEC, search=Search({"wide": 4}, 0, biased_curve=True))
     plan = make_plan(spec)
     for run, value in zip(plan.searched, (5.0, 3.0, 4.0, 6.0), strict=True):
-        put(run, value)
+        put_score(run, value)
     (found,) = join(plan, plan.records(False)).searches.values()
     assert found.biased["wide"][1].median > found.curves["wide"][1].median
     notes = " ".join(render(plan, plan.records(False)).notes)
     assert "with replacement, which is biased to the worse: 1: " in notes
     assert "biased" not in " ".join(render(make_plan(SPEC), plan.records(False)).notes)
-
-
-def test_a_search_that_failed_throughout_has_no_best(outputs):
-    plan = make_plan(SPEC)
-    for run in plan.searched:
-        put(run, None, "failed")
-    assert plan.with_best(plan.records(False)).runs == ()
-    table = join(plan, plan.records(False))
-    assert table.cells["NS GAN", "FD"].statistics.text(1) == "–"
-    assert table.searches["NS GAN", "fashion_mnist_small"].curves == {}
 
 
 @pytest.mark.parametrize(
