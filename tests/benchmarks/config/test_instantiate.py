@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from benchmarks.config.instantiate import check_trusted, check_trusted_config
+from benchmarks.config.instantiate import check_trusted, check_trusted_config, instantiate
 from benchmarks.core.errors import UserError
 
 
@@ -68,3 +68,102 @@ def test_configs_from_elsewhere_look_up_nothing(change, message):
         cfg[key] = value
     with pytest.raises(UserError, match=message):
         check_trusted_config(cfg, "config.yaml")
+
+
+# -- objects of nodes ----------------------------------------------------------------------------
+
+PARTS = """
+from pathlib import Path
+
+
+class Part:
+    def __init__(self, width, inner=None, shape=(), rate=0.1):
+        if width < 1:
+            raise ValueError(f"width must be >= 1,\\n    got {width}")
+        self.width, self.inner, self.shape, self.rate = width, inner, shape, rate
+
+
+class Open:
+    def __init__(self, **settings):
+        self.settings = settings
+
+
+class Broken:
+    def __init__(self):
+        raise OSError("no such file")
+"""
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch):
+    """Return a function that makes the node of a class of a package of a user's own."""
+    for name in ("instantiated_parts", "instantiated_parts_of_others"):
+        (tmp_path / f"{name}.py").write_text(PARTS)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def node(name="Part", **settings):
+        return OmegaConf.create({"_target_": f"instantiated_parts.{name}", **settings})
+
+    return node
+
+
+def test_arguments_are_plain_and_resolved(parts):
+    node = parts(width=2, shape=[1, "${width}"], inner=parts(width=3, shape={"a": [1]}))
+    built = instantiate(node, "model", rate=0.5)
+    assert (built.width, built.rate, built.shape) == (2, 0.5, [1, 2])
+    assert type(built.shape) is list
+    assert (built.inner.width, built.inner.shape) == (3, {"a": [1]})
+    assert type(built.inner.shape) is dict
+
+
+def test_a_partial_node_is_built_later(parts):
+    make = instantiate(parts(_partial_=True, rate=1.0), "model")
+    assert make(width=4).width == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": "???"}, "model.width must be given"),
+        ({"width": 1, "inner": {"a": "???"}}, "model.inner.a must be given"),
+        ({"widht": 1}, "model.widht is no setting of Part; did you mean width?"),
+        ({"width": 1, "other": 2}, "model.other is no setting of Part; known: inner, rate, shape"),
+        ({"width": 0}, "model: width must be >= 1, got 0"),
+        ({}, "missing 1 required positional argument: 'width'"),
+        (
+            {"width": 1, "inner": {"_target_": "instantiated_parts.Part", "rates": 1}},
+            "model.inner.rates is no setting of Part; did you mean rate?",
+        ),
+        (
+            {"width": 1, "shape": [{"_target_": "no_such_package.Part"}]},
+            "model.shape[0]._target_ must name an importable class, got no_such_package.Part: ",
+        ),
+        (
+            {"width": 1, "inner": {"_target_": "instantiated_parts.Nothing"}},
+            "model.inner._target_ must name an importable class, got instantiated_parts.Nothing",
+        ),
+    ],
+)
+def test_mistakes_name_the_key_in_one_line(parts, settings, message):
+    with pytest.raises(UserError) as error:
+        instantiate(parts(**settings), "model")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_class_that_passes_arguments_on_takes_any(parts):
+    assert instantiate(parts("Open", anything=1), "model").settings == {"anything": 1}
+
+
+def test_other_faults_of_a_class_are_one_line_too(parts):
+    with pytest.raises(UserError, match="^data: no such file$"):
+        instantiate(parts("Broken"), "data")
+
+
+def test_a_trusted_package_holds_classes_only(parts, monkeypatch):
+    """Neither what it imports from elsewhere, nor a package whose name only begins alike."""
+    monkeypatch.setenv("DGMBENCH_TRUST", "instantiated_parts")
+    check_trusted({"_target_": "instantiated_parts.Part"}, "model")
+    for target in ("instantiated_parts.Path", "instantiated_parts_of_others.Part"):
+        with pytest.raises(UserError, match="torch.optim, instantiated_parts .others by"):
+            check_trusted({"_target_": target}, "model")
