@@ -151,8 +151,9 @@ def _parameters(target: Any) -> list[str] | None:
     None where it takes any.
     """
     found: list[str] = []
-    for cls in inspect.getmro(target) if inspect.isclass(target) else [target]:
-        if inspect.isclass(target) and "__init__" not in vars(cls):
+    classes = inspect.getmro(target)[:-1] if inspect.isclass(target) else [target]
+    for cls in classes:
+        if cls is not target and "__init__" not in vars(cls):
             continue
         signature = inspect.signature(cls)
         hands_on = [p for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]

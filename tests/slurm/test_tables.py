@@ -26,7 +26,7 @@ def mine():
 
 def test_a_table_is_an_array_and_one_of_its_runs_fails(cluster, space, tmp_path):
     spec = table_file(tmp_path, "six", 6)
-    third = Run.of(compose(["experiment=untrained_pixelcnn_quick", "seed=3"]))
+    third = Run.of(compose(["experiment=untrained/pixelcnn_quick", "seed=3"]))
     (third.folder / "checkpoints").mkdir(parents=True)
     (third.folder / "checkpoints" / "0.ckpt").write_text("no checkpoint")
 
@@ -96,7 +96,7 @@ def test_two_runs_share_a_job(cluster, space, tmp_path):
 
 
 def test_cancel_ends_what_runs_and_what_waits(cluster, space, tmp_path):
-    spec = table_file(tmp_path, "long", 3, experiment="oord2016_pixelcnn_quick")
+    spec = table_file(tmp_path, "long", 3, experiment="oord2016/pixelcnn_quick")
     code, said = dgmbench("table", spec, "--launcher", "slurm", "launcher.array_parallelism=1")
     assert code == 0, said
     wait_for(lambda: list(space.rglob("*.ckpt")), "a checkpoint")
@@ -127,7 +127,7 @@ def test_a_job_without_its_data_fails_at_once(cluster, space, tmp_path, monkeypa
     (here / "mnist.npz").touch()
     monkeypatch.setenv("DGMBENCH_DATA", str(here))
     spec = table_file(
-        tmp_path, "absent", 1, experiment="oord2016_pixelcnn_mnist_quick",
+        tmp_path, "absent", 1, experiment="oord2016/pixelcnn_mnist_quick",
         dataset="binarized_mnist_static", protocol="nll_test", metric="nll_nats",
     )  # fmt: skip
     code, said = dgmbench("table", spec, "--launcher", "slurm")

@@ -19,7 +19,7 @@ from benchmarks.core.errors import UserError
         "lit_models.training.distributed.os.system",
         "lit_models.training.distributed.threading.Thread",
         "lit_models.training.checkpoint_files.save_snapshot",
-        "lit_models.nothing",
+        "lit_models.images.centred",
         "benchmarks.core.files.write_atomically",
         "lit_models_of_mine.Model",
     ],

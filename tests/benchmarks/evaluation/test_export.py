@@ -15,7 +15,7 @@ from tests.helpers import tiny_run
 
 
 def test_an_export_samples_as_the_run_does(outputs, capsys):
-    composed = tiny_run("lucic2018_vae_quick", steps=2)
+    composed = tiny_run("lucic2018/vae_quick", steps=2)
     train(composed, bar=False)
     run = Run.of(composed)
     assert main(["export", str(run.folder), "--samples", "7"]) == 0
@@ -36,7 +36,7 @@ def test_an_export_samples_as_the_run_does(outputs, capsys):
 
 
 def test_an_autoencoder_exports_its_weights_only(outputs, capsys):
-    composed = tiny_run("vincent2010_autoencoder_quick", steps=2)
+    composed = tiny_run("vincent2010/autoencoder_quick", steps=2)
     train(composed, bar=False)
     run = Run.of(composed)
     assert main(["export", str(run.folder)]) == 2

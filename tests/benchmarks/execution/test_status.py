@@ -6,6 +6,7 @@ import re
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.config.catalogue import flat
 from benchmarks.config.compose import compose
 from benchmarks.execution import status
 from benchmarks.execution.slurm import commands
@@ -33,7 +34,7 @@ def test_status_is_a_matrix_and_names_what_is_not_finished(mini, capsys):
 
 
 def test_status_names_stale_and_running_runs(outputs, capsys, monkeypatch):
-    composed = compose(["experiment=toy_ns_gan"])
+    composed = compose(["experiment=toy/ns_gan"])
     one = Run.of(composed)
     record = RunWriter.open(composed, one).record
     record.reason = "started and not ended"
@@ -50,7 +51,7 @@ def test_status_names_stale_and_running_runs(outputs, capsys, monkeypatch):
 
 
 def test_status_shows_damaged_records_beside_the_others(outputs, capsys):
-    composed = compose(["experiment=toy_ns_gan"])
+    composed = compose(["experiment=toy/ns_gan"])
     run = Run.of(composed)
     RunWriter.open(composed, run).record.write(run.record_path)
     broken = run.record_path.parent.with_name("0000000000-r1-s0") / "record.json"
@@ -84,7 +85,7 @@ def test_status_of_a_table(outputs, capsys):
 
 def test_status_goes_on_without_the_queue(outputs, monkeypatch, capsys):
     submission("quick-1", (work(0),))
-    Record("toy_ns_gan", "gaussian_ring", "ab-r1-s0", 0, "interrupted", "x").write(
+    Record("toy/ns_gan", "gaussian_ring", "ab-r1-s0", 0, "interrupted", "x").write(
         work(0).run.record_path
     )
     monkeypatch.setenv("PATH", "/nowhere")
@@ -170,13 +171,17 @@ def test_a_run_in_the_queue_is_counted_as_such(mini, capsys, monkeypatch):
     assert re.search(r"^A digits s1 .* pending \(Priority\), job 7_1$", shown, re.M)
 
 
-@pytest.mark.parametrize("experiment", ["gone_since", "toy_ns_gan"])
+@pytest.mark.parametrize("experiment", ["gone_since", "toy/ns_gan"])
 def test_runs_of_todays_revision_or_of_none_are_not_stale(outputs, capsys, experiment):
     record = Record(experiment, "gaussian_ring", "0123456789-r1-s0", 0, "interrupted", "x")
-    record.write(outputs / experiment / "gaussian_ring" / record.run_id / "record.json")
+    record.write(outputs / flat(experiment) / "gaussian_ring" / record.run_id / "record.json")
     assert main(["status"]) == 0
     line = capsys.readouterr().out
-    assert line.split() == [f"{experiment}/gaussian_ring/0123456789-r1-s0", "interrupted:", "x"]
+    assert line.split() == [
+        f"{flat(experiment)}/gaussian_ring/0123456789-r1-s0",
+        "interrupted:",
+        "x",
+    ]
 
 
 def test_scored_images_have_no_revision(outputs, capsys):

@@ -141,7 +141,7 @@ def test_no_secret_reaches_a_record(tmp_path, monkeypatch):
 )
 @pytest.mark.parametrize("verb", ["reproduce", "compare"])
 def test_records_that_hold_other_things_are_one_line(outputs, tmp_path, capsys, change, verb):
-    found = Record("toy_ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
+    found = Record("toy/ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
     found.evaluations = [Evaluation("modes_2500", "f" * 64, "last", "raw", 1, {"modes": 1.0})]
     values = json.loads(found.to_json())
     del values["digest"]

@@ -17,9 +17,9 @@ columns:
     better: lower
     digits: 2
 rows:
-  - {label: A, experiment: oord2016_pixelcnn_quick}
-  - {label: B, experiment: untrained_pixelcnn_quick, note: of B}
-  - {label: C, experiment: lucic2018_vae_quick}
+  - {label: A, experiment: oord2016/pixelcnn_quick}
+  - {label: B, experiment: untrained/pixelcnn_quick, note: of B}
+  - {label: C, experiment: lucic2018/vae_quick}
 """
 
 

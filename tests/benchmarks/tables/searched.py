@@ -4,7 +4,7 @@ from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables.plan.planned_run import fingerprint_of
 from benchmarks.tables.spec import Column, Row, Search, TableSpec
 
-ROW = Row("NS GAN", experiment="lucic2018_ns_gan_quick", search={"wide": "lucic2018_wide_gan"})
+ROW = Row("NS GAN", experiment="lucic2018/ns_gan_quick", search={"wide": "lucic2018_wide_gan"})
 COLUMN = Column("FD", "fashion_mnist_small", "fd_lenet_2k_test2k", "fd_lenet", "lower", 1)
 SPEC = TableSpec("t", "T", "", 2, (COLUMN,), (ROW,), search=Search({"wide": 4}, 0))
 

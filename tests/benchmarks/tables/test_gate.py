@@ -17,7 +17,7 @@ def small(own_configs, outputs):
     """A table of one PixelCNN that trains for a few steps, published with three seeds."""
     rows = (
         MINI[: MINI.index("  - {label: A")]
-        + "  - {label: B, experiment: untrained_pixelcnn_quick}\n"
+        + "  - {label: B, experiment: untrained/pixelcnn_quick}\n"
     )
     (own_configs / "table" / "mini.yaml").write_text(rows.replace("seeds: 2", "seeds: 3"))
     return make_plan(load_spec("mini"))

@@ -17,7 +17,7 @@ from benchmarks.training.train import train
 
 def test_reproduce(outputs, capsys, monkeypatch):
     overrides = ["images_seen=128", "protocols=[bits_per_dim_test]"]
-    composed = compose(["experiment=oord2016_pixelcnn_quick", *overrides])
+    composed = compose(["experiment=oord2016/pixelcnn_quick", *overrides])
     train(composed, bar=False)
     path = Run.of(composed).record_path
     assert main(["reproduce", str(path)]) == 0
@@ -56,7 +56,7 @@ OPENS_A_PICKLE = [
         ["model.loss._target_=pathlib.Path.unlink", "+model.loss.self={victim}"],
         ["model.loss={{_target_:urllib.request.urlopen,url:'http://127.0.0.1:1'}}"],
         ["datamodule={{_target_:os.system,command:'touch {pickle}.ran'}}"],
-        ["model.optimizer_g._target_=hydra.utils.call"],
+        ["model.generator.optimizer._target_=hydra.utils.call"],
         ["+track.evil={{_target_:os.remove,path:{victim}}}"],
         ["hydra.searchpath=[file://{folder}]"],
         ["+hydra.run.dir={folder}"],
@@ -78,7 +78,7 @@ def test_reproduce_runs_nothing_that_a_record_names(
     victim.write_text("x")
     np.save(loaded, np.array([Burglar(tmp_path)], dtype=object), allow_pickle=True)
     places = {"pickle": loaded, "victim": victim, "folder": tmp_path}
-    found = Record("toy_ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
+    found = Record("toy/ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
     found.overrides = [o.format(**places) for o in overrides]
     text = json.loads(found.to_json())
     if digest == "none":
@@ -95,7 +95,7 @@ def test_reproduce_runs_nothing_that_a_record_names(
 
 def test_what_one_place_allows_is_not_taken_to_another(outputs, tmp_path, capsys):
     """A target that is a class of ours under one key, and a function under the trainer's."""
-    found = Record("toy_ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
+    found = Record("toy/ns_gan", "gaussian_ring", "0123456789-r1-s0", 0, "finished")
     node = "{_target_:'${...method}',src:/etc/hostname,dst:%s}" % (tmp_path / "copied")
     found.overrides = [
         "method=shutil.copyfile",

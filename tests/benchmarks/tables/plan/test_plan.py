@@ -40,7 +40,7 @@ def test_selection_needs_snapshots_and_a_known_name(mini):
 
 def test_planned_snapshots_are_those_a_run_keeps(outputs):
     """Steps of 40 images, every 100: the first step at or past each, within whole steps."""
-    composed = tiny_run("lucic2018_wgan_gp_quick", ["snapshot_every_images=100"], steps=9)
+    composed = tiny_run("lucic2018/wgan_gp_quick", ["snapshot_every_images=100"], steps=9)
     composed.cfg.images_seen = 399  # 360 in whole steps
     train(composed, bar=False)
     planned = plans._snapshots(load_spec("quick"), composed.cfg, composed.experiment)

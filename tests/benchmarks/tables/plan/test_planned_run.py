@@ -11,7 +11,7 @@ def test_commands_name_the_planned_run(mini):
     assert command == [
         "train",
         "--no-bar",
-        "experiment=oord2016_pixelcnn_quick",
+        "experiment=oord2016/pixelcnn_quick",
         "datamodule=digits",
         "seed=1",
         "protocols=[bits_per_dim_test]",

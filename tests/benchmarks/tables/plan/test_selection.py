@@ -25,7 +25,10 @@ def test_the_best_configuration_is_repeated_once_all_have_ended(outputs):
     assert found.scores == (5.0, 3.0, 4.0, None)
     assert [p.k for p in found.curves["wide"]] == [1, 2]
     notes = " ".join(render(best, best.records(False)).notes)
-    assert "4 of 4 configurations ended, 1 failed; best is wide 1 (model.optimizer_g.lr=" in notes
+    assert (
+        "4 of 4 configurations ended, 1 failed; best is wide 1 (model.generator.optimizer.lr="
+        in notes
+    )
     assert "the best on the test images reported is repeated over new seeds" in notes
     assert '"scores": [\n    5.0,' in to_json(table)
 
