@@ -50,11 +50,11 @@ class BatchStream:
 
     Args:
         x: The training data, (N, ...).
-        labels: Their labels, (N,).
+        labels: The labels of the data, (N,).
         batch_size: Global batch size.
         batches_per_step: Batches per item.
         images_seen: Where to begin.
-        seed: Of the permutations.
+        seed: The seed of the permutations.
         rank: Index of this process.
         world_size: Number of processes.
 

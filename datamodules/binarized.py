@@ -75,7 +75,7 @@ class BinarizedOnce(ImageDataModule):
         num_classes: Number of labels.
         validation_size: Training images set aside.
         made_from: Name of the prepared grey images, of 256 levels.
-        seed: Of the draw.
+        seed: The seed of the draw.
         root: Folder of their file; None for `data_root()`.
         fingerprint: Expected SHA-256 of the binary arrays, or None.
     """

@@ -20,7 +20,7 @@ class GaussianGrid(GaussianModes):
         std: Standard deviation of a mode (.05).
         train_size: Number of training points.
         test_size: Number of test points.
-        seed: Of the draw.
+        seed: The seed of the draw.
         validation_size: Training points set aside.
         fingerprint: Expected SHA-256 of the arrays, or None.
 

@@ -25,7 +25,7 @@ class GaussianModes(DataModule):
         std: Standard deviation of a mode.
         train_size: Number of training points.
         test_size: Number of test points.
-        seed: Of the draw.
+        seed: The seed of the draw.
         validation_size: Training points set aside.
         fingerprint: Expected SHA-256 of the arrays, or None.
 
@@ -72,7 +72,7 @@ class GaussianRing(GaussianModes):
         std: Standard deviation of a mode (.01).
         train_size: Number of training points.
         test_size: Number of test points.
-        seed: Of the draw.
+        seed: The seed of the draw.
         validation_size: Training points set aside.
         fingerprint: Expected SHA-256 of the arrays, or None.
 

@@ -23,7 +23,7 @@ def checked_name(name: Any, what: str) -> str:
 
     Args:
         name: The name.
-        what: Its key, for the message.
+        what: The key of the name, for the message.
 
     Raises:
         ValueError: unless it has 1 to 100 letters, digits, or any of `_ . + -`, and begins with a

@@ -23,7 +23,7 @@ class StackedMnist(ImageDataModule):
         num_classes: 1,000.
         train_size: Number of training triples.
         test_size: Number of test triples.
-        seed: Of the draw.
+        seed: The seed of the draw.
         validation_size: Training triples set aside.
         made_from: Name of the prepared digits.
         root: Folder of their file; None for `data_root()`.

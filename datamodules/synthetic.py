@@ -19,7 +19,7 @@ class SyntheticImages(ImageDataModule):
         num_classes: Number of labels.
         train_size: Number of training images.
         test_size: Number of test images.
-        seed: Of the draw.
+        seed: The seed of the draw.
         validation_size: Training images set aside.
         fingerprint: Expected SHA-256 of the arrays, or None.
     """

@@ -78,11 +78,11 @@ class Triangles(ImageDataModule):
         num_vertices: Vertices of a polygon (3).
         min_angle_degrees: Twice the smallest gap between vertices, seen from the circle's centre
             (20 in the notebook).
-        radius: Of the circle, where the image is [-1, 1]^2 (.75).
+        radius: The radius of the circle, where the image is [-1, 1]^2 (.75).
         subpixels: Cells per side of a pixel (8).
         train_size: Number of training images, those set aside included.
         test_size: Number of test images.
-        seed: Of the draw.
+        seed: The seed of the draw.
         validation_size: Training images set aside.
         fingerprint: Expected SHA-256 of the arrays, or None.
 

@@ -112,7 +112,7 @@ class LitGenerativeModel(LightningModule, ABC):
 
         Args:
             x: Test images (64, C, H, W) in the model's range.
-            labels: Their labels.
+            labels: The labels of the images.
             generator: Source of all draws.
         """
         if not isinstance(self, Samples):

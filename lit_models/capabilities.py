@@ -34,7 +34,7 @@ class Samples(Protocol):
 
 @runtime_checkable
 class HasCodes(Protocol):
-    """Its samples are made of codes.
+    """It makes samples of codes.
 
     Attributes:
         prior: Draws codes (B, dim).
@@ -83,7 +83,7 @@ class HasLikelihood(Protocol):
 
 @runtime_checkable
 class HasStochasticLayers(Protocol):
-    """Its codes have posteriors, layer by layer."""
+    """It has codes in layers, each with a posterior."""
 
     def latents(
         self, x: Tensor, noise: Noise, num_samples: int, labels: Tensor | None = None

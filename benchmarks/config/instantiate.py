@@ -34,7 +34,7 @@ def instantiate(node: DictConfig, where: str, **extra: Any) -> Any:
 
     Args:
         node: Has a `_target_`.
-        where: Its key, for messages.
+        where: The key of the node, for messages.
         extra: Further arguments.
 
     Raises:
@@ -74,7 +74,7 @@ def check_trusted_config(cfg: Any, name: str) -> None:
 
     Args:
         cfg: The config.
-        name: Of the file, for messages.
+        name: The name of the file, for messages.
 
     Raises:
         UserError: naming the key.

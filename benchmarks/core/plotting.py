@@ -18,6 +18,6 @@ def plotting(style: Mapping[str, Any]) -> Iterator[Any]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    defaults = {k: v for k, v in matplotlib.rcParamsDefault.items() if k != "backend"}
-    with matplotlib.rc_context({**defaults, **style}):
+    settings: Any = {k: v for k, v in matplotlib.rcParamsDefault.items() if k != "backend"}
+    with matplotlib.rc_context(settings | dict(style)):
         yield pyplot

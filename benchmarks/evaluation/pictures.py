@@ -87,9 +87,9 @@ class Near:
     """What says which images are near, and of which class.
 
     Attributes:
-        extractor: Of features.
+        extractor: The extractor of features.
         cache: Where those of the data are kept.
-        seed: Of the order in which they are kept.
+        seed: The seed of the order in which they are kept.
         chunk_size: Images at a time.
     """
 

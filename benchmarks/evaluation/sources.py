@@ -50,7 +50,7 @@ class ModelSource:
 
     @property
     def device(self) -> torch.device:
-        """The model's."""
+        """The device of the model."""
         return self.model.device
 
     def __call__(self, index: range, generator: torch.Generator) -> Tensor:
@@ -76,7 +76,7 @@ class TensorSource:
     Args:
         images: Levels (N, C, H, W), or vectors (N, D).
         num_levels: Number of levels; None for vectors, which are taken as they are.
-        seed: Of the order.
+        seed: The seed of the order.
         device: Where they are scored.
     """
 

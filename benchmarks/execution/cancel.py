@@ -15,7 +15,7 @@ def cancel_table(name: str, choice: Choice) -> int:
     """Cancel the jobs that hold runs of a table, and say how many.
 
     Args:
-        name: Of the table.
+        name: The name of the table.
         choice: Which of its runs.
 
     Raises:

@@ -15,8 +15,8 @@ def print_logs(run: str, lines: int) -> int:
     """Print the last lines of a run's logs, and of its newest job's.
 
     Args:
-        run: Its folder, or its id.
-        lines: Of each log.
+        run: The folder of the run, or its id.
+        lines: The number of lines of each log.
 
     Raises:
         UserError: if there is no such run, or several.

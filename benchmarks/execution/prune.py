@@ -23,7 +23,7 @@ def prune(table: str, choice: Choice, dry_run: bool = False) -> int:
     of SLURM left goes once all their runs are done, and what the doctor's left.
 
     Args:
-        table: Its name.
+        table: The name of the table.
         choice: Which of its runs.
         dry_run: Print what would go only.
 

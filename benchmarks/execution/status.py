@@ -26,7 +26,7 @@ def print_status(table: str | None, choice: Choice) -> int:
     """Print one line per run; of a table, the matrix first, then what is not finished.
 
     Args:
-        table: Its name; None for all runs of the working space.
+        table: The name of the table; None for all runs of the working space.
         choice: Which of its runs.
 
     Raises:

@@ -20,7 +20,7 @@ def sync(table: str, choice: Choice, dry_run: bool = False) -> int:
     W&B joins the restarts of a run, which share its id, in the order of their times.
 
     Args:
-        table: Its name.
+        table: The name of the table.
         choice: Which of its runs.
         dry_run: Print what would be uploaded.
 

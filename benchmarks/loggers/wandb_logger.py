@@ -219,13 +219,13 @@ def log_table(
     """Log a table as a run of its own: a `wandb.Table`, and an artifact of its files.
 
     Args:
-        name: Of the table; the group of its runs.
+        name: The name of the table; the group of its runs.
         header: Column heads.
         lines: Cells.
         files: Figures and page.
         folder: Where the id is kept, and what is written offline.
         settings: project, entity and mode, as of the runs' logger.
-        tags: Of the run.
+        tags: The tags of the run.
     """
     import wandb
 
@@ -279,7 +279,7 @@ def read_offline(folder: Path, wandb_id: str = "*") -> OfflineRun:
 
     Args:
         folder: With the folder that wandb writes to.
-        wandb_id: Of the run; "*" for all.
+        wandb_id: The id of the run; "*" for all.
     """
     found = OfflineRun()
     paths = sorted(folder.glob(f"wandb/offline-run-*-{wandb_id}/*.wandb"))

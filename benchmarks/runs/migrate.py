@@ -23,7 +23,7 @@ def migrate(folders: Sequence[str]) -> int:
     """Rewrite records of schema 1, and rename what is called after their ids.
 
     Args:
-        folders: Of results (tables with `records/`) or of outputs (runs); none for both here.
+        folders: Folders of results (tables with `records/`) or of runs; none for both here.
 
     Raises:
         UserError: for a folder that does not exist, or a record that cannot be read.

@@ -40,11 +40,11 @@ class Evaluation:
     """One measurement of one checkpoint.
 
     Attributes:
-        protocol: Its name.
+        protocol: The name of the protocol.
         fingerprint: SHA-256 of what it measures.
         checkpoint: "last", "initial", a number of images, or "images" for a folder or split.
         weights: "raw" or "ema".
-        images_seen: Of the checkpoint.
+        images_seen: The images_seen of the checkpoint.
         metrics: Values by name; a value that is not finite is null.
         attributes: What the row prints beside it (kind of likelihood, importance samples).
         seconds: Duration.
@@ -78,7 +78,7 @@ class Record:
         code: Version, git commit, whether the tree was dirty.
         counters: images_seen, budget_images, updates.
         cost: seconds, images_per_second, device, threads, peak_memory_bytes.
-        versions: Of python and the libraries.
+        versions: The versions of python and the libraries.
         notes: What else is to be said of its scores.
         started: ISO time, UTC.
         ended: ISO time, UTC.

@@ -26,9 +26,9 @@ def publish(name: str, seeds: int | None = None, configurations: int | None = No
     """Merge the ended runs of a table into results/ and render it from the merged set.
 
     Args:
-        name: Of the table.
+        name: The name of the table.
         seeds: Number of seeds; None for those it was published with, or the specification's.
-        configurations: Of each phase of its search; None likewise.
+        configurations: The number of configurations of each phase of its search; None likewise.
     """
     spec = load_spec(name)
     name = spec.name

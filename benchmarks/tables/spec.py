@@ -140,7 +140,7 @@ class Search:
 
     Attributes:
         phases: Number of configurations by phase, in order.
-        seed: Of the configurations drawn.
+        seed: The seed of the configurations drawn.
         defaults_in: Phases whose configuration 0 is the experiment as it stands, instead of a
             draw; None for the first phase only.
         selected_by: Protocol whose score under the metric of a data set's first column chooses;
@@ -257,8 +257,8 @@ def load_spec(name: str) -> TableSpec:
     """Read and check a specification.
 
     Args:
-        name: Of a table, or the path of a file of your own that ends in .yaml; its stem is its
-            name.
+        name: The name of a table, or the path of a file of your own that ends in .yaml; its stem
+            is its name.
 
     Raises:
         UserError: if it does not exist or has a wrong or missing key.

@@ -73,8 +73,8 @@ class Tracker(Callback):
     Args:
         track: The settings: protocol, every_images, keep_best_by, better.
         weights: "raw" or "ema".
-        folder: Of the snapshots.
-        run_id: Of the run.
+        folder: The folder of the snapshots.
+        run_id: The id of the run.
         keep: Takes each evaluation, on every process.
         scoring: Scores the run's model.
         progress: Whose clock of training leaves the scores out.

@@ -36,7 +36,7 @@ class Checkpoints(Callback):
     Args:
         folder: Where they lie, as `<images_seen>.ckpt`.
         every_images: Distance of resumable checkpoints.
-        run_id: Of the run; written into each file.
+        run_id: The id of the run; written into each file.
         snapshot_every_images: Distance of snapshots (`snapshot-<images_seen>.pt`, weights only,
             never removed); None for none.
         every_minutes: Longest time between resumable checkpoints; None for no limit.

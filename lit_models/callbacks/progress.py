@@ -24,7 +24,7 @@ class Progress(Callback):
         bar: Whether to draw one.
 
     Attributes:
-        seconds: Of training so far, restarts included.
+        seconds: The seconds of training so far, restarts included.
     """
 
     def __init__(self, path: Path, budget_images: int, label: str, bar: bool) -> None:

@@ -58,7 +58,7 @@ class SampleGrids(Callback):
     Args:
         folder: Where the pictures go.
         every_images: Distance; None for the end only.
-        seed: Of the samples' generator, the same at every time.
+        seed: The seed of the samples' generator, the same at every time.
         weights: "raw" or "ema".
     """
 

@@ -17,8 +17,8 @@ def log_logistic_bin(levels: Tensor, mean: Tensor, log_scale: Tensor, num_levels
 
     Args:
         levels: Integers 0 .. num_levels - 1.
-        mean: Of the logistic.
-        log_scale: Of the logistic.
+        mean: The mean of the logistic.
+        log_scale: The log-scale of the logistic.
         num_levels: Number of levels.
     """
     inverse = (-log_scale.clamp(max=MAX_LOG_SCALE)).exp()  # or a bin's mass rounds to nothing

@@ -27,7 +27,7 @@ class GaussianCorruption:
     """Adds normal noise.
 
     Attributes:
-        sigma: Its deviation, in units of the model's range.
+        sigma: The deviation of the noise, in units of the model's range.
     """
 
     sigma: float

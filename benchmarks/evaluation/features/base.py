@@ -38,7 +38,7 @@ class Extractor(Protocol):
 
     @property
     def version(self) -> int:
-        """Its version, raised when a change of its code changes the features."""
+        """The version of the extractor, raised when a change of its code changes the features."""
 
     def __call__(self, images: Tensor) -> Features:
         """Return the features of a batch, computed where it lies."""

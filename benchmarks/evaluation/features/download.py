@@ -22,7 +22,7 @@ class PublishedWeights:
     Attributes:
         name: As given to `dgmbench prefetch`.
         path: Where it belongs.
-        url: Of the publisher.
+        url: The address of the publisher.
         fingerprint: SHA-256 of the publisher's file.
         accepted: Hashes of all files that will do.
     """

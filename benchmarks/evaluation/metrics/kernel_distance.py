@@ -53,7 +53,7 @@ class KernelDistance(StoredFeatures):
     Args:
         subsets: Number of subsets (100).
         subset_size: Samples, and real images, per subset, without replacement (1,000).
-        seed: Of the subsets (2020 in torch-fidelity).
+        seed: The seed of the subsets (2020 in torch-fidelity).
 
     Raises:
         ValueError: if subsets < 1 or subset_size < 2; from compute, with fewer features than

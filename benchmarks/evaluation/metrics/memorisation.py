@@ -24,7 +24,7 @@ class Memorisation(StoredFeatures):
     - `distance_ratio`: median distance of samples over that of test images.
 
     Args:
-        quantile: Of the test images' distances, the threshold of `too_near`.
+        quantile: The quantile of the test images' distances, the threshold of `too_near`.
 
     Raises:
         ValueError: if quantile is not in (0, 1); from compute, with fewer than 1 / quantile

@@ -35,7 +35,7 @@ class LatentProtocol(Protocol):
         active_variance: Threshold of the variance.
         collapsed_nats: Threshold of the divergence.
         num_samples: Draws per image.
-        seed: Of the draws.
+        seed: The seed of the draws.
         chunk_size: Images per chunk.
     """
 

@@ -30,9 +30,10 @@ class LikelihoodProtocol(Protocol):
         metrics: By the name of their value; each takes (log-likelihoods in nats, dimensions).
         split: Split of the images.
         num_importance_samples: K of the bound; without effect on exact likelihoods.
-        seed: Of a bound's noise, and of the choice of the images.
+        seed: The seed of a bound's noise, and of the choice of the images.
         chunk_size: Images per chunk.
-        num_images: Their number, the first ones in an order drawn by the seed; None for all.
+        num_images: The number of images, the first ones in an order drawn by the seed; None for
+            all.
 
     Raises:
         ValueError: if num_importance_samples or num_images is below 1.

@@ -51,7 +51,7 @@ class ManifoldProtocol(Protocol):
         steps: Gradient steps of an inversion.
         restarts: Codes from which an inversion starts.
         lr: Adam's step size.
-        seed: Of the samples and the starts.
+        seed: The seed of the samples and the starts.
         chunk_size: Samples, and test images, per chunk.
 
     Raises:
@@ -150,7 +150,7 @@ def invert(
         steps: Gradient steps.
         restarts: Draws of the prior per target.
         lr: Adam's step size.
-        generator: Of the draws.
+        generator: The generator of the draws.
     """
     noise = Noise(generator, model.device, model.dtype)
     best = torch.full((len(targets),), float("inf"), device=targets.device)

@@ -35,7 +35,7 @@ class CoverageProtocol(Protocol):
         num_samples: Number of samples.
         num_std: Radius of high quality, in standard deviations.
         kl_of_high_quality: Whether the reverse KL is over high-quality samples only.
-        seed: Of the samples.
+        seed: The seed of the samples.
         chunk_size: Samples per chunk.
     """
 

@@ -32,7 +32,7 @@ class ProbeProtocol(Protocol):
         fine_tune_steps: Steps of Adam over all labelled images, or batches of them.
         fine_tune_lr: Learning rate.
         batch_size: Images per step.
-        seed: Of the choice of labels, and of the fine-tuning.
+        seed: The seed of the choice of labels, and of the fine-tuning.
         chunk_size: Images per pass.
     """
 

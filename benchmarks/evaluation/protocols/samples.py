@@ -40,10 +40,10 @@ class SampleProtocol(Protocol):
         extractor: Maps floats in [0, 255] to features.
         metrics: By the name of their value; a metric of several values names them itself.
         real_split: Split of the real images.
-        num_real: Their number, the first ones in an order drawn by the seed.
+        num_real: The number of real images, the first ones in an order drawn by the seed.
         num_samples: Number of samples.
         round_to_uint8: Whether samples are rounded to levels first.
-        seed: Of the samples.
+        seed: The seed of the samples.
         chunk_size: Samples per chunk.
         with_train: Whether metrics of memorisation see the training split, all of it.
         revision: Raised when a fix changes the numbers, so that earlier scores are others.

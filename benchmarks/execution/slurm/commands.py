@@ -53,13 +53,13 @@ class Entry:
     """A job, or a task of an array, as the queue shows it.
 
     Attributes:
-        name: Of the job.
+        name: The name of the job.
         job: "12", or "12_3" of an array.
         task: Number in the array; 0 outside of one.
         state: In SLURM's words.
         reason: Why it waits, in SLURM's words.
         node: Where it runs, or "".
-        time_left: Of its limit.
+        time_left: The time that is left of its limit.
     """
 
     name: str
@@ -102,11 +102,11 @@ class Partition:
     """What a node of a partition has at most, and the longest time of a job.
 
     Attributes:
-        name: Its name.
+        name: The name of the partition.
         default: Whether jobs go there that name none.
         gpus: Per node.
         cpus: Per node.
-        nodes: Their number.
+        nodes: The number of nodes.
         minutes: Longest time; None without a limit.
     """
 
@@ -127,7 +127,8 @@ def queue(users: Collection[int] = ()) -> list[Entry]:
     """Return the jobs of users, those that have just ended too; one call.
 
     Args:
-        users: Their numbers (names may be those of another system); none for this process's.
+        users: The numbers of the users (names may be those of another system); none for this
+            process's.
 
     Raises:
         SlurmError: if SLURM does not answer.

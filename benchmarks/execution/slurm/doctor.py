@@ -41,8 +41,8 @@ def doctor_as_job(name: str, overrides: Sequence[str], wait_minutes: float) -> i
     """Submit a job that looks around, wait for it, and print what it found.
 
     Args:
-        name: Of the launcher, or its file.
-        overrides: Of the launcher.
+        name: The name of the launcher, or its file.
+        overrides: The overrides of the launcher.
         wait_minutes: For the job.
 
     Returns:

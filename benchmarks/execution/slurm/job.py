@@ -51,7 +51,7 @@ def run_task(folder: str, task: int) -> None:
     reads.
 
     Args:
-        folder: Of the submission.
+        folder: The folder of the submission.
         task: Number in the array.
     """
     code = 1
@@ -72,9 +72,9 @@ class Process:
 
     Attributes:
         work: The run.
-        process: Its process.
+        process: The process at work.
         log: Where that writes.
-        slot: Its number among those side by side.
+        slot: The number of the run among those side by side.
         began_at: How far the run was.
         peer: What another process of the job said when it failed.
     """
@@ -91,8 +91,8 @@ class Job:
     """One life of a job.
 
     Args:
-        folder: Of its submission.
-        task: Its number in the array.
+        folder: The folder of its submission.
+        task: The number of the job in the array.
     """
 
     def __init__(self, folder: Path, task: int) -> None:

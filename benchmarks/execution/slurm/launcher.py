@@ -137,7 +137,7 @@ class Launcher:
 
     @property
     def processes(self) -> int:
-        """Of one run, on all its nodes."""
+        """The number of processes of one run, on all its nodes."""
         return self.nodes * self.processes_per_node
 
     def options(self) -> dict[str, Any]:
@@ -206,8 +206,8 @@ def load_launcher(name: str, overrides: Sequence[str]) -> Launcher:
     """Read a launcher.
 
     Args:
-        name: Of a file in configs/launcher, or the path of a file of one's own (.yaml), which
-            holds what differs from `configs/launcher/slurm.yaml`.
+        name: The name of a file in configs/launcher, or the path of a file of one's own (.yaml),
+            which holds what differs from `configs/launcher/slurm.yaml`.
         overrides: Such as `launcher.partition=gpu`.
 
     Raises:

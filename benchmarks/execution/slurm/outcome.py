@@ -61,8 +61,8 @@ def write_failure(work: Work, reason: str, gone: bool = False) -> None:
     Args:
         work: The run.
         reason: Why.
-        gone: Its job is gone, and with it who held the run; one that lives on after all finds its
-            lease lost and ends.
+        gone: Whether its job is gone, and with it who held the run; one that lives on after all
+            finds its lease lost and ends.
     """
     work.run.folder.mkdir(parents=True, exist_ok=True)
     owner = work.run.owner()

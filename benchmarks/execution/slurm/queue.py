@@ -18,8 +18,8 @@ class Place:
 
     Attributes:
         work: The run.
-        submission: Its newest.
-        task: Of the array.
+        submission: The newest submission that holds it.
+        task: The number of its task in the array.
         entry: What the queue shows; None where the job is gone.
         notes: What the job wrote of itself.
     """

@@ -23,10 +23,10 @@ class Work:
 
     Attributes:
         label: For messages.
-        experiment: Of the run, or "images".
-        dataset: Of the run.
-        run_id: Of the run.
-        seed: Of the run.
+        experiment: The name of the experiment, or "images".
+        dataset: The data set of the run.
+        run_id: The id of the run.
+        seed: The seed of the run.
         method: What the table calls it.
         command: Verb and arguments that do it.
         files: What it reads of the data folder.
@@ -48,12 +48,12 @@ class Work:
 
     @property
     def name(self) -> str:
-        """Of its folder in the working space."""
+        """The name of its folder in the working space."""
         return "/".join(self.key)
 
     @property
     def run(self) -> Run:
-        """Its folder."""
+        """The folder of the run."""
         return Run(outputs_dir() / self.name)
 
 
@@ -91,7 +91,7 @@ class Submission:
 
     @property
     def name(self) -> str:
-        """Of its jobs, in the queue."""
+        """The name of its jobs in the queue."""
         return f"{PREFIX}{self.id}"
 
     def write(self) -> None:

@@ -237,7 +237,7 @@ def sbatch(
         function: What each job calls.
         tasks: The arguments of each.
         folder: For what submitit keeps, and the logs.
-        name: Of the jobs.
+        name: The name of the jobs.
         launcher: What each asks for.
 
     Raises:

@@ -31,7 +31,7 @@ class PublishedValue:
         kind: Key of `SPREADS`: what the spread is of; None where it is not known.
         n: Number of runs or draws behind it; None where it is not known.
         is_checked: Whether it was read in a source, not quoted from memory.
-        sign: Of a bound: "≤", "≥" or "≈".
+        sign: The sign of a bound: "≤", "≥" or "≈".
     """
 
     value: float
@@ -43,7 +43,7 @@ class PublishedValue:
 
     @property
     def standard_error(self) -> float | None:
-        """Of the published mean; None where kind or n of the spread is not known."""
+        """The standard error of the published mean; None where kind or n is not known."""
         if self.spread is None:
             return None
         if self.kind == "standard_error":
@@ -58,7 +58,7 @@ class Agreement:
     Attributes:
         verdict: "agrees", "does not agree" or "cannot say".
         difference: Ours minus theirs; None without a score of ours.
-        interval: Of the difference, at 95 %; None below two seeds.
+        interval: The interval of the difference, at 95 %; None below two seeds.
         in_spreads: The difference in units of the published spread, where its kind and n are
             known.
         unit: What that spread is.
@@ -112,7 +112,7 @@ def agreement(
     Args:
         ours: The cell.
         theirs: The published number.
-        differs: Of protocol, budget, selection, data.
+        differs: In which of protocol, budget, selection and data they differ.
         deviates: Whether the row lists deviations from the paper.
     """
     reasons = [REASONS[kind] for kind in differs]

@@ -48,13 +48,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of training, means over a row's finished runs on a data set; None where no record says.
+    """The cost of training: means over a row's finished runs; None where no record says.
 
     Attributes:
         images_seen: Length.
         device_hours: Seconds times processes, in hours.
         images_per_second: Over all processes.
-        peak_memory_bytes: Of one process.
+        peak_memory_bytes: The peak memory of one process.
     """
 
     images_seen: float | None
@@ -68,13 +68,13 @@ class SearchResult:
     """A row's search on a data set.
 
     Attributes:
-        scores: Of the ended configurations, in order; None: failed.
+        scores: The scores of the ended configurations, in order; None: failed.
         total: Number of configurations.
         best: The best run, once all have ended; None before, or where all failed.
         curves: By phase the best score against the number of configurations, drawn without
             replacement; none before all have ended.
         biased: The same with replacement; empty unless the table asks for it.
-        device_hours: Of all its runs.
+        device_hours: The device-hours of all its runs.
     """
 
     scores: tuple[float | None, ...]

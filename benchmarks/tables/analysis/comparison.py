@@ -21,13 +21,14 @@ class Comparison:
     """A row against the best.
 
     Attributes:
-        label: Its row.
+        label: The label of the row.
         n: Pairs of seeds that both finished.
         dropped: Pairs with a failed or missing run.
         difference: Mean of (row - best); None without a pair.
-        interval: Its t interval at 95 %.
-        p: Of the paired t test, Holm-corrected over the column; None below two pairs.
-        sign_flip_p: Of the exact sign-flip test, uncorrected; None below one pair or above 20.
+        interval: The t interval of the difference at 95 %.
+        p: The p value of the paired t test, Holm-corrected over the column; None below two pairs.
+        sign_flip_p: The p value of the exact sign-flip test, uncorrected; None below one pair or
+            above 20.
         smallest_p: The smallest value that the sign-flip test can take with n pairs.
     """
 

@@ -106,7 +106,7 @@ def bootstrap_interval(
     Args:
         values: One per run.
         statistic: Takes an array and an axis.
-        seed: Of the resamples.
+        seed: The seed of the resamples.
     """
     if len(values) < BOOTSTRAP_FROM:
         return None

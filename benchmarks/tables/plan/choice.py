@@ -18,7 +18,8 @@ class Choice:
 
     Attributes:
         seeds: Number of seeds; None for the specification's.
-        configurations: Of each phase of a search; None for the specification's.
+        configurations: The number of configurations of each phase of a search; None for the
+            specification's.
         rows: Labels or experiments; empty for all.
         columns: Labels or data sets; empty for all.
         retry: Kinds of end that are done again (`planned.ENDED_WITHOUT`).

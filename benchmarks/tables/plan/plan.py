@@ -127,7 +127,8 @@ def make_plan(
     Args:
         spec: The table.
         seeds: Number of seeds; None for the specification's.
-        configurations: Of each phase of its search; None for the specification's.
+        configurations: The number of configurations of each phase of its search; None for the
+            specification's.
 
     Raises:
         UserError: if seeds or configurations are below 1, or a row or column does not resolve.

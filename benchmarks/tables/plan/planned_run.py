@@ -40,9 +40,9 @@ class PlannedRun:
     """One run of a row on a data set.
 
     Attributes:
-        row: Its row.
-        dataset: Its data set.
-        seed: Its seed.
+        row: The row that it belongs to.
+        dataset: The name of the data set.
+        seed: The seed of the run.
         experiment: Name, or "images".
         run_id: Expected id.
         protocols: Names of the protocols that the table's columns need.
@@ -52,8 +52,8 @@ class PlannedRun:
             checkpoint is shown.
         selected_by: Protocol that selects among them; None for each column's own.
         values: What a search sets, by dotted key.
-        phase: Of a search; None for a run whose score is shown.
-        configuration: Its number in the phase.
+        phase: The phase of a search; None for a run whose score is shown.
+        configuration: The number of the configuration in the phase.
         table: Name of the table.
     """
 
@@ -84,7 +84,7 @@ class PlannedRun:
 
     @property
     def run(self) -> Run:
-        """Its folder in the working space."""
+        """The folder of the run in the working space."""
         return Run(outputs_dir().joinpath(*self.key))
 
     @property

@@ -39,7 +39,7 @@ class NormalisedConv2d(CausalConv2d):
         out_channels: Output features.
         kernel_size: (rows, columns).
         pads: Zeros to the left, right, top and bottom.
-        stride: Of both axes.
+        stride: The stride of both axes.
         scale: Deviation of the outputs after the start.
     """
 
@@ -85,8 +85,8 @@ class GatedResidual(nn.Module):
 
     Args:
         features: Features of the input and output.
-        kernel_size: Of both convolutions.
-        pads: Of both convolutions.
+        kernel_size: The kernel size of both convolutions.
+        pads: The padding of both convolutions.
         extra: Features of a second input, 0 for none.
         dropout: Rate.
         condition_features: Features of the condition, 0 for none.

@@ -96,7 +96,7 @@ class CausalConv2d(Streamed, nn.Conv2d):
         kernel_size: (rows, columns).
         pads: Zeros to the left, right, top and bottom; the place of the output is the input's
             element (top, left) within the kernel.
-        stride: Of both axes.
+        stride: The stride of both axes.
         bias: Whether to add one.
         mask: 0 or 1 per weight, broadcast against (out, in, rows, columns); None for all ones.
     """

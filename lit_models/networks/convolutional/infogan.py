@@ -70,7 +70,8 @@ class InfoGANGenerator(nn.Module):
         latent_dim: Dimension of the code.
         image_shape: (C, H, W), H and W divisible by 4.
         width: Channels w of the last hidden layer (64 in the paper).
-        negative_slope: Of the leaky ReLU; 0 gives a ReLU (.2 for GANs, 0 for the VAE's decoder).
+        negative_slope: The negative slope of the leaky ReLU; 0 gives a ReLU (.2 for GANs, 0 for
+            the VAE's decoder).
         bn_momentum: Weight of the new batch in the running statistics (.001 in the paper).
         bn_eps: Added to the variance (1e-3 in the paper).
         output: Last activation (sigmoid for a GAN, identity for logits).
