@@ -6,6 +6,7 @@ vectors (B, D), each with int64 labels (B,). The model converts.
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from datamodules.root import checked_name
 
-__all__ = ["BatchStream", "DataModule", "ImageDataModule", "Splits", "fingerprint_of"]
+__all__ = ["BatchStream", "DataModule", "DataSpec", "ImageDataModule", "Splits", "fingerprint_of"]
 
 
 A_FEW = 100  # images that are looked at, where all would take long
@@ -111,52 +112,92 @@ class BatchStream:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.x))
 
 
-class DataModule(LightningDataModule):
+@dataclass(frozen=True)
+class DataSpec:
+    """What a data set holds.
+
+    Attributes:
+        name: The name of the data set, as in records and tables.
+        kind: "images" or "vectors".
+        shape: The shape of one example, (C, H, W) or (D,); checked against the data.
+        num_levels: The number of levels of a pixel; None for vectors.
+        num_classes: The number of labels.
+        validation_size: Training examples set aside, drawn by a fixed seed; 0 for none.
+        fingerprint: The expected SHA-256 of the data; None is recorded as unpinned.
+
+    Raises:
+        ValueError: if the name is none for a folder, or kind and num_levels do not fit.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    num_levels: int | None
+    num_classes: int
+    validation_size: int
+    fingerprint: str | None
+
+    def __post_init__(self) -> None:
+        checked_name(self.name, "name")
+        if (self.kind, self.num_levels is None) not in (("images", False), ("vectors", True)):
+            raise ValueError(
+                f"num_levels must be given for images, and for them only, got {self.num_levels} "
+                f"for {self.kind}"
+            )
+
+
+class DataModule(LightningDataModule, ABC):
     """A data set in memory. A subclass implements `load`.
 
     Args:
-        name: Name of the data set, as in records and tables.
-        shape: Shape of one example, (C, H, W) or (D,); checked against the data.
-        num_levels: Levels of a pixel; None for vectors.
-        num_classes: Number of labels.
-        validation_size: Training examples set aside, drawn by a fixed seed; 0 for none.
-        fingerprint: Expected SHA-256 of the data; None is recorded as unpinned.
-
-    Raises:
-        ValueError: if the name is none for a folder.
+        spec: What it holds.
 
     Attributes:
-        order_seed: Seed of the order of the batches.
+        order_seed: The seed of the order of the batches.
         device: Where the training examples are kept, and so the batches made.
         found_fingerprint: SHA-256 of the data, once set up.
     """
 
-    def __init__(
-        self,
-        name: str,
-        shape: Sequence[int],
-        num_levels: int | None,
-        num_classes: int,
-        validation_size: int,
-        fingerprint: str | None,
-    ) -> None:
+    def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.name = checked_name(name, "name")
-        self.shape, self.num_levels = tuple(shape), num_levels
-        self.num_classes, self.validation_size = num_classes, validation_size
-        self.fingerprint = fingerprint
+        self.spec, self.name = spec, spec.name
         self.found_fingerprint: str | None = None
         self.order_seed = 0
         self.device = torch.device("cpu")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example, (C, H, W) or (D,)."""
+        return self.spec.shape
+
+    @property
+    def num_levels(self) -> int | None:
+        """The number of levels of a pixel; None for vectors."""
+        return self.spec.num_levels
+
+    @property
+    def num_classes(self) -> int:
+        """The number of labels."""
+        return self.spec.num_classes
+
+    @property
+    def validation_size(self) -> int:
+        """The number of training examples set aside."""
+        return self.spec.validation_size
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The expected SHA-256 of the data; None where it is not pinned."""
+        return self.spec.fingerprint
 
     @property
     def num_dims(self) -> int:
         """Number of dimensions of one example."""
         return math.prod(self.shape)
 
+    @abstractmethod
     def load(self) -> Splits:
         """Return the arrays."""
-        raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
         """Load, check and split; a second call does nothing.
@@ -255,7 +296,10 @@ class ImageDataModule(DataModule):
         validation_size: int,
         fingerprint: str | None = None,
     ) -> None:
-        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        shape = tuple(image_shape)
+        super().__init__(
+            DataSpec(name, "images", shape, num_levels, num_classes, validation_size, fingerprint)
+        )
 
 
 def check_levels(images: np.ndarray, name: str, num_levels: int) -> None:

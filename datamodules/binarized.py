@@ -4,7 +4,7 @@ Scores on different binarisations of one data set must not be compared; each is 
 own name.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,36 +25,39 @@ __all__ = [
 ]
 
 
+def grey_images(name: str, data: ImageDataModule, root: str | None) -> PreparedImages:
+    """Return prepared images of 256 levels, of the shape and labels that another data set has."""
+    return PreparedImages(
+        name=name,
+        image_shape=data.shape,
+        num_levels=256,
+        num_classes=data.num_classes,
+        validation_size=0,
+        source=None,
+        root=root,
+    )
+
+
 class Thresholded(ImageDataModule):
     """A pixel is 1 where its grey level is at least the threshold.
 
     Args:
-        name: Name of the data set.
-        image_shape: (C, H, W).
-        num_levels: 2.
-        num_classes: Number of labels.
-        validation_size: Training images set aside.
         made_from: Name of the prepared grey images, of 256 levels.
         threshold: Smallest level that becomes 1.
         root: Folder of their file; None for `data_root()`.
-        fingerprint: Expected SHA-256 of the binary arrays, or None.
+        shared: The arguments of `ImageDataModule`.
     """
 
     def __init__(
         self,
-        name: str,
-        image_shape: Sequence[int],
-        num_levels: int,
-        num_classes: int,
-        validation_size: int,
         made_from: str,
         threshold: int,
         root: str | None = None,
-        fingerprint: str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        super().__init__(**shared)
         self.threshold = threshold
-        self.grey = PreparedImages(made_from, image_shape, 256, num_classes, 0, None, root)
+        self.grey = grey_images(made_from, self, root)
 
     def load(self) -> Splits:
         grey = self.grey.load()
@@ -69,32 +72,22 @@ class BinarizedOnce(ImageDataModule):
     Larochelle published (`LarochelleMnist`).
 
     Args:
-        name: Name of the data set.
-        image_shape: (C, H, W).
-        num_levels: 2.
-        num_classes: Number of labels.
-        validation_size: Training images set aside.
         made_from: Name of the prepared grey images, of 256 levels.
         seed: The seed of the draw.
         root: Folder of their file; None for `data_root()`.
-        fingerprint: Expected SHA-256 of the binary arrays, or None.
+        shared: The arguments of `ImageDataModule`.
     """
 
     def __init__(
         self,
-        name: str,
-        image_shape: Sequence[int],
-        num_levels: int,
-        num_classes: int,
-        validation_size: int,
         made_from: str,
         seed: int,
         root: str | None = None,
-        fingerprint: str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        super().__init__(**shared)
         self.seed = seed
-        self.grey = PreparedImages(made_from, image_shape, 256, num_classes, 0, None, root)
+        self.grey = grey_images(made_from, self, root)
 
     def load(self) -> Splits:
         grey = self.grey.load()
@@ -156,26 +149,16 @@ class LarochelleMnist(ImageDataModule):
     per line; they have no labels. The 10,000 validation images are the last training ones.
 
     Args:
-        name: Name of the data set.
-        image_shape: (1, 28, 28).
-        num_levels: 2.
-        num_classes: 1, as there are no labels.
-        validation_size: Training images set aside.
         root: Folder of the files; None for `data_root()`.
-        fingerprint: Expected SHA-256 of the arrays, or None.
+        shared: The arguments of `ImageDataModule`.
     """
 
     def __init__(
         self,
-        name: str,
-        image_shape: Sequence[int],
-        num_levels: int,
-        num_classes: int,
-        validation_size: int,
         root: str | None = None,
-        fingerprint: str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        super().__init__(**shared)
         self.root = Path(root).expanduser() if root else data_root()
 
     def load(self) -> Splits:

@@ -1,10 +1,11 @@
 """Gaussians on a ring: the mode-collapse toy of the GAN papers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from datamodules.base import DataModule, Splits
+from datamodules.base import DataModule, DataSpec, Splits
 
 __all__ = ["GaussianModes", "GaussianRing", "ring_modes"]
 
@@ -45,7 +46,10 @@ class GaussianModes(DataModule):
         validation_size: int,
         fingerprint: str | None = None,
     ) -> None:
-        super().__init__(name, event_shape, None, len(modes), validation_size, fingerprint)
+        shape = tuple(event_shape)
+        super().__init__(
+            DataSpec(name, "vectors", shape, None, len(modes), validation_size, fingerprint)
+        )
         if std <= 0:
             raise ValueError(f"std must be > 0, got {std}")
         self.modes, self.std, self.seed = modes, std, seed
@@ -65,44 +69,15 @@ class GaussianRing(GaussianModes):
     """Gaussians evenly spaced on a ring around the origin.
 
     Args:
-        name: Name of the data set.
-        event_shape: (2,).
-        num_classes: Number of modes (8).
-        radius: Radius of the ring (1).
-        std: Standard deviation of a mode (.01).
-        train_size: Number of training points.
-        test_size: Number of test points.
-        seed: The seed of the draw.
-        validation_size: Training points set aside.
-        fingerprint: Expected SHA-256 of the arrays, or None.
+        num_classes: The number of modes (8).
+        radius: The radius of the ring (1).
+        shared: The arguments of `GaussianModes` but the modes.
 
     Raises:
         ValueError: if radius or std is not positive.
     """
 
-    def __init__(
-        self,
-        name: str,
-        event_shape: Sequence[int],
-        num_classes: int,
-        radius: float,
-        std: float,
-        train_size: int,
-        test_size: int,
-        seed: int,
-        validation_size: int,
-        fingerprint: str | None = None,
-    ) -> None:
+    def __init__(self, num_classes: int, radius: float, **shared: Any) -> None:
         if radius <= 0:
             raise ValueError(f"radius must be > 0, got {radius}")
-        super().__init__(
-            name,
-            event_shape,
-            ring_modes(num_classes, radius),
-            std,
-            train_size,
-            test_size,
-            seed,
-            validation_size,
-            fingerprint,
-        )
+        super().__init__(modes=ring_modes(num_classes, radius), **shared)

@@ -129,26 +129,16 @@ class NpzImages(ImageDataModule):
     """Any image set prepared as `<name>.npz`.
 
     Args:
-        name: Name of the data set.
         path: The file, with train_images, train_labels, test_images, test_labels.
-        image_shape: (C, H, W).
-        num_levels: Levels of a pixel (256 for 8-bit images).
-        num_classes: Number of labels.
-        validation_size: Training images set aside.
-        fingerprint: Expected SHA-256 of the arrays, or None.
+        shared: The arguments of `ImageDataModule`.
     """
 
     def __init__(
         self,
-        name: str,
         path: str,
-        image_shape: Sequence[int],
-        num_levels: int,
-        num_classes: int,
-        validation_size: int,
-        fingerprint: str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        super().__init__(**shared)
         self.path = path
 
     def load(self) -> Splits:

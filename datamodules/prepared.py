@@ -1,7 +1,6 @@
 """Image sets prepared as `<root>/<name>.npz`, by `dgmbench prefetch` or by hand."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,10 @@ class PreparedImages(ImageDataModule):
     """A well-known image set in its official splits.
 
     Args:
-        name: Name of the data set, and of its file.
-        image_shape: (C, H, W).
-        num_levels: Levels of a pixel.
-        num_classes: Number of labels.
-        validation_size: Training images set aside.
         source: Name of the class in torchvision.datasets that downloads it; None where there is
             none, and the file must be made by hand.
         root: Folder of the file; None for `data_root()`.
-        fingerprint: Expected SHA-256 of the arrays, or None.
+        shared: The arguments of `ImageDataModule`.
 
     Raises:
         ValueError: from setup, if the file is missing or wrong.
@@ -34,19 +28,14 @@ class PreparedImages(ImageDataModule):
 
     def __init__(
         self,
-        name: str,
-        image_shape: Sequence[int],
-        num_levels: int,
-        num_classes: int,
-        validation_size: int,
         source: str | None,
         root: str | None = None,
-        fingerprint: str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        super().__init__(**shared)
         self.source = source
         self.root = Path(root).expanduser() if root else data_root()
-        self.file = self.root / f"{name}.npz"
+        self.file = self.root / f"{self.name}.npz"
 
     @property
     def path(self) -> Path:

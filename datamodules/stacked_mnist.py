@@ -1,6 +1,6 @@
 """Three digits in the three colours: 1,000 modes with known labels."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,36 +17,34 @@ class StackedMnist(ImageDataModule):
     triples from its test images; the class is 100 a + 10 b + c.
 
     Args:
-        name: Name of the data set.
-        image_shape: (3, 28, 28).
-        num_levels: Levels of a pixel.
-        num_classes: 1,000.
         train_size: Number of training triples.
         test_size: Number of test triples.
         seed: The seed of the draw.
-        validation_size: Training triples set aside.
         made_from: Name of the prepared digits.
         root: Folder of their file; None for `data_root()`.
-        fingerprint: Expected SHA-256 of the arrays, or None.
+        shared: The arguments of `ImageDataModule`.
     """
 
     def __init__(
         self,
-        name: str,
-        image_shape: Sequence[int],
-        num_levels: int,
-        num_classes: int,
         train_size: int,
         test_size: int,
         seed: int,
-        validation_size: int,
         made_from: str,
         root: str | None = None,
-        fingerprint: str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        super().__init__(**shared)
         self.train_size, self.test_size, self.seed = train_size, test_size, seed
-        self.digits = PreparedImages(made_from, (1, 28, 28), 256, 10, 0, source=None, root=root)
+        self.digits = PreparedImages(
+            name=made_from,
+            image_shape=(1, 28, 28),
+            num_levels=256,
+            num_classes=10,
+            validation_size=0,
+            source=None,
+            root=root,
+        )
 
     def load(self) -> Splits:
         digits = self.digits.load()

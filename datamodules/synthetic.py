@@ -1,6 +1,6 @@
 """Random images of any shape, for tests."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,30 +13,20 @@ class SyntheticImages(ImageDataModule):
     """Uniform random levels and labels. Nothing can be learned from them.
 
     Args:
-        name: Name of the data set.
-        image_shape: (C, H, W).
-        num_levels: Levels of a pixel.
-        num_classes: Number of labels.
         train_size: Number of training images.
         test_size: Number of test images.
         seed: The seed of the draw.
-        validation_size: Training images set aside.
-        fingerprint: Expected SHA-256 of the arrays, or None.
+        shared: The arguments of `ImageDataModule`.
     """
 
     def __init__(
         self,
-        name: str,
-        image_shape: Sequence[int],
-        num_levels: int,
-        num_classes: int,
         train_size: int,
         test_size: int,
         seed: int,
-        validation_size: int,
-        fingerprint: str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        super().__init__(**shared)
         self.train_size, self.test_size, self.seed = train_size, test_size, seed
 
     def load(self) -> Splits:

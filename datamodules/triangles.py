@@ -8,7 +8,7 @@ rotation is drawn in radians and taken for degrees, so that no triangle is turne
 degrees; gaps may be half of the smallest angle that it names; its pixels begin three cells early.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -71,10 +71,6 @@ class Triangles(ImageDataModule):
     first half of `min_angle_degrees`; then all are turned by one angle.
 
     Args:
-        name: Name of the data set.
-        image_shape: (1, S, S).
-        num_levels: Levels of a pixel (256).
-        num_classes: Number of labels (1).
         num_vertices: Vertices of a polygon (3).
         min_angle_degrees: Twice the smallest gap between vertices, seen from the circle's centre
             (20 in the notebook).
@@ -83,8 +79,7 @@ class Triangles(ImageDataModule):
         train_size: Number of training images, those set aside included.
         test_size: Number of test images.
         seed: The seed of the draw.
-        validation_size: Training images set aside.
-        fingerprint: Expected SHA-256 of the arrays, or None.
+        shared: The arguments of `ImageDataModule`.
 
     Raises:
         ValueError: if the image is not a grey square, or the angles do not fit a circle.
@@ -92,10 +87,6 @@ class Triangles(ImageDataModule):
 
     def __init__(
         self,
-        name: str,
-        image_shape: Sequence[int],
-        num_levels: int,
-        num_classes: int,
         num_vertices: int,
         min_angle_degrees: float,
         radius: float,
@@ -103,23 +94,23 @@ class Triangles(ImageDataModule):
         train_size: int,
         test_size: int,
         seed: int,
-        validation_size: int,
-        fingerprint: str | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(name, image_shape, num_levels, num_classes, validation_size, fingerprint)
+        super().__init__(**shared)
         if len(self.shape) != 3 or self.shape[0] != 1 or self.shape[1] != self.shape[2]:
-            raise ValueError(f"image_shape must be (1, S, S), got {list(image_shape)}")
+            raise ValueError(f"image_shape must be (1, S, S), got {list(self.shape)}")
         if num_vertices < 3 or not 0 < num_vertices * min_angle_degrees < 360:
             raise ValueError(
                 "num_vertices must be >= 3 and num_vertices x min_angle_degrees in (0, 360), "
                 f"got {num_vertices} and {min_angle_degrees}"
             )
-        if train_size - validation_size <= STARTS:
+        if train_size - self.validation_size <= STARTS:
             raise ValueError(
-                f"train_size must be > {validation_size + STARTS} with validation_size "
-                f"{validation_size}, got {train_size}"
+                f"train_size must be > {self.validation_size + STARTS} with validation_size "
+                f"{self.validation_size}, got {train_size}"
             )
-        self.top_level = num_levels - 1
+        assert self.num_levels is not None
+        self.top_level = self.num_levels - 1
         self.num_vertices = num_vertices
         segment = 2 * np.pi / num_vertices
         ends = segment * np.arange(1, num_vertices + 1)

@@ -1,5 +1,7 @@
 """The stream of batches is a function of (seed, images_seen, index); splits are what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -102,9 +104,12 @@ def test_data_that_is_not_as_configured_is_refused(settings, message):
     )
     splits = module.load()
     module.load = lambda: splits
-    module.shape = settings.get("shape", module.shape)
-    module.num_levels = settings.get("levels", module.num_levels)
-    module.num_classes = settings.get("classes", module.num_classes)
+    module.spec = replace(
+        module.spec,
+        shape=settings.get("shape", module.shape),
+        num_levels=settings.get("levels", module.num_levels),
+        num_classes=settings.get("classes", module.num_classes),
+    )
     with pytest.raises(ValueError, match=message):
         module.setup()
 

@@ -30,7 +30,8 @@ def root(tmp_path):
 
 
 def make(kind, root, **settings):
-    data = kind("binary", SHAPE, 2, 3, 10, "grey", root=str(root), **settings)
+    spec = {"image_shape": SHAPE, "num_levels": 2, "num_classes": 3, "validation_size": 10}
+    data = kind(made_from="grey", root=str(root), name="binary", **spec, **settings)
     data.setup()
     return data
 
@@ -94,12 +95,19 @@ def test_the_same_image_is_drawn_anew(root):
     assert mean == pytest.approx(128 / 255, abs=5 * 0.5 / (50 * 128) ** 0.5)
 
 
+def larochelle(root, validation_size):
+    spec = {"image_shape": SHAPE, "num_levels": 2, "num_classes": 1}
+    return LarochelleMnist(
+        root=str(root), name="larochelle", validation_size=validation_size, **spec
+    )
+
+
 def test_files_of_larochelle(tmp_path):
     rng = np.random.default_rng(0)
     parts = {p: rng.integers(0, 2, (n, 16)) for p, n in (("train", 5), ("valid", 3), ("test", 4))}
     for part, values in parts.items():
         np.savetxt(tmp_path / f"binarized_mnist_{part}.amat", values, fmt="%d")
-    data = LarochelleMnist("larochelle", SHAPE, 2, 1, 3, root=str(tmp_path))
+    data = larochelle(tmp_path, 3)
     data.setup()
     assert len(data.split("train")[0]) == 5
     whole = np.concatenate([parts["train"], parts["valid"]])
@@ -107,7 +115,7 @@ def test_files_of_larochelle(tmp_path):
     assert data.split("test")[1].tolist() == [0] * 4
     (tmp_path / "binarized_mnist_test.amat").write_text("0 1 0\n")
     with pytest.raises(ValueError, match="must have 16 numbers a line"):
-        LarochelleMnist("larochelle", SHAPE, 2, 1, 0, root=str(tmp_path)).setup()
+        larochelle(tmp_path, 0).setup()
     (tmp_path / "binarized_mnist_test.amat").unlink()
     with pytest.raises(ValueError, match="data set larochelle is missing: put binarized_mnist"):
-        LarochelleMnist("larochelle", SHAPE, 2, 1, 0, root=str(tmp_path)).setup()
+        larochelle(tmp_path, 0).setup()

@@ -8,7 +8,16 @@ from datamodules.stacked_mnist import StackedMnist
 
 def build(root, seed=0):
     return StackedMnist(
-        "stacked_mnist", [3, 28, 28], 256, 1000, 50, 20, seed, 0, made_from="mnist", root=str(root)
+        train_size=50,
+        test_size=20,
+        seed=seed,
+        made_from="mnist",
+        root=str(root),
+        name="stacked_mnist",
+        image_shape=[3, 28, 28],
+        num_levels=256,
+        num_classes=1000,
+        validation_size=0,
     )
 
 

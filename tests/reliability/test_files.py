@@ -270,7 +270,8 @@ def download(source, folder):
 
 
 prepared.download_with_torchvision = download
-data = PreparedImages("mine", [1, 8, 8], 256, 4, 0, "Mine", root=str(space / "data"))
+spec = {"name": "mine", "image_shape": [1, 8, 8], "num_levels": 256, "num_classes": 4}
+data = PreparedImages("Mine", str(space / "data"), validation_size=0, **spec)
 prefetch._prepared = lambda name: data
 begin, go = os.pipe()
 for i in range(64):

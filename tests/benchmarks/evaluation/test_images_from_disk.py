@@ -11,7 +11,16 @@ from datamodules.synthetic import SyntheticImages
 
 
 def data(num_levels):
-    found = SyntheticImages("s", [1, 4, 4], num_levels, 2, 30, 9, seed=0, validation_size=0)
+    found = SyntheticImages(
+        train_size=30,
+        test_size=9,
+        seed=0,
+        name="s",
+        image_shape=[1, 4, 4],
+        num_levels=num_levels,
+        num_classes=2,
+        validation_size=0,
+    )
     found.setup()
     return found
 
