@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.config.compose import compose
+from benchmarks.config.identity import run_id
 from benchmarks.runs.folder import Run
-from benchmarks.runs.record import Record
+from benchmarks.runs.record import Evaluation, Record
 from benchmarks.training import reproduce as module
 from benchmarks.training.train import train
 
@@ -122,3 +123,135 @@ def test_the_pickle_of_the_test_above_would_act(tmp_path):
     np.save(tmp_path / "x.npy", np.array([Burglar(tmp_path)], dtype=object), allow_pickle=True)
     np.load(tmp_path / "x.npy", allow_pickle=True)
     assert (tmp_path / "burgled").exists()
+
+
+# -- without training ----------------------------------------------------------------------------
+
+
+def record_of(*overrides, scores=(("modes_2500", 1.0),), checkpoint="last", **settings):
+    """Return the record of a run of today's config, scored under protocols."""
+    cfg = compose(["experiment=toy_ns_gan", "datamodule=gaussian_ring", "seed=3", *overrides]).cfg
+    found = Record("toy_ns_gan", "gaussian_ring", run_id(cfg), 3, "finished", **settings)
+    found.overrides = list(overrides)
+    found.evaluations = [
+        Evaluation(protocol, "f" * 64, checkpoint, "raw", 64, {"modes": value, "none": None})
+        for protocol, value in scores
+    ]
+    return found
+
+
+@pytest.fixture
+def again(outputs, tmp_path, monkeypatch):
+    """Return a function that does a record's run again, where what comes of it is given."""
+    path = tmp_path / "old" / "record.json"
+
+    def make(old, new):
+        def train(composed):
+            run = Run.of(composed)
+            make.cfg, make.run = composed.cfg, run
+            make.began_anew = not run.folder.exists()
+            new.write(run.record_path)
+            return new
+
+        old.write(path)
+        monkeypatch.setattr(module, "train", train)
+        return main(["reproduce", str(path.parent)])
+
+    return make
+
+
+def test_a_run_is_done_again_as_it_was_and_in_a_folder_of_its_own(again, outputs):
+    """What determines a result is repeated; where and how it is watched is not."""
+    scores = [("modes_2500", 1.0), ("nll_test", 2.0), ("modes_2500", 1.0)]
+    old = record_of("model.n_critic=2", "threads=2", scores=scores)
+    old.overrides += ["trainer.devices=8", "logger=wandb", "protocols=[]", "seed=9", "+seed=9"]
+    assert again(old, old) == 0
+    assert (again.cfg.seed, again.cfg.model.n_critic, again.cfg.threads) == (3, 2, 2)
+    assert list(again.cfg.protocols) == ["modes_2500", "nll_test"]
+    clean = compose(["experiment=toy_ns_gan"]).cfg
+    assert (again.cfg.trainer, again.cfg.logger) == (clean.trainer, clean.logger)
+    assert again.run.folder == outputs / "reproduced/toy_ns_gan/gaussian_ring" / old.run_id
+    assert os.environ["DGMBENCH_OUTPUTS"] == str(outputs)
+
+
+@pytest.mark.parametrize("status", ["finished", "failed", "interrupted"])
+def test_what_an_earlier_call_left_is_done_anew_unless_it_goes_on(again, status):
+    old = record_of()
+    again(old, old)
+    assert again.began_anew
+    earlier = record_of()
+    earlier.status = status
+    earlier.write(again.run.record_path)
+    again(old, old)
+    assert again.began_anew == (status != "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ({}, {}, 0),
+        ({"scores": [("modes_2500", 1.0)]}, {"scores": [("modes_2500", 1.0 + 9e-6)]}, 0),
+        ({"scores": [("modes_2500", 1.0)]}, {"scores": [("modes_2500", 1.0 + 2e-5)]}, 1),
+        ({"scores": [("modes_2500", 1.0)]}, {"scores": [("modes_2500", None)]}, 1),
+        ({"scores": [("modes_2500", None)]}, {"scores": [("modes_2500", None)]}, 1),  # nothing
+        ({"scores": []}, {"scores": []}, 1),  # nor here
+        ({"checkpoint": "64"}, {"checkpoint": "64"}, 0),
+        ({"scores": [("modes_2500", 1.0), ("nll_test", 1.0)]}, {}, 1),
+        ({}, {"scores": [("modes_2500", 1.0), ("nll_test", 1.0)]}, 1),
+    ],
+    ids=str,
+)
+def test_scores_must_agree_but_for_rounding(again, capsys, old, new, code):
+    assert again(record_of(**old), record_of(**new)) == code
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == ("not reproduced: see the differences above" if code else "reproduced")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "code"),
+    [("diverged", "diverged", 0), ("diverged", "finished", 1), ("finished", "diverged", 1)],
+)
+def test_a_run_that_diverged_must_do_so_again(again, capsys, before, now, code):
+    old, new = record_of(scores=[]), record_of(scores=[])
+    old.status, new.status = before, now
+    assert again(old, new) == code
+    assert f"{now} now, {before} before: " in capsys.readouterr().out
+
+
+def test_what_was_measured_on_one_side_only_is_named(again, capsys):
+    old = record_of(scores=[("modes_2500", 1.0), ("nll_test", 2.0)])
+    again(old, record_of())
+    said = capsys.readouterr().out
+    assert "nll_test (ffffffffffff) [raw] modes: on one side only\n" in said
+    assert said.count("on one side only") == 1
+
+
+def test_a_snapshot_that_was_scored_by_hand_need_not_be_again(again):
+    old = record_of()
+    old.evaluations += record_of(scores=[("nll_test", 2.0)], checkpoint="64").evaluations
+    assert again(old, record_of()) == 0
+
+
+def test_other_conditions_are_named_and_are_no_difference(again, capsys):
+    old = record_of(cost={"device": "A", "threads": 1}, versions={"torch": "1", "numpy": "2"})
+    new = record_of(cost={"device": "B", "threads": 1}, versions={"torch": "1", "wandb": "3"})
+    assert again(old, new) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-4:] == [
+        "device: A before, B now",
+        "numpy: 2 before, None now",
+        "wandb: None before, 3 now",
+        "reproduced",
+    ]
+
+
+def test_what_is_no_record_of_one_training_run_is_refused(outputs, tmp_path, capsys):
+    path = tmp_path / "records"
+    Record("images", "digits", "0123456789", 0, "finished").write(path / "a.json")
+    assert main(["reproduce", str(path / "a.json")]) == 2
+    assert "must be the record of a training run, got one of images" in capsys.readouterr().err
+    record_of().write(path / "b.json")
+    assert main(["reproduce", str(path)]) == 2
+    assert f"{path} must be one record, got 2" in capsys.readouterr().err
+    assert main(["reproduce", str(tmp_path / "nothing")]) == 2
+    assert "must hold at least one record, got none" in capsys.readouterr().err
