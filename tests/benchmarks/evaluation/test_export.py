@@ -56,7 +56,7 @@ def finished(tmp_path_factory):
     """A run on points, with a snapshot at 16 images and averaged weights."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DGMBENCH_OUTPUTS", str(tmp_path_factory.mktemp("finished")))
-        composed = tiny_run("toy_ns_gan", ["model.ema_decay=0.5", "weights=ema"])
+        composed = tiny_run("toy/ns_gan", ["model.generator.ema_decay=0.5", "weights=ema"])
         composed.cfg.snapshot_every_images = 16
         train(composed, bar=False)
         return Run.of(composed)
@@ -108,7 +108,7 @@ def test_a_snapshot_is_exported_under_its_own_number(finished, tmp_path, capsys)
     with safe_open(tmp_path / "16" / "model.safetensors", "pt") as file:
         assert file.metadata() == {
             "format": "pt",
-            "experiment": "toy_ns_gan",
+            "experiment": "toy/ns_gan",
             "dataset": "gaussian_ring",
             "run_id": finished.id,
             "images_seen": "16",
@@ -129,7 +129,7 @@ def test_the_record_and_whom_to_cite_go_with_it(finished, tmp_path):
     record = read_record(tmp_path / "record.json")
     assert record == finished.record()
     citation = yaml.safe_load((tmp_path / "CITATION.cff").read_text())
-    assert citation["title"] == "NS GAN (MLP) on gaussian_ring (toy_ns_gan)"
+    assert citation["title"] == "NS GAN (MLP) on gaussian_ring (toy/ns_gan)"
     assert "trained on gaussian_ring, 32 images seen, seed 0; " in citation["abstract"]
     assert citation["abstract"].endswith(f"run {finished.id}.")
 

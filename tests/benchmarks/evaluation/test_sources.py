@@ -8,13 +8,13 @@ from torch import nn
 
 from benchmarks.config.compose import compose_group
 from benchmarks.config.instantiate import instantiate
+from benchmarks.core.seeds import draw_seed
 from benchmarks.evaluation import sources
+from benchmarks.evaluation.protocols.base import check_counts
 from benchmarks.evaluation.sources import (
     ModelSource,
     TensorSource,
-    check_protocol_counts,
     check_shape,
-    draw_seed,
     finite_samples,
     own_chunks,
     real_source,
@@ -133,9 +133,9 @@ def test_samples_must_have_the_shape_of_the_data():
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, True, "3", None])
 def test_counts_of_a_protocol_are_whole_numbers(value):
-    check_protocol_counts(SimpleNamespace(a=1, b=2), "a", "b")
+    check_counts(SimpleNamespace(a=1, b=2), "a", "b")
     with pytest.raises(ValueError, match=f"b must be an integer >= 1, got {value}"):
-        check_protocol_counts(SimpleNamespace(a=1, b=value, c=0), "a", "b", "c")
+        check_counts(SimpleNamespace(a=1, b=value, c=0), "a", "b", "c")
 
 
 # -- chunks --------------------------------------------------------------------------------------

@@ -130,8 +130,8 @@ def test_the_pickle_of_the_test_above_would_act(tmp_path):
 
 def record_of(*overrides, scores=(("modes_2500", 1.0),), checkpoint="last", **settings):
     """Return the record of a run of today's config, scored under protocols."""
-    cfg = compose(["experiment=toy_ns_gan", "datamodule=gaussian_ring", "seed=3", *overrides]).cfg
-    found = Record("toy_ns_gan", "gaussian_ring", run_id(cfg), 3, "finished", **settings)
+    cfg = compose(["experiment=toy/ns_gan", "datamodule=gaussian_ring", "seed=3", *overrides]).cfg
+    found = Record("toy/ns_gan", "gaussian_ring", run_id(cfg), 3, "finished", **settings)
     found.overrides = list(overrides)
     found.evaluations = [
         Evaluation(protocol, "f" * 64, checkpoint, "raw", 64, {"modes": value, "none": None})
@@ -168,7 +168,7 @@ def test_a_run_is_done_again_as_it_was_and_in_a_folder_of_its_own(again, outputs
     assert again(old, old) == 0
     assert (again.cfg.seed, again.cfg.model.n_critic, again.cfg.threads) == (3, 2, 2)
     assert list(again.cfg.protocols) == ["modes_2500", "nll_test"]
-    clean = compose(["experiment=toy_ns_gan"]).cfg
+    clean = compose(["experiment=toy/ns_gan"]).cfg
     assert (again.cfg.trainer, again.cfg.logger) == (clean.trainer, clean.logger)
     assert again.run.folder == outputs / "reproduced/toy_ns_gan/gaussian_ring" / old.run_id
     assert os.environ["DGMBENCH_OUTPUTS"] == str(outputs)
