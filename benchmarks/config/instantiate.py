@@ -169,6 +169,9 @@ def _check_keys(node: dict[str, Any], where: str) -> None:
     except Exception as error:
         message = f"{where}._target_ must name an importable class, got {node['_target_']}"
         raise UserError(f"{message}: {one_line(error)}") from error
+    if inspect.isabstract(target):
+        missing = ", ".join(sorted(target.__abstractmethods__))
+        raise UserError(f"{where}: {target.__name__} must implement {missing}")
     parameters = _parameters(target)
     if parameters is None:
         return  # a library's class that passes arguments on

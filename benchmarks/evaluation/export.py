@@ -77,7 +77,10 @@ def export(
         save_file(state, target / "model.safetensors", _metadata(record, images_seen))
         write_atomically(target / "config.json", _config(cfg, record, images_seen))
         write_atomically(target / "record.json", record.to_json())
-        write_atomically(target / "CITATION.cff", _citation(record))
+        write_atomically(
+            target / "CITATION.cff",
+            _citation(record, str(cfg.paper if "paper" in cfg else record.method)),
+        )
         (target / "samples.npz").unlink(missing_ok=True)  # of an earlier call
         if num_samples:
             datamodule: Any = instantiate(cfg.datamodule, "datamodule")
@@ -107,8 +110,7 @@ def _config(cfg: Any, record: Record, images_seen: int) -> str:
     return json.dumps(values, indent=1) + "\n"
 
 
-def _citation(record: Record) -> str:
-    paper = str(record.config.get("paper") or record.method)
+def _citation(record: Record, paper: str) -> str:
     abstract = (
         f"{record.method} trained on {record.dataset}, {record.counters.get('images_seen', 0):,} "
         f"images seen, seed {record.seed}; dgmbench {record.code.get('version')}, commit "

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmarks.config.compose import compose_group
 from benchmarks.config.identity import fingerprint, protocol_fingerprint
 from benchmarks.config.instantiate import instantiate
+from benchmarks.core.errors import UserError
 from benchmarks.core.paths import cache_dir
 from benchmarks.evaluation.features.base import CachedExtractor, Extractor, Features
 from benchmarks.evaluation.features.cache import FeatureCache
@@ -49,7 +50,12 @@ def build_protocols(names: Iterable[str]) -> dict[str, BuiltProtocol]:
     found = {}
     for name in dict.fromkeys(names):
         cfg = compose_group("protocol", name)
-        protocol: Protocol = instantiate(cfg, f"protocol {name}")
+        protocol = instantiate(cfg, f"protocol {name}")
+        if not isinstance(protocol, Protocol) or not hasattr(protocol, "needs"):
+            raise UserError(
+                f"protocol {name} must be a Protocol of benchmarks.evaluation.protocols.base that "
+                f"says what it needs, got {type(protocol).__name__}"
+            )
         extractor = cfg.get("extractor")
         found[name] = BuiltProtocol(name, protocol, protocol_fingerprint(cfg), extractor)
     return found

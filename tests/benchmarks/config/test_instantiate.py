@@ -167,3 +167,24 @@ def test_a_trusted_package_holds_classes_only(parts, monkeypatch):
     for target in ("instantiated_parts.Path", "instantiated_parts_of_others.Part"):
         with pytest.raises(UserError, match="torch.optim, instantiated_parts .others by"):
             check_trusted({"_target_": target}, "model")
+
+
+def test_what_a_class_leaves_out_of_its_contract_is_named(tmp_path, monkeypatch):
+    """A model, a loss and a data set of a user's own that lack a method."""
+    (tmp_path / "unfinished_parts.py").write_text(
+        "from datamodules.base import ImageDataModule\n"
+        "from lit_models.adversarial.losses import AdversarialLoss\n"
+        "from lit_models.base import LitGenerativeModel\n"
+        "class Data(ImageDataModule): pass\n"
+        "class Loss(AdversarialLoss): pass\n"
+        "class Model(LitGenerativeModel): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, missing in (
+        ("Data", "load"),
+        ("Loss", "discriminator_loss, generator_loss"),
+        ("Model", "train_step"),
+    ):
+        node = OmegaConf.create({"_target_": f"unfinished_parts.{name}"})
+        with pytest.raises(UserError, match=f"^model: {name} must implement {missing}$"):
+            instantiate(node, "model")

@@ -132,6 +132,8 @@ def test_the_record_and_whom_to_cite_go_with_it(finished, tmp_path):
     assert citation["title"] == "NS GAN (MLP) on gaussian_ring (toy/ns_gan)"
     assert "trained on gaussian_ring, 32 images seen, seed 0; " in citation["abstract"]
     assert citation["abstract"].endswith(f"run {finished.id}.")
+    (reference,) = citation["references"]
+    assert reference["title"] == "Goodfellow et al. 2014, arXiv:1406.2661"
 
 
 def test_what_is_no_run_or_cannot_be_written_is_refused(finished, tmp_path, capsys):

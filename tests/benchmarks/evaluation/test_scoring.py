@@ -21,7 +21,7 @@ from benchmarks.evaluation.metrics.frechet import FrechetDistance
 from benchmarks.evaluation.metrics.prdc import PRDC
 from benchmarks.evaluation.opening import load_model
 from benchmarks.evaluation.protocols.samples import SampleProtocol
-from benchmarks.evaluation.scoring import feature_cache
+from benchmarks.evaluation.scoring import build_protocols, feature_cache
 from benchmarks.evaluation.sources import TensorSource
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
@@ -513,3 +513,10 @@ def test_what_is_real_is_taken_in_once(data):
 def with_logits(images):
     pooled = mean_pixels(images).pooled
     return Features(pooled, pooled[:, :3] / 20)
+
+
+def test_what_is_no_protocol_is_named(own_configs):
+    (own_configs / "protocol").mkdir()
+    (own_configs / "protocol" / "mine.yaml").write_text("_target_: torch.nn.Identity\n")
+    with pytest.raises(UserError, match="protocol mine must be a Protocol of .*, got Identity"):
+        build_protocols(["mine"])

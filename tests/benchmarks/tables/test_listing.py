@@ -45,8 +45,8 @@ def test_each_kind_says_what_it_is_known_by(capsys):
     assert listed(capsys, "datasets")["datasets"]["mnist"] == first.removeprefix("# ")
     assert listed(capsys, "tables")["tables"]["quick"] == load_spec("quick").title
     experiments = listed(capsys, "experiments")["experiments"]
-    assert experiments["toy_wgan"] == "WGAN (MLP); for gaussian_ring, gaussian_grid"
-    assert "toy_wgan" in listed(capsys, "methods")["methods"]["WGAN (MLP)"].split(", ")
+    assert experiments["toy/wgan"] == "WGAN (MLP); for gaussian_ring, gaussian_grid"
+    assert "toy/wgan" in listed(capsys, "methods")["methods"]["WGAN (MLP)"].split(", ")
 
 
 def test_names_are_aligned(capsys):
