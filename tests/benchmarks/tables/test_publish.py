@@ -178,7 +178,7 @@ def test_grids_stay_with_their_runs(mini, tmp_path):
         run.run.samples.mkdir(exist_ok=True)
         Image.new("RGB", (4, 4), colour).save(run.run.samples / f"{name}.png")
     publish("mini")
-    path = grids / f"{a0.experiment}-digits-{a0.run_id}.png"
+    path = grids / f"{'-'.join(a0.key)}.png"
     assert list(grids.iterdir()) == [path]
     with Image.open(path) as grid:
         assert grid.getpixel((0, 0)) == (0, 0, 255)
