@@ -79,6 +79,7 @@ RENAMED = {  # classes whose name has changed, or that have left their module's 
     "lit_models.autoregressive.likelihoods.CategoricalLikelihood": (
         "lit_models.likelihoods.pixels.CategoricalPixels"
     ),
+    "lit_models.vae.lit_vae.StochasticLayer": "lit_models.vae.inference.StochasticLayer",
     "benchmarks.probe_protocol.ReconstructionProtocol": (
         "benchmarks.evaluation.protocols.reconstruction.ReconstructionProtocol"
     ),

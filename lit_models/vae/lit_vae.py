@@ -9,39 +9,25 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_models.base import LitGenerativeModel, OptimizerFactory
-from lit_models.images import DataRange, LevelRange, centred
-from lit_models.labels import labels_in_turn, one_hot_map
+from lit_models.images import DataRange, LevelRange
+from lit_models.labels import labels_in_turn
 from lit_models.likelihoods.observations import Likelihood
 from lit_models.priors import NormalPrior
 from lit_models.training.noise import Noise
 from lit_models.training.schedules import Schedule
+from lit_models.vae.inference import LayeredInference, StochasticLayer
 from lit_models.vae.objectives import Draws, ElboObjective, VariationalObjective
-from lit_models.vae.posteriors import DiagonalNormal, InverseAutoregressiveFlow
+from lit_models.vae.pictures import vae_grids
+from lit_models.vae.posteriors import InverseAutoregressiveFlow
 
-__all__ = ["VAE", "StochasticLayer"]
+__all__ = ["VAE"]
 
-TRAVERSED = 10  # dimensions, and steps of each
-SIDE = 20  # of the manifold
 # What a bound decodes at once; its memory grows neither with the samples nor with the images.
 ROWS = 5000
 PARAMETERS = 2**24  # of the likelihood
 
 
-class StochasticLayer(nn.Module):
-    """A further layer of codes above z (..., D) (Burda et al., 2016, Sec. 2).
-
-    Args:
-        dim: D', the dimension of its codes.
-        encoder: Maps z (B, D) to (B, 2 D'), mean and raw deviation of q(z' | z).
-        decoder: Maps z' (B, D') to (B, 2 D), mean and raw deviation of p(z | z').
-    """
-
-    def __init__(self, dim: int, encoder: nn.Module, decoder: nn.Module) -> None:
-        super().__init__()
-        self.dim, self.encoder, self.decoder = dim, encoder, decoder
-
-
-class VAE(LitGenerativeModel):
+class VAE(LayeredInference, LitGenerativeModel):
     r"""A latent-variable model p(x | z) p(z) with an amortised posterior q(z | x).
 
     Kingma and Welling, 2014, https://arxiv.org/abs/1312.6114; with several layers q(z_1 | x)
@@ -97,8 +83,11 @@ class VAE(LitGenerativeModel):
                 "exactly one of kl_weight and objective must be given, got "
                 f"{kl_weight} and {type(objective).__name__ if objective else None}"
             )
-        self.objective = ElboObjective(kl_weight) if kl_weight is not None else objective
-        if flow is not None and not self.objective.reparameterised:  # type: ignore[union-attr]
+        if objective is None:
+            assert kl_weight is not None
+            objective = ElboObjective(kl_weight)
+        self.objective = objective
+        if flow is not None and not self.objective.reparameterised:
             raise ValueError(
                 f"flow must be null with {type(self.objective).__name__}, whose gradient needs "
                 "log q of given codes"
@@ -110,13 +99,8 @@ class VAE(LitGenerativeModel):
         self.optimizer_factory = optimizer
 
     @property
-    def upper(self) -> list[StochasticLayer]:
-        """The stochastic layers above the lowest, from the data upwards."""
-        return list(self.layers)  # type: ignore[arg-type]
-
-    @property
     def trained_by(self) -> str | None:
-        return self.objective.label if self.objective is not None else None
+        return self.objective.label
 
     @property
     def dequantised(self) -> bool:
@@ -127,7 +111,6 @@ class VAE(LitGenerativeModel):
         return self.optimizer_factory(self.parameters())
 
     def train_step(self, x: Tensor, labels: Tensor) -> Tensor:
-        assert self.objective is not None
         draws = self.draw(x, self.noise, self.objective.num_samples, labels)
         loss = self.objective.loss(draws, self.images_seen)
         kl = torch.stack([kls.sum(-1).mean() for kls in draws.kls]).sum()
@@ -203,30 +186,8 @@ class VAE(LitGenerativeModel):
     def grids(
         self, x: Tensor, labels: Tensor, generator: torch.Generator
     ) -> dict[str, tuple[Tensor, int]]:
-        """Add reconstructions, traversals of codes, and the manifold of two-dimensional ones."""
-        found = super().grids(x, labels, generator)
         given = labels if self.conditional else None
-        reconstructions = self.reconstruct(x, given)
-        pairs = torch.stack([x.to(reconstructions.dtype), reconstructions], dim=1)
-        found["reconstructions"] = (pairs[:32].flatten(0, 1), 16)
-        found["traversals"] = (self._traversals(), TRAVERSED)
-        if self.prior.dim == 2:
-            found["manifold"] = (self._manifold(), SIDE)
-        return found
-
-    def _traversals(self) -> Tensor:
-        """Return a row per code dimension, from -3 to 3, the others at 0."""
-        rows = min(self.prior.dim, TRAVERSED)
-        z = torch.zeros(rows, TRAVERSED, self.prior.dim)
-        for i in range(rows):
-            z[i, :, i] = torch.linspace(-3, 3, TRAVERSED)
-        z = z.to(next(self.parameters()))
-        return self.decode(z.flatten(0, 1))
-
-    def _manifold(self) -> Tensor:
-        """Return decoded quantiles of the prior (Kingma and Welling, 2014, Fig. 4)."""
-        axis = torch.special.ndtri((torch.arange(SIDE) + 0.5) / SIDE).to(next(self.parameters()))
-        return self.decode(torch.cartesian_prod(axis, axis))
+        return {**super().grids(x, labels, generator), **vae_grids(self, x, given)}
 
     def _zeros(self, count: int) -> Tensor | None:
         if self.num_classes is None:
@@ -265,76 +226,6 @@ class VAE(LitGenerativeModel):
             total = torch.logaddexp(total, draws.log_weights.double().logsumexp(0))
         return (total - math.log(num_importance_samples)).to(self.dtype)
 
-    # -- the posterior ------------------------------------------------------------------------
-
-    def posterior(self, x: Tensor, labels: Tensor | None = None) -> DiagonalNormal:
-        """Return q(z | x) of the lowest layer, before any flow, for x (B, C, H, W)."""
-        return self._split(self._features(x, labels))[0]
-
-    def _features(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        if isinstance(self.data_range, LevelRange):
-            x = centred(x, self.data_range.num_levels, self.dtype)
-        features = (
-            self.encoder(x) if self.num_classes is None else self.encoder(x, self._one_hot(labels))
-        )
-        return features.to(self.dtype)  # densities in full precision under autocast
-
-    def _split(self, features: Tensor) -> tuple[DiagonalNormal, Tensor]:
-        count = self.flow.context_features if self.flow is not None else 0
-        size = features.shape[1] - count
-        dim = self.prior.dim
-        if not self.layers and size != 2 * dim:
-            raise ValueError(
-                f"out_features of the encoder must be {2 * dim + count}, mean and deviation of "
-                f"{dim} dimensions and {count} features for a flow, got {features.shape[1]}"
-            )
-        return self._normal(features[:, :size]), features[:, size:]
-
-    def _normal(self, features: Tensor) -> DiagonalNormal:
-        return DiagonalNormal.from_features(features.to(self.dtype), self.min_sigma)
-
-    def latents(
-        self, x: Tensor, noise: Noise, num_samples: int, labels: Tensor | None = None
-    ) -> list[tuple[Tensor, Tensor | None]]:
-        """Return what each layer does with x, from the data upwards; nothing is decoded.
-
-        Returns:
-            Per layer the mean of its posterior given the draw below, (K or 1, B, D), with a flow
-            the draws themselves; and KL(q(z | below), p(z | above)) of every dimension, of two
-            normals at the draws below and above, never negative; None with a flow.
-        """
-        codes, _, qs = self._infer(self._features(x, labels), noise, num_samples)
-        if self.flow is not None:
-            return [(z, None) for z in (codes[0], *(q.mu for q in qs[1:]))]
-        ps = self._priors(codes)
-        means = [qs[0].mu.unsqueeze(0), *(q.mu for q in qs[1:])]
-        return [(m, q.kls_to(p)) for m, q, p in zip(means, qs, ps, strict=True)]
-
-    def _infer(
-        self, features: Tensor, noise: Noise, num_samples: int
-    ) -> tuple[list[Tensor], list[Tensor], list[DiagonalNormal]]:
-        """Return codes, log q of them, and the normals they come from, by layer.
-
-        log q is per dimension, (K, B, D); with a flow of all dimensions together, (K, B, 1).
-        """
-        q, context = self._split(features)
-        eps = self._eps(q, noise, num_samples)
-        if self.flow is None:
-            z = self._passed(q.transform(eps[0]))
-            log_qs = [q.log_probs(z)]
-        else:
-            z0 = q.transform(eps[0])
-            z, log_det = self.flow(z0, context)
-            log_qs = [(q.log_prob(z0) - log_det).unsqueeze(-1)]
-        codes, qs = [z], [q]
-        for layer, own in zip(self.upper, eps[1:], strict=True):
-            q = self._normal(layer.encoder(z.flatten(0, 1)).unflatten(0, z.shape[:2]))
-            z = self._passed(q.transform(own))
-            log_qs.append(q.log_probs(z))
-            codes.append(z)
-            qs.append(q)
-        return codes, log_qs, qs
-
     def _draw(
         self, x: Tensor, features: Tensor, noise: Noise, num_samples: int, labels: Tensor | None
     ) -> Draws:
@@ -352,30 +243,6 @@ class VAE(LitGenerativeModel):
         log_weights = log_likelihood - torch.stack(sums).sum(0)
         log_q = torch.stack([lq.sum(-1) for lq in log_qs]).sum(0)
         return Draws(log_likelihood, tuple(kls), log_weights, log_q)
-
-    def _passed(self, z: Tensor) -> Tensor:
-        """Return codes, without their gradient where the objective estimates it otherwise."""
-        reparameterised = self.objective is None or self.objective.reparameterised
-        return z if reparameterised else z.detach()
-
-    def _eps(self, q: DiagonalNormal, noise: Noise, num_samples: int) -> list[Tensor]:
-        """Return the noise of each layer, (K, B, D), drawn sample by sample."""
-        dims = [q.mu.shape[-1], *(layer.dim for layer in self.upper)]
-        draws = [[noise((len(q.mu), d)) for d in dims] for _ in range(num_samples)]
-        return [torch.stack(layer) for layer in zip(*draws, strict=True)]
-
-    def _priors(self, codes: Sequence[Tensor]) -> list[DiagonalNormal]:
-        """Return p of each layer's codes given those above."""
-        found = []
-        for layer, above in zip(self.upper, codes[1:], strict=True):
-            features = layer.decoder(above.flatten(0, 1)).unflatten(0, above.shape[:2])
-            found.append(self._normal(features))
-        top = codes[-1]
-        return [*found, DiagonalNormal(torch.zeros_like(top), torch.ones_like(top))]
-
-    def _one_hot(self, labels: Tensor | None) -> Tensor:
-        assert self.num_classes is not None
-        return one_hot_map(labels, self.num_classes, self.dtype)[..., 0, 0]
 
     def _labels(self, labels: Tensor | None, num_samples: int) -> Tensor | None:
         return labels_in_turn(labels, num_samples, self.num_classes, self.device)

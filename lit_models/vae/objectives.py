@@ -42,16 +42,18 @@ class VariationalObjective(Protocol):
     """What the model asks of an objective.
 
     Attributes:
-        num_samples: K.
         reparameterised: Whether gradients flow through the draws.
-        label: What it is, where it is not the plain ELBO; None for that.
     """
 
-    num_samples: int
     reparameterised: ClassVar[bool]
 
     @property
-    def label(self) -> str | None: ...
+    def num_samples(self) -> int:
+        """The number of draws, K."""
+
+    @property
+    def label(self) -> str | None:
+        """What it is, where it is not the plain ELBO; None for that."""
 
     def loss(self, draws: Draws, images_seen: int) -> Tensor:
         """Return a scalar to minimise."""

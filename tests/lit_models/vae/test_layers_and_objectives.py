@@ -13,7 +13,8 @@ from lit_models.networks.dense.mlp import MLP
 from lit_models.priors import NormalPrior
 from lit_models.training.noise import Noise
 from lit_models.vae import lit_vae
-from lit_models.vae.lit_vae import VAE, StochasticLayer
+from lit_models.vae.inference import StochasticLayer
+from lit_models.vae.lit_vae import VAE
 from lit_models.vae.objectives import (
     Draws,
     ElboObjective,

@@ -19,8 +19,9 @@ from lit_models.images import LevelRange, UnitRange
 from lit_models.likelihoods.observations import BernoulliLikelihood, GaussianFixed
 from lit_models.networks.dense.image_mlp import ImageDecoder, ImageEncoder
 from lit_models.priors import NormalPrior
+from lit_models.vae.inference import StochasticLayer
 from lit_models.vae.lit_autoencoder import Autoencoder
-from lit_models.vae.lit_vae import VAE, StochasticLayer
+from lit_models.vae.lit_vae import VAE
 from lit_models.vae.posteriors import InverseAutoregressiveFlow
 from tests.helpers import measured
 
