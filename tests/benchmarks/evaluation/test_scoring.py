@@ -1,5 +1,7 @@
 """Scores: chunks, rounding, cached real features, images from elsewhere, snapshots, refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -483,7 +485,7 @@ def test_what_the_kept_features_depend_on(outputs, data):
         changed = instantiate(compose_group("datamodule", "fashion_mnist_small"), "data")
         changed.found_fingerprint = data.found_fingerprint
         name, value = setting.split("=")
-        setattr(changed, name, int(value))
+        changed.spec = replace(changed.spec, **{name: int(value)})
         others.append(feature_cache(cfg, extractor, changed))
     paths = {plain, *(cache.path("test", 10, 0) for cache in others)}
     assert len(paths) == 4

@@ -36,7 +36,8 @@ class Below(SyntheticImages):
 
 
 def data(cls=Below):
-    out = cls("below", [1, 2, 2], 256, 1, 8, 40, seed=0, validation_size=0)
+    spec = {"name": "below", "image_shape": [1, 2, 2], "num_levels": 256, "num_classes": 1}
+    out = cls(train_size=8, test_size=40, seed=0, validation_size=0, **spec)
     out.setup()
     return out
 
