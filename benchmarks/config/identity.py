@@ -13,7 +13,7 @@ import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,6 +22,7 @@ from benchmarks.core.paths import ROOT
 __all__ = [
     "IDENTITY_KEYS",
     "SPLITS",
+    "Split",
     "canonical",
     "check_unique_names",
     "config_hash",
@@ -38,7 +39,8 @@ __all__ = [
 LENGTH = 10
 IDENTITY_KEYS = ("datamodule", "model", "images_seen", "precision", "snapshot_every_images")
 NOT_IDENTITY = ("fingerprint", "path", "root")  # of a datamodule: expected hash, and where it lies
-SPLITS = ("train", "validation", "test")  # whose images may be scored as samples
+Split = Literal["train", "validation", "test"]  # whose images may be scored as samples
+SPLITS = get_args(Split)
 SUITE = ("benchmarks", "datamodules", "lit_models")
 SOURCES = "_sources_"  # beside the _target_ of a class from outside
 

@@ -6,12 +6,16 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import ValidationError
+from pydantic.dataclasses import dataclass
 
 from benchmarks.config.catalogue import flat
 from benchmarks.config.migration import migrated
+from benchmarks.config.schema import STRICT, Number, sentence
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted_values
@@ -22,6 +26,7 @@ __all__ = [
     "STATUSES",
     "Evaluation",
     "Record",
+    "Status",
     "better",
     "bound_sign",
     "many_records",
@@ -32,10 +37,12 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 BOUNDS = ("elbo", "iwae")  # kinds of likelihood
-STATUSES = ("finished", "diverged", "failed", "interrupted")  # from far to not far
+Status = Literal["finished", "diverged", "failed", "interrupted"]  # from far to not far
+STATUSES = get_args(Status)
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Evaluation:
     """One measurement of one checkpoint.
 
@@ -56,10 +63,10 @@ class Evaluation:
     checkpoint: str
     weights: str
     images_seen: int
-    metrics: dict[str, float | None]
+    metrics: dict[str, Number | None]
     attributes: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
-    draws: dict[str, list[float | None]] = field(default_factory=dict)
+    seconds: Number = 0.0
+    draws: dict[str, list[Number | None]] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -67,7 +74,7 @@ class Evaluation:
         return (self.fingerprint, self.checkpoint, self.weights)
 
 
-@dataclass
+@dataclass(config=STRICT)
 class Record:
     """What is kept of a run. Fields are those of the file.
 
@@ -91,7 +98,7 @@ class Record:
     dataset: str
     run_id: str
     seed: int
-    status: str
+    status: Status
     reason: str | None = None
     method: str = ""
     row: str | None = None
@@ -111,10 +118,6 @@ class Record:
     migrated_from: str | None = None
     schema_version: int = SCHEMA_VERSION
     without_digest: bool = field(default=False, init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.status not in STATUSES:
-            raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {self.status!r}")
 
     def add(self, evaluation: Evaluation) -> None:
         """Append an evaluation; one of the same measurement and checkpoint is replaced.
@@ -176,13 +179,9 @@ class Record:
             values = values if version == SCHEMA_VERSION else migrated(values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a record: {error}") from None
-        unknown = set(values) - {f.name for f in fields(cls) if f.init}
-        if unknown:
-            raise ValueError(f"not a record: unknown keys {sorted(unknown)}")
         try:
-            values["evaluations"] = [Evaluation(**e) for e in values["evaluations"]]
-            record = cls(**values)
-            _check_kinds(record)
+            values["evaluations"] = [_built(Evaluation, e) for e in values.get("evaluations", [])]
+            record = _built(cls, values)
             for name in ("dataset", "run_id"):
                 checked_name(getattr(record, name), name)
             checked_name(flat(record.experiment), "experiment")
@@ -196,38 +195,18 @@ class Record:
         write_atomically(path, self.to_json())
 
 
-KINDS: dict[str, type | tuple[type, ...]] = {  # of the fields of records and evaluations
-    **dict.fromkeys(("experiment", "dataset", "run_id", "status", "method"), str),
-    **dict.fromkeys(("protocol", "fingerprint", "checkpoint", "weights"), str),
-    **dict.fromkeys(
-        ("reason", "row", "data_fingerprint", "started", "ended", "migrated_from"),
-        (str, type(None)),
-    ),
-    **dict.fromkeys(("deviations", "overrides", "notes"), list),
-    **dict.fromkeys(("config", "code", "counters", "cost", "versions"), dict),
-    **dict.fromkeys(("metrics", "attributes", "draws"), dict),
-    **dict.fromkeys(("seed", "images_seen"), int),
-    "seconds": (int, float),
-}
-
-
-def _check_kinds(record: Record) -> None:
-    """Refuse a record whose fields hold something else than they must.
+def _built(cls: type[T], values: Any) -> T:
+    """Build a part of a record.
 
     Raises:
-        TypeError: naming the field.
+        ValueError: in one sentence.
     """
-    for part in (record, *record.evaluations):
-        for name, kind in KINDS.items():
-            if hasattr(part, name) and not isinstance(getattr(part, name), kind):
-                raise TypeError(f"{name} must not be {getattr(part, name)!r}")
-    for name in ("deviations", "overrides", "notes"):
-        if not all(isinstance(item, str) for item in getattr(record, name)):
-            raise TypeError(f"{name} must be a list of texts")
-    for evaluation in record.evaluations:
-        for name, value in evaluation.metrics.items():
-            if not isinstance(value, int | float | None):
-                raise TypeError(f"{name} must be a number or null, got {value!r}")
+    if not isinstance(values, dict):
+        raise ValueError(f"{cls.__name__.lower()} must map keys to values, got {values!r}")
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise ValueError(sentence(error, cls, values)) from None
 
 
 def bound_sign(evaluation: Evaluation, metric: str) -> str:

@@ -23,7 +23,7 @@ from benchmarks.core.errors import user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted, redacted_values
 from benchmarks.runs.folder import Run
-from benchmarks.runs.record import Evaluation, Record
+from benchmarks.runs.record import Evaluation, Record, Status
 from datamodules.base import DataModule
 
 __all__ = ["RunWriter", "now"]
@@ -121,7 +121,7 @@ class RunWriter:
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             self.record.cost["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated()
 
-    def end(self, status: str, reason: str | None) -> None:
+    def end(self, status: Status, reason: str | None) -> None:
         """Write how the run ended."""
         self.record.status, self.record.ended = status, now()
         self.record.reason = reason

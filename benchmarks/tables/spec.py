@@ -1,17 +1,20 @@
 """A table's specification: rows, columns, seeds, published numbers, checked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
+from annotated_types import Ge, Le
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic.dataclasses import dataclass
 
 from benchmarks.config.catalogue import catalogue
-from benchmarks.config.identity import SPLITS
+from benchmarks.config.identity import Split
+from benchmarks.config.schema import STRICT, Count, Natural, parse
 from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, one_line, suggest
 from datamodules.root import checked_name
@@ -28,9 +31,9 @@ __all__ = [
     "table_names",
 ]
 
-SELECTIONS = ("none", "validation", "test_as_in_paper")
 PUBLISHED = "published.yaml"  # in each folder of configs
-DIFFERENCES = ("protocol", "budget", "selection", "data")
+Difference = Literal["protocol", "budget", "selection", "data"]
+DIFFERENCES = get_args(Difference)
 ERRORS = (
     ValueError,
     TypeError,
@@ -41,10 +44,9 @@ ERRORS = (
     RecursionError,
 )
 MOST_SEEDS = 10_000
-T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Published:
     """Where a column's published numbers come from.
 
@@ -59,7 +61,7 @@ class Published:
     source_id: str
     column: str
     not_comparable: str | None = None
-    differs: tuple[str, ...] = ()
+    differs: tuple[Difference, ...] = ()
 
     def __post_init__(self) -> None:
         if self.not_comparable is not None and not self.differs:
@@ -67,12 +69,9 @@ class Published:
             raise ValueError(
                 f"differs must say in which of {allowed}, where not_comparable stands"
             )
-        for kind in self.differs:
-            if kind not in DIFFERENCES:
-                raise ValueError(f"differs must be of {', '.join(DIFFERENCES)}, got {kind!r}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Column:
     """One metric of one protocol on one data set."""
 
@@ -80,21 +79,12 @@ class Column:
     dataset: str
     protocol: str
     metric: str
-    better: str
-    digits: int
+    better: Literal["lower", "higher"]
+    digits: Annotated[int, Ge(0), Le(9)]
     published: Published | None = None
 
-    def __post_init__(self) -> None:
-        if self.better not in ("lower", "higher"):
-            raise ValueError(f"better must be lower or higher, got {self.better!r}")
-        for name in ("label", "dataset", "protocol", "metric"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
-        if not isinstance(self.digits, int) or not 0 <= self.digits <= 9:
-            raise ValueError(f"digits must be an integer in 0 .. 9, got {self.digits!r}")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Row:
     """An experiment, or images that exist already; or what was published, and nothing of ours.
 
@@ -109,21 +99,12 @@ class Row:
 
     label: str
     experiment: str | None = None
-    images: str | None = None
+    images: Split | None = None
     published: str | None = None
     note: str | None = None
     search: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.label, str):
-            raise ValueError(f"label must be a text, got {self.label!r}")
-        for name in ("experiment", "images", "published", "note"):
-            if not isinstance(getattr(self, name), str | None):
-                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
-        if self.images not in (None, *SPLITS):
-            raise ValueError(f"images must be one of {', '.join(SPLITS)}, got {self.images!r}")
-        if self.search is not None and not isinstance(self.search, dict):
-            raise ValueError(f"search of row {self.label!r} must map phases to spaces")
         if self.search is not None and self.experiment is None:
             raise ValueError(f"row {self.label!r} must have an experiment to search")
         if self.experiment is not None and self.images is not None:
@@ -132,7 +113,7 @@ class Row:
             raise ValueError(f"row {self.label!r} must have experiment, images or published")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Search:
     """A random search before the seeds: the best configuration of all phases is repeated.
 
@@ -148,24 +129,17 @@ class Search:
         biased_curve: Also draw the curve with replacement, as published ones often are.
     """
 
-    phases: Mapping[str, int]
-    seed: int
+    phases: Mapping[str, Count]
+    seed: Natural
     selected_by: str | None = None
     biased_curve: bool = False
     defaults_in: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.phases, dict):
-            raise ValueError(f"phases must map names to numbers, got {self.phases}")
         if not set(self.defaults_in or ()) <= set(self.phases):
             raise ValueError(
                 f"defaults_in must be of {', '.join(self.phases)}, got {self.defaults_in}"
             )
-        if not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(f"seed must be an integer >= 0, got {self.seed}")
-        for phase, count in self.phases.items():
-            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-                raise ValueError(f"phases.{phase} must be an integer >= 1, got {count}")
         if not self.phases:
             raise ValueError("phases must hold at least one phase")
 
@@ -175,7 +149,7 @@ class Search:
         return phase in named
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TableSpec:
     """A table.
 
@@ -190,25 +164,15 @@ class TableSpec:
     name: str
     title: str
     note: str
-    seeds: int
+    seeds: Annotated[int, Ge(1), Le(MOST_SEEDS)]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    selection: str = "none"
+    selection: Literal["none", "validation", "test_as_in_paper"] = "none"
     selected_by: str | None = None
     search: Search | None = None
 
     def __post_init__(self) -> None:
         self._check_rows_and_columns()
-        for name in ("title", "note"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
-        if not isinstance(self.seeds, int) or self.seeds < 1:
-            raise ValueError(f"seeds must be an integer >= 1, got {self.seeds}")
-        if self.seeds > MOST_SEEDS:
-            raise ValueError(f"seeds must be an integer <= {MOST_SEEDS}, got {self.seeds}")
-        if self.selection not in SELECTIONS:
-            allowed = ", ".join(SELECTIONS)
-            raise ValueError(f"selection must be one of {allowed}, got {self.selection!r}")
         if (self.selection == "validation") != (self.selected_by is not None):
             raise ValueError("selected_by must be given for selection validation, and only then")
 
@@ -272,17 +236,11 @@ def load_spec(name: str) -> TableSpec:
         values: Any = OmegaConf.to_container(read_yaml(path), resolve=True)
         if not isinstance(values, dict):
             raise ValueError("a specification must map keys to values")
-        columns = tuple(_column(c) for c in values.pop("columns"))
-        rows = tuple(_row(r) for r in values.pop("rows"))
-        if values.get("search") is not None:
-            values["search"] = _build(Search, values["search"])
-        spec = _build(TableSpec, {**values, "name": name, "columns": columns, "rows": rows})
+        spec = _with_full_names(parse(TableSpec, {**values, "name": name}))
         _check_published(spec)
         return spec
     except UserError as error:
         raise UserError(f"table {name}: {error}") from error
-    except KeyError as error:
-        raise UserError(f"table {name}: {error.args[0]} must be given") from error
     except ERRORS as error:
         raise UserError(f"table {name}: {one_line(error)}") from error
 
@@ -328,30 +286,12 @@ def _published_of(path: Path) -> dict[str, Any]:
     return values
 
 
-def _row(values: Any) -> Row:
-    row = _build(Row, values)
-    if row.experiment is None:
-        return row
-    return replace(row, experiment=catalogue().experiment(row.experiment))
-
-
-def _column(values: dict[str, Any]) -> Column:
-    published = values.get("published")
-    if published is not None:
-        published = {**published, "differs": tuple(published.get("differs") or ())}
-        values = {**values, "published": _build(Published, published)}
-    return _build(Column, values)
-
-
-def _build(cls: type[T], values: Any) -> T:
-    if not isinstance(values, dict):
-        raise ValueError(f"{cls.__name__.lower()} must map keys to values, got {values!r}")
-    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            raise ValueError(f"unknown key {key}{suggest(key, known)}")
-    for each in fields(cls):  # type: ignore[arg-type]
-        if each.default is MISSING and each.default_factory is MISSING and each.name not in values:
-            what = {"TableSpec": "table"}.get(cls.__name__, cls.__name__.lower())
-            raise ValueError(f"{each.name} must be given for a {what}")
-    return cls(**values)
+def _with_full_names(spec: TableSpec) -> TableSpec:
+    """Return a table whose experiments have the names that the catalogue knows them by."""
+    rows = (
+        row
+        if row.experiment is None
+        else replace(row, experiment=catalogue().experiment(row.experiment))
+        for row in spec.rows
+    )
+    return replace(spec, rows=tuple(rows))

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning import Callback, Trainer
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from pydantic.dataclasses import dataclass
 
-from benchmarks.core.errors import UserError
+from benchmarks.config.schema import STRICT, Count, Text, parse
+from benchmarks.core.errors import UserError, user_errors
 from benchmarks.evaluation.scoring import Scoring
 from benchmarks.evaluation.sources import ModelSource
 from benchmarks.runs.record import Evaluation
@@ -21,33 +23,52 @@ __all__ = ["BEST", "Tracker", "check_best", "check_track"]
 BEST = "best"  # the name of the kept snapshot
 
 
+@dataclass(frozen=True, config=STRICT)
+class Track:
+    """The settings under `track`: what is scored in training, and how often.
+
+    Attributes:
+        protocol: Name of the protocol; None for no scores.
+        every_images: Images between two scores.
+        keep_best_by: The metric by which the best snapshot is kept; None for none.
+        better: Which values of that metric are better.
+    """
+
+    protocol: Text | None
+    every_images: Count | None
+    keep_best_by: Text | None
+    better: Literal["lower", "higher"] | None
+
+    def __post_init__(self) -> None:
+        if (self.protocol is None) != (self.every_images is None):
+            raise ValueError(
+                "protocol and every_images must be given together, "
+                f"got {self.protocol} and {self.every_images}"
+            )
+        if self.keep_best_by is not None and self.protocol is None:
+            raise ValueError("protocol must be given with keep_best_by, got null")
+        if (self.keep_best_by is None) != (self.better is None):
+            raise ValueError(
+                "better (lower or higher) must be given with keep_best_by, "
+                f"got {self.better} and {self.keep_best_by}"
+            )
+
+
 def check_track(track: Any, images_seen: int) -> None:
     """Check the settings under `track` of a run of this length.
 
     Raises:
         UserError: naming what is missing or wrong.
     """
-    if not isinstance(track, DictConfig) or track._is_none():
-        raise UserError("track must have protocol, every_images, keep_best_by and better")
-    if (track.protocol is None) != (track.every_images is None):
-        raise UserError(
-            "track.protocol and track.every_images must be given together, "
-            f"got {track.protocol} and {track.every_images}"
+    with user_errors(ValueError):
+        values = (
+            OmegaConf.to_container(track, resolve=True) if OmegaConf.is_config(track) else track
         )
-    every = track.every_images
-    if every is not None and (type(every) is not int or not 1 <= every <= images_seen):
+        every = parse(Track, values, "track").every_images
+    if every is not None and every > images_seen:
         raise UserError(
             f"track.every_images must be an integer in 1 .. {images_seen} (images_seen), "
             f"got {every}"
-        )
-    if track.better not in ("lower", "higher", None):
-        raise UserError(f"track.better must be lower or higher, got {track.better}")
-    if track.keep_best_by is not None and track.protocol is None:
-        raise UserError("track.protocol must be given with track.keep_best_by, got null")
-    if (track.keep_best_by is None) != (track.better is None):
-        raise UserError(
-            "track.better (lower or higher) must be given with track.keep_best_by, "
-            f"got {track.better} and {track.keep_best_by}"
         )
 
 

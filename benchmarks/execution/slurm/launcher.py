@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Gt
 from omegaconf import DictConfig, OmegaConf
+from pydantic.dataclasses import dataclass
 from yaml import YAMLError
 
 from benchmarks.config.compose import compose, compose_group, parse_overrides
-from benchmarks.config.instantiate import instantiate
+from benchmarks.config.schema import STRICT, Count, Natural, Number, Text, parse
 from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, suggest, user_errors
 from benchmarks.core.redaction import check_no_secret
@@ -20,16 +22,6 @@ __all__ = ["Launcher", "load_launcher", "trainer_overrides"]
 
 BASE = "slurm"
 STARTUP_SECONDS = 60  # until the first update, imports included
-COUNTS = (
-    "time_minutes",
-    "signal_seconds",
-    "cpus_per_process",
-    "nodes",
-    "processes_per_node",
-    "runs_per_job",
-    "side_by_side",
-)
-TEXTS = ("partition", "account", "qos", "constraint", "python", "stage_to")
 FREE = ("environment", "sbatch")  # maps with keys of the user's own
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OPTION = re.compile(r"[a-z][a-z0-9-]*")
@@ -40,7 +32,7 @@ OWN_OPTIONS = (  # set here, or by what is set here
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Launcher:
     """Resources of a job and how runs share it; the fields are those of configs/launcher.
 
@@ -48,61 +40,39 @@ class Launcher:
         ValueError: for a value out of range, or two that do not go together.
     """
 
-    partition: str | None
-    account: str | None
-    qos: str | None
-    constraint: str | None
-    time_minutes: int
-    signal_seconds: int
-    memory_gb: float | None
-    cpus_per_process: int
-    gpus_per_node: int
-    nodes: int
-    processes_per_node: int
-    array_parallelism: int | None
-    runs_per_job: int
-    side_by_side: int
+    partition: Text | None
+    account: Text | None
+    qos: Text | None
+    constraint: Text | None
+    time_minutes: Count
+    signal_seconds: Count
+    memory_gb: Annotated[Number, Gt(0)] | None
+    cpus_per_process: Count
+    gpus_per_node: Natural
+    nodes: Count
+    processes_per_node: Count
+    array_parallelism: Count | None
+    runs_per_job: Count
+    side_by_side: Count
     setup: Sequence[str]
-    python: str | None
-    stage_to: str | None
-    environment: Mapping[str, Any]
-    sbatch: Mapping[str, Any]
+    python: Text | None
+    stage_to: Text | None
+    environment: Mapping[str, str | Number | bool]
+    sbatch: Mapping[str, str | Number | bool]
 
     def __post_init__(self) -> None:
-        self._check_counts()
-        self._check_others()
+        if (self.stage_to or "/")[0] not in "/$~":
+            raise ValueError(f"stage_to must begin with / or $, got {self.stage_to}")
+        self._check_names()
+        check_no_secret({f.name: getattr(self, f.name) for f in fields(self)}, "launcher")
         self._check_time()
         self._check_sharing()
 
-    def _check_counts(self) -> None:
-        for name in COUNTS:
-            _check_count(name, getattr(self, name), 1)
-        _check_count("gpus_per_node", self.gpus_per_node, 0)
-        if self.array_parallelism is not None:
-            _check_count("array_parallelism", self.array_parallelism, 1)
-
-    def _check_others(self) -> None:
-        memory = self.memory_gb
-        if memory is not None and (isinstance(memory, bool | str) or not memory > 0):
-            raise ValueError(f"memory_gb must be > 0 or null, got {memory}")
-        for name in TEXTS:
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, str) and value.strip()):
-                raise ValueError(f"{name} must be a text or null, got {value!r}")
-        if (self.stage_to or "/")[0] not in "/$~":
-            raise ValueError(f"stage_to must begin with / or $, got {self.stage_to}")
-        if isinstance(self.setup, str) or not all(isinstance(x, str) for x in self.setup):
-            raise ValueError(f"setup must be a list of lines, got {self.setup!r}")
-        self._check_maps()
-        check_no_secret({f.name: getattr(self, f.name) for f in fields(self)}, "launcher")
-
-    def _check_maps(self) -> None:
-        for name in FREE:
-            _check_map(name, getattr(self, name))
-        for name in map(str, self.environment):
+    def _check_names(self) -> None:
+        for name in self.environment:
             if not VARIABLE.fullmatch(name):
                 raise ValueError(f"environment must map names of variables, got {name!r}")
-        for name in map(str, self.sbatch):
+        for name in self.sbatch:
             if not OPTION.fullmatch(name) or name in OWN_OPTIONS:
                 raise ValueError(
                     f"sbatch must map long options that no setting stands for, got {name!r}"
@@ -221,8 +191,8 @@ def load_launcher(name: str, overrides: Sequence[str]) -> Launcher:
     values = [override.removeprefix("launcher.") for override in overrides]
     given = {o.key_or_group: o.value() for o in parse_overrides(values)}
     _put(cfg, given, "launcher.")
-    launcher: Launcher = instantiate(cfg, "launcher")
-    return launcher
+    with user_errors(ValueError):
+        return parse(Launcher, OmegaConf.to_container(cfg, resolve=True), "launcher")
 
 
 def _file(path: Path) -> dict[Any, Any]:
@@ -279,14 +249,3 @@ def trainer_overrides(
         f"trainer.devices={launcher.processes_per_node}",
         f"trainer.num_nodes={launcher.nodes}",
     ]
-
-
-def _check_map(name: str, value: Any) -> None:
-    kinds = (str, int, float)  # bool is one of int
-    if not isinstance(value, Mapping) or not all(isinstance(v, kinds) for v in value.values()):
-        raise ValueError(f"{name} must map names to texts or numbers, got {value}")
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {value}")

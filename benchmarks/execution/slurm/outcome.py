@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.core.errors import UserError
 from benchmarks.core.redaction import redacted
 from benchmarks.execution.slurm.submissions import Work
-from benchmarks.runs.record import Record
+from benchmarks.runs.record import Record, Status
 
 __all__ = ["log_of", "reached", "record_of", "reopen", "why", "write_failure"]
 
@@ -76,7 +76,7 @@ def reopen(work: Work, reason: str) -> None:
     _change(work, "failed", "interrupted", reason)
 
 
-def _change(work: Work, before: str, after: str, reason: str) -> None:
+def _change(work: Work, before: Status, after: Status, reason: str) -> None:
     with suppress(UserError, ValueError), work.run.locked():
         record = work.run.record() or Record(
             work.experiment, work.dataset, work.run_id, work.seed, before

@@ -205,7 +205,8 @@ def kinds_of_end(record: Record) -> set[str]:
     """Return in what ways a run ended without a score; a failure for time or memory is two."""
     if record.status not in ("failed", "diverged"):
         return set()
-    reason, kinds = (record.reason or "").lower(), {record.status}
+    reason = (record.reason or "").lower()
+    kinds: set[str] = {record.status}
     if record.status == "failed" and reason.startswith("time limit"):
         kinds.add("timeout")
     if record.status == "failed" and any(words in reason for words in OUT_OF_MEMORY):

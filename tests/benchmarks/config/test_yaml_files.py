@@ -135,13 +135,13 @@ def test_overrides_that_leave_no_config_are_one_line(outputs, capsys, override):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("protocol: 5", "protocol must be a text, got 5"),
-        ("dataset: [1]", "dataset must be a text"),
-        ("metric: 5", "metric must be a text, got 5"),
-        ("experiment: 5", "experiment must be a text, got 5"),
-        ("images: /etc", "images must be one of train, validation, test, got '/etc'"),
+        ("protocol: 5", "columns[0].protocol must be a text, got 5"),
+        ("dataset: [1]", "columns[0].dataset must be a text"),
+        ("metric: 5", "columns[0].metric must be a text, got 5"),
+        ("experiment: 5", "rows[0].experiment must be a text or null, got 5"),
+        ("images: /etc", "rows[0].images must be one of train, validation, test or null"),
         ("title: [a]", "title must be a text"),
-        ("seeds: 100000000", "seeds must be an integer <= 10000, got 100000000"),
+        ("seeds: 100000000", "seeds must be an integer in 1 .. 10000, got 100000000"),
     ],
 )
 def test_tables_that_hold_other_things_are_one_line(tmp_path, capsys, change, message):

@@ -69,7 +69,7 @@ def test_a_crash_while_writing_leaves_the_old_one(tmp_path, monkeypatch):
             '{"schema_version": 99}',
             "must be <= 2, got 99: it was written by a newer",
         ),
-        ('{"schema_version": 2, "evil": 1}', "unknown keys"),
+        ('{"schema_version": 2, "evil": 1}', "unknown key evil"),
         ('{"schema_version": 1}', "not a record"),
     ],
 )
@@ -88,9 +88,24 @@ def test_the_better_record_is_the_one_that_got_further_else_the_later():
     assert better(None, None) is None
 
 
-def test_unknown_status():
-    with pytest.raises(ValueError, match="status must be one of"):
-        record(status="fine")
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("status", "fine", "status must be one of finished, diverged, failed, interrupted, got"),
+        ("seed", "1", "seed must be an integer, got '1'"),
+        ("row", 3, "row must be a text or null, got 3"),
+        ("notes", ["a", 1], r"notes\[1\] must be a text, got 1"),
+        ("counters", {"updates": 1.5}, "counters.updates must be an integer, got 1.5"),
+        ("evaluations", [3], "evaluation must map keys to values, got 3"),
+        ("colour", 1, "unknown key colour"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named(tmp_path, key, value, message):
+    values = json.loads(record().to_json()) | {key: value}
+    del values["digest"]
+    (tmp_path / "record.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=f"record.json: not a record: {message}"):
+        read_record(tmp_path / "record.json")
 
 
 def test_no_file_is_no_record(tmp_path):

@@ -49,8 +49,8 @@ def test_a_dry_run_prints_runs_and_cost(mini, capsys):
         (MINI.replace("metric: bits_per_dim", "metric: bits_per_dimm"), "did you mean bits_per"),
         (MINI.replace("bits_per_dim_test", "nll_test"), "no row is scored under nll_test on"),
         (MINI.replace("untrained/pixelcnn", "oord2016/pixelcnn"), "must differ in their experim"),
-        (MINI.replace("note: A note.", ""), "note must be given for a table"),
-        (MINI + "  - foo\n", "row must map keys to values, got 'foo'"),
+        (MINI.replace("note: A note.", ""), "note must be given"),
+        (MINI + "  - foo\n", "rows[3] must map keys to values, got 'foo'"),
     ],
 )
 def test_a_dry_run_refuses_what_a_run_refuses(mini, tmp_path, text, message, capsys):

@@ -48,7 +48,7 @@ def test_every_published_number_has_mark_and_spread():
         (MINI.replace("seeds: 2", "seedz: 2"), "unknown key seedz; did you mean seeds"),
         (
             MINI.replace("better: lower", "better: low"),
-            "better must be lower or higher, got 'low'",
+            "better must be one of lower, higher, got 'low'",
         ),
         (MINI.replace("{label: C,", "{label: C, images: test,"), "either experiment or images"),
         (MINI.replace("metric: bits", "metrik: bits"), "unknown key metrik; did you mean metric"),
@@ -57,7 +57,7 @@ def test_every_published_number_has_mark_and_spread():
             MINI + "  - {label: D, images: test}\n  - {label: E, images: test}\n",
             "rows 'D' and 'E' must differ in their images, got test twice",
         ),
-        (MINI.replace("seeds: 2", "seeds: 0"), "seeds must be an integer >= 1, got 0"),
+        (MINI.replace("seeds: 2", "seeds: 0"), r"seeds must be an integer in 1 .. 10000, got 0"),
         (
             MINI.replace("note: of B", "search: {wide: x}"),
             r"search of row 'B' must be by the table's phases \(no search\), got wide",
@@ -79,15 +79,17 @@ def test_unknown_table():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (MINI.replace("digits: 2", "digits: two"), "digits must be an integer in 0 .. 9"),
+        (MINI.replace("digits: 2", "digits: two"),
+         r"columns\[0\].digits must be an integer in 0 .. 9"),
         (MINI.replace("label: C", "label: 3"), "label must be a text, got 3"),
         (MINI.replace("    digits: 2", "    digits: 2\n    published: {source_id: x, column: y}"),
          "source_id 'x' does not exist"),
-        (MINI + "search: {phases: [3], seed: 0}", "phases must map names to numbers"),
-        (MINI + "search: {phases: {wide: 3}, seed: abc}", "seed must be an integer >= 0, got abc"),
+        (MINI + "search: {phases: [3], seed: 0}", "search.phases must map names to integers >= 1"),
+        (MINI + "search: {phases: {wide: 3}, seed: abc}",
+         "search.seed must be an integer >= 0, got 'abc'"),
         (MINI.replace("seeds: 2", "seeds: [2"), "own.yaml is no YAML: while parsing"),
         ("- 1", "must map keys to values"),
-        ("title: x", "columns must be given"),
+        ("title: x", "note must be given"),
     ],
 )  # fmt: skip
 def test_mistakes_in_a_specification_of_ones_own(mini, tmp_path, text, message, capsys):

@@ -85,15 +85,18 @@ def test_resumed_equals_uninterrupted(outputs, monkeypatch):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["track.protocol=modes_2500"], "track.protocol and track.every_images must be given tog"),
+        (["track.protocol=modes_2500"], "track: protocol and every_images must be given together"),
         (["track.protocol=x", "track.every_images=8"], "protocol 'x' does not exist"),
-        (["track.protocol=modes_2500", "track.every_images=0"], "must be an integer in 1 .. 2560"),
-        (["track.protocol=modes_2500", "track.every_images=true"], "(images_seen), got True"),
+        (
+            ["track.protocol=modes_2500", "track.every_images=0"],
+            "track.every_images must be an integer >= 1 or null",
+        ),
+        (["track.protocol=modes_2500", "track.every_images=true"], "or null, got True"),
         (["track.protocol=modes_2500", "track.every_images=9999999"], "got 9999999"),
-        (["track=null"], "track must have protocol, every_images, keep_best_by and better"),
-        (["track.better=more"], "track.better must be lower or higher, got more"),
-        (["track.better=higher"], "track.better (lower or higher) must be given with track.keep"),
-        (["track.keep_best_by=fid"], "track.protocol must be given with track.keep_best_by"),
+        (["track=null"], "track must map keys to values, got None"),
+        (["track.better=more"], "track.better must be one of lower, higher or null, got 'more'"),
+        (["track.better=higher"], "track: better (lower or higher) must be given with keep_best"),
+        (["track.keep_best_by=fid"], "track: protocol must be given with keep_best_by"),
         (
             ["track.protocol=fd_lenet_2k_test2k", "track.every_images=8"],
             "this protocol needs images, and gaussian_ring holds vectors",
