@@ -105,7 +105,7 @@ def _bare(cfg: DictConfig, updates: int) -> float:
             objective.backward()
             opt_d.step()
         d.requires_grad_(False)
-        objective = loss.generator_loss(d(g(z if model.reuse_noise else noise())))
+        objective = loss.generator_loss(None, d(g(z if model.reuse_noise else noise())))
         opt_g.zero_grad()
         objective.backward()
         opt_g.step()
@@ -114,28 +114,35 @@ def _bare(cfg: DictConfig, updates: int) -> float:
 
 
 def _bare_began(cfg: DictConfig, updates: int) -> float:
+    """BEGAN with k from errors under the new weights, as in the code of Lucic et al. (2018)."""
     model, data = build(cfg)
+    assert model.k_by_new_weights
     g, d, k = model.generator, model.discriminator, torch.tensor(0.0)
     opt_d, opt_g = model.configure_optimizers()
     batches, noise = _shuffled(data.split("train")[0], model.batch_size), _draw(cfg)
     began = time.perf_counter()
-    for _ in range(updates):
-        for _ in range(model.n_critic):
-            real, z = next(batches), noise()
-            with torch.no_grad():
-                fake = g(z)
-            real_error, fake_error = (real - d(real)).abs().mean(), (fake - d(fake)).abs().mean()
-            opt_d.zero_grad()
-            (real_error - k * fake_error).backward()
-            opt_d.step()
-            k += model.k_rate * (model.balance * real_error - fake_error).detach()
-        d.requires_grad_(False)
-        fake = g(z)
-        opt_g.zero_grad()
-        (fake - d(fake)).abs().mean().backward()
-        opt_g.step()
-        d.requires_grad_(True)
+    for i in range(1, updates * model.n_critic + 1):
+        real, z = next(batches), noise()
+        with torch.no_grad():
+            fake = g(z)
+        opt_d.zero_grad()
+        (_l1(real, d(real)) - k * _l1(fake, d(fake))).backward()
+        opt_d.step()
+        if i % model.n_critic == 0:
+            d.requires_grad_(False)
+            fake = g(z)
+            opt_g.zero_grad()
+            _l1(fake, d(fake)).backward()
+            opt_g.step()
+            d.requires_grad_(True)
+        with torch.no_grad():
+            fake = g(z)
+            k += model.k_rate * (model.balance * _l1(real, d(real)) - _l1(fake, d(fake)))
     return updates * model.images_per_step / (time.perf_counter() - began)
+
+
+def _l1(x: Tensor, x_hat: Tensor) -> Tensor:
+    return (x - x_hat).abs().mean()
 
 
 def _draw(cfg: DictConfig) -> Callable[[], Tensor]:
