@@ -9,7 +9,7 @@ from lightning import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lit_models.capabilities import Samples
+from lit_models.capabilities import Samples, has
 from lit_models.images import DataRange
 from lit_models.training.collectives import mean_over_processes
 from lit_models.training.lightning_internals import DROPOUT
@@ -115,7 +115,7 @@ class LitGenerativeModel(LightningModule, ABC):
             labels: The labels of the images.
             generator: Source of all draws.
         """
-        if not isinstance(self, Samples):
+        if not has(self, Samples):
             return {}
         classes = self.num_classes or 8
         columns = classes if classes <= MOST_COLUMNS else 8  # a class per column

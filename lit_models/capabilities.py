@@ -3,7 +3,8 @@
 A model has a capability if it has all of its members, whatever it inherits from.
 """
 
-from typing import Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Protocol, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,11 +19,13 @@ __all__ = [
     "HasStochasticLayers",
     "Samples",
     "check_contract",
+    "has",
     "require",
 ]
 
+T = TypeVar("T")
 
-@runtime_checkable
+
 class Samples(Protocol):
     """It draws samples."""
 
@@ -32,7 +35,6 @@ class Samples(Protocol):
         """Draw num_samples (N, ...) in the model's own range, with this generator alone."""
 
 
-@runtime_checkable
 class HasCodes(Protocol):
     """It makes samples of codes.
 
@@ -46,7 +48,6 @@ class HasCodes(Protocol):
         """Return the samples (B, ...) that belong to codes z (B, dim); differentiable in z."""
 
 
-@runtime_checkable
 class HasEncoder(Protocol):
     """It represents data, and makes them anew from that."""
 
@@ -57,7 +58,6 @@ class HasEncoder(Protocol):
         """Return reconstructions (B, ...) of data in the model's range."""
 
 
-@runtime_checkable
 class HasLikelihood(Protocol):
     """It gives data a log-likelihood, or a bound on it.
 
@@ -81,7 +81,6 @@ class HasLikelihood(Protocol):
         """Return log p(x), or a bound on it, in nats, (B,); x in the model's range."""
 
 
-@runtime_checkable
 class HasStochasticLayers(Protocol):
     """It has codes in layers, each with a posterior."""
 
@@ -104,18 +103,27 @@ IN_WORDS: dict[type, str] = {
 }
 
 
+def has(thing: object, capability: type[T]) -> TypeGuard[T]:
+    """Return whether an object has all members of a typing.Protocol.
+
+    `isinstance` will not do: from Python 3.12 on it looks past `__getattr__`, by which torch's
+    modules give their parts.
+    """
+    return all(hasattr(thing, name) for name in _members(capability))
+
+
 def require(model: object, *needs: type) -> None:
     """Refuse a model that lacks a capability.
 
     Raises:
         ValueError: naming it, and those that the model has.
     """
-    lacking = [IN_WORDS[need] for need in needs if not isinstance(model, need)]
+    lacking = [IN_WORDS[need] for need in needs if not has(model, need)]
     if lacking:
-        has = [words for capability, words in IN_WORDS.items() if isinstance(model, capability)]
+        offered = [words for capability, words in IN_WORDS.items() if has(model, capability)]
         raise ValueError(
             f"this protocol needs a model with {' and '.join(lacking)}; {type(model).__name__} "
-            f"has {', '.join(has) or 'nothing that can be asked'}"
+            f"has {', '.join(offered) or 'nothing that can be asked'}"
         )
 
 
@@ -129,13 +137,14 @@ def check_contract(model: object) -> None:
         members = _members(capability)
         missing = [name for name in members if not hasattr(model, name)]
         if missing and len(missing) < len(members):
-            has = ", ".join(name for name in members if name not in missing)
+            found = ", ".join(name for name in members if name not in missing)
             raise ValueError(
                 f"{type(model).__name__} must have {', '.join(missing)} as well to have {words}, "
-                f"got {has} only"
+                f"got {found} only"
             )
 
 
+@lru_cache(maxsize=64)
 def _members(capability: type) -> list[str]:
     methods = [name for name in vars(capability) if not name.startswith("_")]
     return sorted({*methods, *capability.__annotations__})

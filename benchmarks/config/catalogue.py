@@ -1,4 +1,4 @@
-"""What there is, and where: the suite's configs, and before them the user's own.
+"""What there is, and where: the suite's configs, and the user's own beside them.
 
 One environment variable, DGMBENCH_PATH, names the folders of the user's own; every verb and every
 process that a verb starts reads it here.
@@ -17,6 +17,7 @@ from benchmarks.core.paths import CONFIGS
 __all__ = ["INCEPTION", "Catalogue", "catalogue", "flat", "names", "searching"]
 
 VARIABLE = "DGMBENCH_PATH"
+COMBINED = ("published.yaml",)  # of which every folder may have one
 INCEPTION = "inception_2015"  # the extractor whose weights can be fetched
 
 
@@ -25,7 +26,7 @@ class Catalogue:
     """Config files by group and name.
 
     Attributes:
-        own: The user's folders, which are looked in first; each holds groups as `configs` does.
+        own: The user's folders; each holds groups as `configs` does, in files of other names.
     """
 
     own: tuple[Path, ...] = ()
@@ -81,13 +82,22 @@ class Catalogue:
         return name
 
     def check(self) -> None:
-        """Refuse files of the user's own that must not be read.
+        """Refuse files of the user's own that must not be read, or take a name of the suite's.
 
         Raises:
             UserError: naming the first.
         """
         with user_errors(ValueError, OSError):
             check_folders(self.own)
+        for folder in self.own:
+            for path in sorted(folder.rglob("*.yaml")):
+                name = path.relative_to(folder)
+                taken = CONFIGS / name
+                if str(name) not in COMBINED and taken.is_file() and not taken.samefile(path):
+                    raise UserError(
+                        f"{path} must have another name: {name.with_suffix('')} is one of the "
+                        "suite's configs"
+                    )
 
 
 def flat(experiment: str) -> str:

@@ -316,4 +316,6 @@ def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:
     for key in ("method", "paper"):
         if not isinstance(cfg[key], str):
             raise UserError(f"{key} must be a text, got {cfg[key]}")
+    if not isinstance(cfg.row, str | None):
+        raise UserError(f"row must be a text or null, got {cfg.row}")
     check_settings(cfg, [*LEAST, *SWITCHES, *LISTS, "precision"], f"experiment {experiment}")

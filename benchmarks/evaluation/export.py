@@ -17,7 +17,7 @@ from benchmarks.core.paths import check_writable
 from benchmarks.evaluation.opening import load_model, open_run
 from benchmarks.evaluation.sources import ModelSource, finite_samples
 from benchmarks.runs.record import Record
-from lit_models.capabilities import Samples
+from lit_models.capabilities import Samples, has
 from lit_models.images import round_to_uint8
 
 __all__ = ["export"]
@@ -71,7 +71,7 @@ def export(
     with user_errors(ValueError, OSError):
         model, images_seen = load_model(cfg, run, checkpoint)
         model.weights = cfg.weights
-        if num_samples and not isinstance(model, Samples):
+        if num_samples and not has(model, Samples):
             raise UserError(f"samples must be 0 for {type(model).__name__}, which draws none")
         state = {k: v.detach().contiguous().clone() for k, v in model.sampling_state().items()}
         save_file(state, target / "model.safetensors", _metadata(record, images_seen))

@@ -27,7 +27,7 @@ from benchmarks.evaluation.scoring import feature_cache
 from benchmarks.evaluation.sources import ModelSource, own_chunks, real_source
 from datamodules.base import DataModule
 from lit_models.callbacks.sample_grids import image_grid, model_grids, sampling, save_png
-from lit_models.capabilities import HasCodes, HasStochasticLayers
+from lit_models.capabilities import HasCodes, HasStochasticLayers, has
 from lit_models.training.noise import Noise
 
 __all__ = ["arithmetic", "draw_pictures", "interpolate", "neighbours", "scatter"]
@@ -114,24 +114,24 @@ def _near(protocol: str | None, own: Sequence[str], data: DataModule) -> Near | 
 def _pictures(
     model: Any, datamodule: DataModule, near: Near | None, classes: Sequence[int]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    if isinstance(datamodule, KnownModes):
+    if has(datamodule, KnownModes):
         yield "modes", _modes(model, datamodule)
     if datamodule.num_levels is None:
         return
     yield from model_grids(model, datamodule, torch.Generator().manual_seed(SEED)).items()
-    if isinstance(model, HasStochasticLayers):
+    if has(model, HasStochasticLayers):
         latents: Protocol = instantiate(compose_group("protocol", LATENTS), f"protocol {LATENTS}")
         yield (
             "latents",
             latent_figure(latents.measure(ModelSource(model), datamodule, None, LATENTS)),
         )
-    if isinstance(model, HasCodes):
+    if has(model, HasCodes):
         yield "interpolation_linear", interpolate(model, spherical=False)
         yield "interpolation_spherical", interpolate(model, spherical=True)
     if near is None:
         return
     yield "neighbours", neighbours(model, datamodule, near)
-    has_codes = isinstance(model, HasCodes)
+    has_codes = has(model, HasCodes)
     found = arithmetic(model, near.extractor, classes) if has_codes else None
     if found is not None:
         yield "arithmetic", found

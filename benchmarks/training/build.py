@@ -163,7 +163,12 @@ def build_model(
 ) -> LitGenerativeModel:
     """Build the model from its seed, and try its protocols on it."""
     torch.manual_seed(seed_of(cfg.seed, INITIALISATION))
-    model: LitGenerativeModel = instantiate(cfg.model, "model")
+    model = instantiate(cfg.model, "model")
+    if not isinstance(model, LitGenerativeModel):
+        raise UserError(
+            "model._target_ must be a class that inherits from lit_models.base.LitGenerativeModel,"
+            f" got {cfg.model._target_}"
+        )
     model.noise_seed = seed_of(cfg.seed, NOISE)
     check_fit(model, data)
     with user_errors(ValueError):

@@ -38,7 +38,7 @@ class AdversarialModel(LitGenerativeModel):
         clip_grad_norm: The largest norm of a player's gradient; None for no clipping.
 
     Raises:
-        ValueError: if clip_grad_norm is not positive.
+        ValueError: if clip_grad_norm is not positive, or a player is none.
     """
 
     def __init__(
@@ -56,6 +56,8 @@ class AdversarialModel(LitGenerativeModel):
         self.clip_grad_norm = clip_grad_norm
         self.players = dict(players)
         for name, player in self.players.items():
+            if not isinstance(player, Player):
+                raise ValueError(f"{name} must be a Player, got {type(player).__name__}")
             setattr(self, name, player.network)
             setattr(self, f"ema_{name}", averaged_copy(player.network, player.ema_decay))
 

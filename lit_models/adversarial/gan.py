@@ -22,12 +22,17 @@ class GAN(TwoPlayerModel):
         loss: The adversarial loss of the logits (B,).
         penalty: Added to the discriminator's loss; None for none.
         shared: The arguments of `TwoPlayerModel`.
+
+    Raises:
+        ValueError: if loss is no AdversarialLoss.
     """
 
     def __init__(
         self, loss: AdversarialLoss, penalty: Penalty | None = None, **shared: Any
     ) -> None:
         super().__init__(**shared)
+        if not isinstance(loss, AdversarialLoss):
+            raise ValueError(f"loss must be an AdversarialLoss, got {type(loss).__name__}")
         self.loss, self.penalty = loss, penalty
 
     def discriminator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:

@@ -31,6 +31,10 @@ class Player:
     weight_clip: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("weight_clip", "ema_decay"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float | None):
+                raise ValueError(f"{name} must be a number or null, got {value!r}")
         if self.weight_clip is not None and self.weight_clip <= 0:
             raise ValueError(f"weight_clip must be > 0 or null, got {self.weight_clip}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:

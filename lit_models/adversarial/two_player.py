@@ -88,6 +88,11 @@ class TwoPlayerModel(AdversarialModel):
         """
 
     @property
+    def available_weights(self) -> tuple[str, ...]:
+        averaged = self.players["generator"].ema_decay is not None  # by which it samples
+        return ("raw", "ema") if averaged else ("raw",)
+
+    @property
     def batches_per_step(self) -> int:
         return self.n_critic
 

@@ -5,6 +5,7 @@ Images x (..., C, H, W) are in the model's range; a decoder gives P parameters p
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -57,19 +58,20 @@ class Likelihood(Protocol):
         """Return what is shown as the sample of x | z: its mean, or a draw."""
 
 
-class ParametersPerChannel:
+class ParametersPerChannel(ABC):
     """Takes `parameters_per_channel` maps for each channel, and shows the mean as the sample."""
 
     @property
+    @abstractmethod
     def parameters_per_channel(self) -> int:
         """P."""
-        raise NotImplementedError
 
     def maps(self, channels: int) -> int:
         return channels * self.parameters_per_channel
 
+    @abstractmethod
     def mean(self, parameters: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Return E[x | z]."""
 
     def shown(self, parameters: Tensor, noise: Noise) -> Tensor:
         return self.mean(parameters)

@@ -10,6 +10,7 @@ from lit_models.capabilities import (
     HasStochasticLayers,
     Samples,
     check_contract,
+    has,
     require,
 )
 from tests.helpers import METHODS, tiny_run
@@ -29,8 +30,22 @@ def test_models_of_the_suite(method):
 
     with torch.device("meta"):
         model = instantiate(tiny_run(METHODS[method]).cfg.model, "model")
-    assert {capability for capability in ALL if isinstance(model, capability)} == HAS[method]
+    assert {capability for capability in ALL if has(model, capability)} == HAS[method]
     check_contract(model)
+
+
+def test_parts_that_torch_gives_by_getattr_count():
+    """From Python 3.12 on `isinstance` with a Protocol would not see a module's modules."""
+
+    class OfModules(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.prior = torch.nn.Identity()
+
+        def decode(self, z):
+            return z
+
+    assert has(OfModules(), HasCodes)
 
 
 class Half:

@@ -106,7 +106,7 @@ def _side_by_side() -> str:
 
 def _write(runs: Sequence, metrics: dict[str, float]) -> None:  # type: ignore[type-arg]
     """Write a record for each planned run, after a published one."""
-    paths = sorted((results_dir() / "quick" / "records").glob("lucic2018/ns_gan*.json"))
+    paths = sorted((results_dir() / "quick" / "records").glob("lucic2018_ns_gan*.json"))
     pattern = read_record(paths[0])
     assert isinstance(pattern, Record)
     for run in runs:

@@ -1,5 +1,6 @@
 """What a metric of samples is."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -28,9 +29,9 @@ class SampleMetric(Metric):
     value_names: ClassVar[tuple[str, ...]] = ()
     needs_logits: ClassVar[bool] = False
 
+    @abstractmethod
     def update(self, features: Features, index: Tensor, side: str = "fake") -> None:
         """Take in features (B, D) with global indices (B,), of side real, fake or train."""
-        raise NotImplementedError
 
     def check_counts(self, counts: Mapping[str, int]) -> None:
         """Refuse, before any sample is drawn, numbers of features that `compute` would refuse.

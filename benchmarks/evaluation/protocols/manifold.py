@@ -2,7 +2,7 @@
 
 import typing
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,13 +21,12 @@ from benchmarks.evaluation.sources import (
 )
 from datamodules.base import DataModule
 from lit_models.callbacks.sample_grids import sampling
-from lit_models.capabilities import HasCodes, Samples
+from lit_models.capabilities import HasCodes, Samples, has
 from lit_models.training.noise import Noise
 
 __all__ = ["KnownManifold", "ManifoldProtocol", "invert"]
 
 
-@runtime_checkable
 class KnownManifold(typing.Protocol):
     """A data set that knows the manifold of its images."""
 
@@ -95,7 +94,7 @@ class ManifoldProtocol(Protocol):
         Raises:
             ValueError: naming what does not fit.
         """
-        if not isinstance(data, KnownManifold):
+        if not has(data, KnownManifold):
             raise ValueError(
                 f"this protocol needs data of a known manifold (triangles), got {data.name}"
             )
@@ -110,7 +109,7 @@ class ManifoldProtocol(Protocol):
     def measure(
         self, source: ImageSource, data: DataModule, prepared: Any, label: str, draw: int = 0
     ) -> dict[str, float]:
-        assert isinstance(data, KnownManifold)
+        assert has(data, KnownManifold)
         precision = ShareWithin(self.threshold).to(source.device)
         recall = ShareWithin(self.threshold).to(source.device)
         seed = seed_of(self.seed, SAMPLES)

@@ -2,7 +2,7 @@
 
 import typing
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from benchmarks.evaluation.sources import (
     finite_samples,
 )
 from datamodules.base import DataModule
+from lit_models.capabilities import has
 
 __all__ = ["CoverageProtocol", "KnownModes"]
 
 
-@runtime_checkable
 class KnownModes(typing.Protocol):
     """A data set of equally likely isotropic Gaussians."""
 
@@ -68,7 +68,7 @@ class CoverageProtocol(Protocol):
         Raises:
             ValueError: naming what does not fit.
         """
-        if not isinstance(data, KnownModes):
+        if not has(data, KnownModes):
             raise ValueError(
                 "this protocol needs data of known modes (gaussian_ring, gaussian_grid), got "
                 f"{data.name}"
@@ -82,7 +82,7 @@ class CoverageProtocol(Protocol):
     def measure(
         self, source: ImageSource, data: DataModule, prepared: Any, label: str, draw: int = 0
     ) -> dict[str, float]:
-        assert isinstance(data, KnownModes)
+        assert has(data, KnownModes)
         metric = ModeCoverage(data.modes, data.std, self.num_std, self.kl_of_high_quality)
         metric = metric.to(source.device)
         seed = draw_seed(self.seed, draw)

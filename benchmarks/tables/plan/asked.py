@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from omegaconf import DictConfig
 
 from benchmarks.config.compose import compose_group
 from benchmarks.config.instantiate import instantiate
+from benchmarks.core.errors import UserError, one_line
 
 __all__ = ["images_per_step", "needs_model"]
 
 
 def images_per_step(model: DictConfig) -> int:
     """Return the images that one training step of a model takes, as the model says."""
-    import torch  # for start-up time: few tables ask
+    import torch  # lazily: few tables ask
 
     with torch.device("meta"):
         built: Any = instantiate(model, "model")
@@ -35,16 +37,28 @@ def needs_model(protocol: str) -> bool:
 @lru_cache(maxsize=64)
 def _needs(target: str) -> bool:
     module, _, name = target.rpartition(".")
-    spec = importlib.util.find_spec(module)
-    if spec is not None and spec.origin:
-        for node in ast.walk(ast.parse(Path(spec.origin).read_text())):
-            if isinstance(node, ast.ClassDef) and node.name == name:
-                for said in node.body:
-                    if isinstance(said, ast.AnnAssign | ast.Assign) and "needs" in _names(said):
-                        return isinstance(said.value, ast.Tuple) and bool(said.value.elts)
-    import hydra.utils  # it inherits what it needs
+    with suppress(ImportError, ValueError, OSError, SyntaxError):  # which its import will tell
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin:
+            tree = ast.parse(Path(spec.origin).read_text())
+            found = [
+                node.value.elts
+                for holder in ast.walk(tree)
+                if isinstance(holder, ast.ClassDef) and holder.name == name
+                for node in holder.body
+                if isinstance(node, ast.AnnAssign | ast.Assign) and "needs" in _names(node)
+                if isinstance(node.value, ast.Tuple)
+            ]
+            if found:
+                return bool(found[-1])
+    import hydra.utils  # lazily: a class that inherits what it needs, or computes it
 
-    return bool(hydra.utils.get_class(target).needs)  # type: ignore[attr-defined]
+    try:
+        return bool(hydra.utils.get_class(target).needs)  # type: ignore[attr-defined]
+    except Exception as error:
+        raise UserError(
+            f"a protocol must be a class that says what it needs, got {target}: {one_line(error)}"
+        ) from error
 
 
 def _names(node: ast.AnnAssign | ast.Assign) -> list[str]:

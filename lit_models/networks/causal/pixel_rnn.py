@@ -3,6 +3,7 @@
 Van den Oord, Kalchbrenner and Kavukcuoglu, 2016, https://arxiv.org/abs/1601.06759, Sec. 3.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
@@ -23,7 +24,7 @@ from lit_models.networks.causal.streaming import (
 __all__ = ["DiagonalBiLSTM", "PixelRNN", "RowLSTM"]
 
 
-class LSTMBlock(Streamed):
+class LSTMBlock(Streamed, ABC):
     """An LSTM layer of h features inside a residual block of 2h (Fig. 4 of the paper).
 
     The 1x1 convolution after the LSTM brings its h features back to 2h, and the block's input is
@@ -45,13 +46,13 @@ class LSTMBlock(Streamed):
         out = functional.linear(hidden, self.out.kernel()[:, :, 0, 0], self.out.bias)
         return x + out.permute(2, 3, 0, 1)
 
+    @abstractmethod
     def lstm(self, x: Tensor) -> Tensor:
         """Map (H, W, B, 2h) to hidden states (H, W, B, h)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lstm_at(self, x: Tensor, spot: Spot) -> Tensor:
         """Return the hidden state (B, h, 1, 1) of one pixel."""
-        raise NotImplementedError
 
     def end_row(self, row: int, size: tuple[int, int], memory: Memory) -> None:
         """Compute what the next row needs of a row that is complete."""

@@ -6,6 +6,7 @@ of earlier places from the spot's memory: sampling then costs one pass over the 
 one pass per pixel (as in Ramachandran et al., 2017, https://arxiv.org/abs/1704.06001).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,7 +181,7 @@ def shift(x: Tensor, down: int, right: int) -> Tensor:
     return functional.pad(x, (right, 0, down, 0))[:, :, :height, :width]
 
 
-class RasterNetwork(nn.Module):
+class RasterNetwork(nn.Module, ABC):
     """A causal network over levels (B, C, H, W), for likelihoods and for sampling.
 
     `forward(levels, condition)` returns the parameters of all pixels, (B, P, G, H, W): those of
@@ -212,9 +213,9 @@ class RasterNetwork(nn.Module):
     ) -> None:
         """Compute what the pixels of a row share; all earlier rows are known."""
 
+    @abstractmethod
     def at(self, levels: Tensor, spot: Spot, condition: Tensor | None = None) -> Tensor:
         """Return the parameters of one pixel, (B, P, G)."""
-        raise NotImplementedError
 
     def centred(self, levels: Tensor) -> Tensor:
         """Return levels as the network's floats in [-1, 1]."""

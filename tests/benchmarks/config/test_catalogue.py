@@ -1,4 +1,4 @@
-"""What there is and where: the user's folders come first, and go when a command ends."""
+"""What there is and where: the user's folders come beside it, and go when a command ends."""
 
 import os
 
@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.config.catalogue import INCEPTION, Catalogue, catalogue, names, searching
+from benchmarks.config.compose import compose_group
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
 
@@ -45,9 +46,15 @@ def test_the_first_folder_that_has_a_file_gives_it(folders):
     assert Catalogue((one, other)).folder_of("loss", "hinge") == CONFIGS
 
 
-def test_a_file_of_ones_own_takes_the_place_of_the_suites(folders):
+def test_a_file_of_ones_own_must_not_have_the_name_of_one_of_the_suites(folders, monkeypatch):
+    (folders[0] / "published.yaml").write_text("")
+    Catalogue(folders).check()
     (folders[0] / "loss" / "hinge.yaml").write_text("")
-    assert Catalogue(folders).folder_of("loss", "hinge") == folders[0]
+    with pytest.raises(UserError, match=r"hinge.yaml must have another name: loss/hinge is one"):
+        Catalogue(folders).check()
+    monkeypatch.setenv("DGMBENCH_PATH", str(folders[0]))
+    with pytest.raises(UserError, match="hinge.yaml must have another name"):
+        compose_group("loss", "minimax")
 
 
 def test_what_does_not_exist_is_named_with_the_nearest(folders):

@@ -58,6 +58,7 @@ def test_values_of_lists_and_nulls():
         ([E, "=3"], "an override must be key=value, got =3"),
         ([E, "per_dataset=3"], "per_dataset must map data sets to settings, got 3"),
         ([E, "method=null"], "method must be a text, got None"),
+        ([E, "row=3"], "row must be a text or null, got 3"),
         ([E, "seed=-1"], "seed must be an integer >= 0, got -1"),
         ([E, "seed=two"], "seed must be an integer >= 0, got two"),
         ([E, "threads=0"], "threads must be an integer >= 1, got 0"),

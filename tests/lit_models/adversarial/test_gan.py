@@ -187,6 +187,24 @@ def test_gradient_norm_is_clipped(monkeypatch):
     assert max(norms) == pytest.approx(1e-3, rel=1e-2)
 
 
+def test_averaged_weights_are_those_that_sample():
+    """A discriminator's average is none of the model's."""
+    adam = partial(torch.optim.Adam, lr=1e-2)
+    model = make()
+    averaged = GAN(
+        generator=Player(model.generator, adam),
+        discriminator=Player(model.discriminator, adam, ema_decay=0.9),
+        prior=NormalPrior(3),
+        loss=NonSaturatingLoss(),
+        batch_size=BATCH,
+        n_critic=1,
+        data_range=VectorRange(),
+    )
+    with pytest.raises(ValueError, match="weights must be raw"):
+        averaged.weights = "ema"
+    make(ema_decay=0.9).weights = "ema"
+
+
 def test_ema_follows_the_generator_by_hand():
     model = make(ema_decay=0.9, n_critic=1)
     average = state_of(model.generator)
@@ -222,6 +240,8 @@ def test_sampling_depends_on_its_generator_alone():
     ("settings", "message"),
     [
         ({"n_critic": 0}, "n_critic must be >= 1, got 0"),
+        ({"ema_decay": "abc"}, "ema_decay must be a number or null, got 'abc'"),
+        ({"loss": nn.Identity()}, "loss must be an AdversarialLoss, got Identity"),
         ({"ema_decay": 1.0}, "ema_decay must be between 0 and 1 or null, got 1.0"),
         ({"weight_clip": 0.0}, "weight_clip must be > 0 or null, got 0.0"),
         ({"clip_grad_norm": -1.0}, "clip_grad_norm must be > 0 or null, got -1.0"),

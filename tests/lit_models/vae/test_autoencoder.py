@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from datamodules.base import BatchStream
-from lit_models.capabilities import HasEncoder, HasLikelihood, Samples, require
+from lit_models.capabilities import HasEncoder, HasLikelihood, Samples, has, require
 from lit_models.images import UnitRange
 from lit_models.networks.dense.image_mlp import ImageDecoder, ImageEncoder
 from lit_models.training.noise import Noise, StepNoise
@@ -60,7 +60,7 @@ def test_corruptions():
 
 def test_it_has_no_likelihood_and_no_samples():
     model = make()
-    assert isinstance(model, HasEncoder)
+    assert has(model, HasEncoder)
     for capability, words in ((Samples, "samples"), (HasLikelihood, "a likelihood")):
         with pytest.raises(ValueError, match=f"a model with {words}; Autoencoder has an encoder"):
             require(model, capability)
