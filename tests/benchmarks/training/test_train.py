@@ -321,6 +321,7 @@ CVAE, LOGISTIC = "sohn2015/cvae_quick", "kingma2014/vae_logistic_quick"
             ["model.num_classes=5"],
             "cover the labels of data set digits, got 5 classes and lab",
         ),
+        ("toy/ns_gan", ["model._target_=torch.nn.Identity"], "must be a class that inherits from"),
         (CVAE, ["model.num_classes=null"], "encoder and decoder must be the model's None, got 10"),
         (CVAE, ["datamodule.num_classes=null"], "num_classes must be an integer >= 1, got None"),
         (
