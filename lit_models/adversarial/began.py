@@ -66,17 +66,17 @@ class BEGAN(TwoPlayerModel):
         # in full precision under autocast
         return (x.to(self.dtype) - self.discriminator(x).to(self.dtype)).abs().mean()
 
-    def discriminator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
+    def discriminator_objective(
+        self, real: Tensor, fake: Tensor, labels: Tensor | None
+    ) -> Tensor:
         """Return L(x) - k L(G(z)); keeps both errors for the update of k."""
-        with torch.no_grad():
-            fake = self.generator(z)
         real_error, fake_error = self._errors(real, fake)
         self._errors_of_step = torch.stack([real_error, fake_error]).detach()
         return real_error - self.k * fake_error
 
-    def generator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
+    def generator_objective(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         """Return L(G(z))."""
-        return self.reconstruction_error(self.generator(z))
+        return self.reconstruction_error(fake)
 
     @torch.no_grad()
     def after_updates(self, real: Tensor, z: Tensor) -> None:

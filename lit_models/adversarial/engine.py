@@ -25,8 +25,9 @@ class AdversarialModel(LitGenerativeModel):
     """A model of several players. A subclass names them and yields their updates.
 
     A player's network is the attribute of its name, and its averaged weights that of
-    `ema_<name>`. `updates(x, labels)` yields (player's name, objective) in order; the engine then
-    freezes the other players, computes the objective, runs backward, steps, clamps and averages.
+    `ema_<name>`. `updates(x, labels)` yields {player's name: objective} in order; for each player
+    the engine freezes the others, computes the objective and runs backward; then all that were
+    yielded together step, clamp and average: their gradients are taken at the same parameters.
     What follows a `yield` runs after that. One training step counts once in
     `trainer.global_step`, however many updates it has.
 
@@ -62,8 +63,8 @@ class AdversarialModel(LitGenerativeModel):
             setattr(self, f"ema_{name}", averaged_copy(player.network, player.ema_decay))
 
     @abstractmethod
-    def updates(self, x: Tensor, labels: Tensor) -> Iterator[tuple[str, Objective]]:
-        """Yield (player's name, objective) for each update of one training step."""
+    def updates(self, x: Tensor, labels: Tensor) -> Iterator[Mapping[str, Objective]]:
+        """Yield {player's name: objective} for each update of one training step."""
 
     @property
     def available_weights(self) -> tuple[str, ...]:
@@ -101,11 +102,14 @@ class AdversarialModel(LitGenerativeModel):
 
     def train_step(self, x: Tensor, labels: Tensor) -> None:
         active = None
-        for name, objective in self.updates(x, labels):
-            if name != active:
-                self._freeze_all_but({name})
-                active = name
-            self._update(name, objective)
+        for objectives in self.updates(x, labels):
+            for name, objective in objectives.items():
+                if name != active:
+                    self._freeze_all_but({name})
+                    active = name
+                self._differentiate(name, objective)
+            for name in objectives:
+                self._move(name)
         self._freeze_all_but(set(self.players))
         count_training_step(self.trainer)
 
@@ -114,19 +118,21 @@ class AdversarialModel(LitGenerativeModel):
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self.clip_grad_norm)
 
-    def _update(self, name: str, objective: Objective) -> None:
-        optimizer, player = self._optimizers_by_name[name], self.players[name]
+    def _differentiate(self, name: str, objective: Objective) -> None:
         loss = objective()
         for parameter in self._parameters_by_name[name]:
             parameter.grad = None
         with torch.autocast(self.device.type, enabled=False):  # a penalty's second derivative
             self._backward(loss)
-        self._step(optimizer)
+        self.track(**{f"{name}_loss": loss})
+
+    def _move(self, name: str) -> None:
+        player = self.players[name]
+        self._step(self._optimizers_by_name[name])
         if player.weight_clip is not None:
             clamp_all_(self._parameters_by_name[name], player.weight_clip)
         if player.ema_decay is not None:
             follow(getattr(self, f"ema_{name}"), player.network, player.ema_decay)
-        self.track(**{f"{name}_loss": loss})
 
     def _step_alone(self, optimizer: Optimizer) -> None:
         self.on_before_optimizer_step(optimizer)

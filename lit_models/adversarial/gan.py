@@ -35,9 +35,9 @@ class GAN(TwoPlayerModel):
             raise ValueError(f"loss must be an AdversarialLoss, got {type(loss).__name__}")
         self.loss, self.penalty = loss, penalty
 
-    def discriminator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
-        with torch.no_grad():
-            fake = self._with_labels(self.generator, z, labels)
+    def discriminator_objective(
+        self, real: Tensor, fake: Tensor, labels: Tensor | None
+    ) -> Tensor:
         logits = self._logits(real, labels), self._logits(fake, labels)
         loss = self.loss.discriminator_loss(*logits)
         self.track(**self.loss.estimates(*logits))
@@ -48,10 +48,9 @@ class GAN(TwoPlayerModel):
             loss = loss + self.penalty(given, real, fake, self.noise)
         return loss
 
-    def generator_objective(self, real: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
+    def generator_objective(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         on_real = self._real_logits(real, labels)
-        on_fake = self._logits(self._with_labels(self.generator, z, labels), labels)
-        return self.loss.generator_loss(on_real, on_fake)
+        return self.loss.generator_loss(on_real, self._logits(fake, labels))
 
     def _real_logits(self, real: Tensor, labels: Tensor | None) -> Tensor | None:
         """Return the logits of real samples, where the generator's loss looks at them."""

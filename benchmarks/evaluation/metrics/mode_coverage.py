@@ -32,7 +32,6 @@ class ModeCoverage(Metric):
 
     full_state_update = False
     higher_is_better = True
-    value_names = ("modes", "high_quality_percent", "reverse_kl")
 
     def __init__(
         self, modes: np.ndarray, std: float, num_std: float, kl_of_high_quality: bool
@@ -45,6 +44,12 @@ class ModeCoverage(Metric):
         self.add_state("nearby", torch.zeros(len(modes), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("nearest", torch.zeros(len(modes), dtype=torch.long), dist_reduce_fx="sum")
 
+    @staticmethod
+    def value_names(kl_of_high_quality: bool) -> list[str]:
+        """Return the names of the values: the reverse KL's says which samples it is over."""
+        kl = "reverse_kl_high_quality" if kl_of_high_quality else "reverse_kl"
+        return ["modes", "high_quality_percent", kl]
+
     def update(self, x: Tensor) -> None:
         """Add samples (B, D)."""
         differences = x.double()[:, None] - self.modes.to(x.device)[None]
@@ -54,7 +59,7 @@ class ModeCoverage(Metric):
         self.nearby = self.nearby + inside.bincount(minlength=len(self.modes))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return float64 scalars: modes, high_quality_percent, and reverse_kl in nats.
+        """Return float64 scalars by `value_names`; the reverse KL in nats.
 
         Without any sample to take shares of, the reverse KL is NaN.
         """
@@ -64,8 +69,9 @@ class ModeCoverage(Metric):
         counts = (self.nearby if self.kl_of_high_quality else self.nearest).double()
         shares = counts / counts.sum()
         kl = torch.special.xlogy(shares, shares).sum() + math.log(len(shares))
-        return {
-            "modes": (self.nearby > 0).sum().double(),
-            "high_quality_percent": 100 * self.nearby.sum().double() / total,
-            "reverse_kl": kl.clamp(min=0),  # rounding may take it below zero
-        }
+        found = (
+            (self.nearby > 0).sum().double(),
+            100 * self.nearby.sum().double() / total,
+            kl.clamp(min=0),  # rounding may take it below zero
+        )
+        return dict(zip(self.value_names(self.kl_of_high_quality), found, strict=True))

@@ -52,7 +52,7 @@ class CoverageProtocol(Protocol):
 
     @property
     def value_names(self) -> list[str]:
-        return list(ModeCoverage.value_names)
+        return ModeCoverage.value_names(self.kl_of_high_quality)
 
     @property
     def main_value(self) -> tuple[str, bool] | None:

@@ -25,7 +25,7 @@ class ThreePlayers(AdversarialModel):
     def updates(self, x, labels):
         for name in ("a", "b", "b", "c"):
             before = self.nets[name].weight.item()
-            yield name, partial(self.objective, name)
+            yield {name: partial(self.objective, name)}
             after = self.nets[name].weight.item()
             self.events.append((name, before != after))
 

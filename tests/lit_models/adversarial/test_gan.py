@@ -77,12 +77,13 @@ def plain_loop(model, steps, penalty, clip):
             opt_d.step()
             for p in d.parameters() if clip else ():
                 p.data.clamp_(-clip, clip)
-        if not model.reuse_noise:
-            z = model.prior(noise, len(real))
-        loss = model.loss.generator_loss(*seen(model, d, real), d(g(z)))
-        opt_g.zero_grad()
-        loss.backward()
-        opt_g.step()
+        for _ in range(model.generator_updates):
+            if not model.reuse_noise:
+                z = model.prior(noise, len(real))
+            loss = model.loss.generator_loss(*seen(model, d, real), d(g(z)))
+            opt_g.zero_grad()
+            loss.backward()
+            opt_g.step()
         images += len(batch)
 
 
@@ -94,6 +95,8 @@ def seen(model, d, real):
 CASES = {
     "ns": {},
     "ns_reuse": {"reuse_noise": True, "n_critic": 1},
+    "twice": {"generator_updates": 2},
+    "twice_reuse": {"generator_updates": 2, "reuse_noise": True},
     "wgan": {"loss": WassersteinLoss(), "weight_clip": 0.1, "prior": UniformPrior(3, -1.0, 1.0)},
     "relativistic": {"loss": RelativisticAverageLoss()},
     "wgan_gp": {"loss": WassersteinLoss(), "penalty": PENALTY},
@@ -109,6 +112,46 @@ def test_equals_a_plain_loop(case):
     assert_same_state(model.state_dict(), expected.state_dict())
 
 
+def test_simultaneous_updates_equal_a_plain_loop():
+    """Both gradients at the same parameters; the generator is called once per step."""
+    model = make(simultaneous=True, reuse_noise=True, n_critic=1, penalty=PENALTY)
+    expected = copy.deepcopy(model)
+    g, d = expected.generator, expected.discriminator
+    calls = []
+    model.generator.register_forward_hook(lambda *_: calls.append(1))
+    fit(model, steps=5)
+    assert len(calls) == 5
+    opt_d, opt_g = expected.configure_optimizers()
+    noise = StepNoise(expected.noise_seed)
+    for i, (real, _) in zip(range(5), stream(expected), strict=False):
+        noise.start(i * BATCH)
+        fake = g(expected.prior(noise, len(real)))
+        loss_d = expected.loss.discriminator_loss(d(real), d(fake.detach()))
+        loss_d = loss_d + PENALTY(d, real, fake.detach(), noise)
+        gradients = torch.autograd.grad(loss_d, list(d.parameters()))
+        loss_g = expected.loss.generator_loss(None, d(fake))
+        opt_g.zero_grad()
+        loss_g.backward()
+        for p, gradient in zip(d.parameters(), gradients, strict=True):
+            p.grad = gradient
+        opt_d.step()
+        opt_g.step()
+    assert_same_state(model.state_dict(), expected.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"generator_updates": 0}, "generator_updates must be >= 1, got 0"),
+        ({"simultaneous": True, "n_critic": 1}, "reuse_noise true with simultaneous, got 1, 1 and"),
+        ({"simultaneous": True, "reuse_noise": True, "n_critic": 2}, "got 2, 1 and true"),
+    ],
+)
+def test_orders_of_play_that_do_not_go_together(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make(**arguments)
+
+
 def test_clock_and_counters():
     model = make(n_critic=5)
     trainer = fit(model, steps=3)
@@ -121,10 +164,10 @@ def test_the_wasserstein_estimate_is_logged_without_the_penalty():
     model = make(WassersteinLoss(), penalty=PENALTY)
     objective, seen = model.discriminator_objective, []
 
-    def watched(real, z, labels):
+    def watched(real, fake, labels):
         with torch.no_grad():
-            gap = model.discriminator(real).mean() - model.discriminator(model.generator(z)).mean()
-        loss = objective(real, z, labels)
+            gap = model.discriminator(real).mean() - model.discriminator(fake).mean()
+        loss = objective(real, fake, labels)
         seen.append((gap, model.scalars["train/wasserstein_estimate"], loss.detach()))
         return loss
 
@@ -149,7 +192,7 @@ def test_an_update_moves_its_own_player_only(player, monkeypatch):
     every = model.updates
 
     def only(x, labels):
-        return ((name, objective) for name, objective in every(x, labels) if name == player)
+        return (objectives for objectives in every(x, labels) if player in objectives)
 
     monkeypatch.setattr(model, "updates", only)
     networks = {"discriminator": model.discriminator, "generator": model.generator}

@@ -27,7 +27,7 @@ def test_hand_worked():
     # shares 1/2, 1/4, 1/4, 0 against 1/4 each; and 2/3, 1/3, 0, 0
     assert all_samples["reverse_kl"] == pytest.approx(math.log(4) - 1.5 * math.log(2))
     expected = math.log(4) + 2 / 3 * math.log(2 / 3) + 1 / 3 * math.log(1 / 3)
-    assert inner["reverse_kl"] == pytest.approx(expected)
+    assert inner["reverse_kl_high_quality"] == pytest.approx(expected)
 
 
 def test_perfect_data_reach_989_percent():
@@ -57,7 +57,7 @@ def test_collapse_and_garbage():
     assert one["reverse_kl"] == pytest.approx(math.log(4))
     far = scores(torch.full((50, 2), 5.1), kl_of_high_quality=True)
     assert (far["modes"], far["high_quality_percent"]) == (0, 0)
-    assert math.isnan(far["reverse_kl"])
+    assert math.isnan(far["reverse_kl_high_quality"])
 
 
 def test_refusals():
