@@ -12,7 +12,8 @@ from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.plan.scale import published_scale
 from benchmarks.tables.publish import in_short
 from benchmarks.tables.rendering.formats import to_csv, to_markdown
-from benchmarks.tables.rendering.render import render
+from benchmarks.tables.rendering.render import rendered
+from benchmarks.tables.rules import judged, rules_of
 from benchmarks.tables.spec import load_spec
 
 ROOT = Path(__file__).parents[1]
@@ -32,14 +33,23 @@ def published(name):
 @pytest.mark.parametrize("name", TABLES)
 def test_the_table_is_what_its_records_render(name):
     plan, records = published(name)
-    table = render(plan, records)
     folder = ROOT / "results" / name
+    joined = judged(join(plan, records), folder)
+    table = rendered(joined)
     assert (folder / "table.md").read_text() == to_markdown(table)
     assert (folder / "table.csv").read_text() == to_csv(table)
     readme = (ROOT / "README.md").read_text()
     assert f"](results/{name}/table.md)" in readme
     if f"<!-- table: {name} -->" in readme:
-        assert in_short(join(plan, records), folder.relative_to(ROOT)) in readme
+        assert in_short(joined, folder.relative_to(ROOT)) in readme
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_rules_that_judge_a_table_are_those_that_are_noted(name):
+    """Whoever changes them publishes the table again, which then says so."""
+    plan, records = published(name)
+    noted = judged(join(plan, records), ROOT / "results" / name).rules
+    assert (noted.rules if noted else None) == rules_of(load_spec(name))
 
 
 @pytest.mark.parametrize("name", TABLES)

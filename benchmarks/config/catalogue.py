@@ -17,7 +17,7 @@ from benchmarks.core.paths import CONFIGS
 __all__ = ["INCEPTION", "Catalogue", "catalogue", "flat", "names", "searching"]
 
 VARIABLE = "DGMBENCH_PATH"
-COMBINED = ("published.yaml",)  # of which every folder may have one
+COMBINED = ("published.yaml", "margins.yaml")  # of which every folder may have one
 INCEPTION = "inception_2015"  # the extractor whose weights can be fetched
 
 

@@ -5,6 +5,7 @@ import platform
 import resource
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,11 +19,17 @@ __all__ = [
     "exact_arithmetic",
     "is_first_process",
     "library_versions",
+    "now",
     "peak_memory_bytes",
 ]
 
 LOOKED_AFTER = "DGMBENCH_IN_JOB"  # set for processes whose parent leaves the job
 LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "hydra-core", "wandb")
+
+
+def now() -> str:
+    """Return the time, ISO, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def is_first_process() -> bool:

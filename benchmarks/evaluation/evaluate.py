@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from benchmarks.config.identity import SPLITS, images_run_id
 from benchmarks.config.instantiate import instantiate
-from benchmarks.core.environment import code_state, exact_arithmetic, library_versions
+from benchmarks.core.environment import code_state, exact_arithmetic, library_versions, now
 from benchmarks.core.errors import user_errors
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.evaluation.images_from_disk import Images, read_images
@@ -20,7 +20,6 @@ from benchmarks.evaluation.scoring import Scoring, build_protocols
 from benchmarks.evaluation.sources import ModelSource, TensorSource
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
-from benchmarks.runs.writer import now
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import image_grid, save_png
 from lit_models.training.checkpoint_files import find_snapshots

@@ -3,7 +3,6 @@
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from benchmarks.core.environment import (
     code_state,
     device_name,
     library_versions,
+    now,
     peak_memory_bytes,
 )
 from benchmarks.core.errors import user_errors
@@ -26,7 +26,7 @@ from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Evaluation, Record, Status
 from datamodules.base import DataModule
 
-__all__ = ["RunWriter", "now"]
+__all__ = ["RunWriter"]
 
 SPEED = ("threads", "channels_last", "compile")  # settings that change rounding only
 PRIVATE = ("logger", "hydra")  # groups that name hosts or accounts
@@ -139,11 +139,6 @@ class RunWriter:
     @rank_zero_only
     def _write_text(self, name: str, text: str) -> None:
         write_atomically(self.run.folder / name, text)
-
-
-def now() -> str:
-    """Return the time, ISO, UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _portable(overrides: Sequence[str]) -> list[str]:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.config.identity import without_seed
+from benchmarks.core.environment import now
 from benchmarks.core.errors import UserError, user_errors
-from benchmarks.core.paths import check_writable, results_dir
+from benchmarks.core.paths import check_writable, outputs_dir, results_dir
 from benchmarks.runs.record import Record, better, read_record
 from benchmarks.tables.analysis.cells import Table, join
 from benchmarks.tables.plan.plan import Plan, make_plan
@@ -16,6 +17,7 @@ from benchmarks.tables.plan.scale import keep_scale, published_scale
 from benchmarks.tables.rendering.figure import samples_figure
 from benchmarks.tables.rendering.formats import to_markdown
 from benchmarks.tables.rendering.render import rendered
+from benchmarks.tables.rules import judged, register
 from benchmarks.tables.run import sample_grids, write_table
 from benchmarks.tables.spec import load_spec
 
@@ -45,7 +47,8 @@ def publish(name: str, seeds: int | None = None, configurations: int | None = No
         raise UserError(f"table {name} has no ended run to publish; run: dgmbench table {name}")
     plan = plan.with_best(records)
     keep_scale(name, seeds, configurations)
-    table = join(plan, records)
+    register(spec, folder, now(), outputs_dir() / "tables" / name)
+    table = judged(join(plan, records), folder)
     figure = write_table(table, folder)
     samples_figure(_merge_grids(plan, folder / "grids"), figure)
     stale = _stale(plan, folder / "records")

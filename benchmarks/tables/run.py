@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.config.compose import compose
+from benchmarks.core.environment import now
 from benchmarks.core.files import write_atomically
-from benchmarks.core.paths import check_writable, outputs_dir
+from benchmarks.core.paths import check_writable, outputs_dir, results_dir
 from benchmarks.core.redaction import redacted
 from benchmarks.runs.record import Record
 from benchmarks.tables.analysis.cells import Table, join
@@ -20,6 +21,7 @@ from benchmarks.tables.rendering.figures import write_figures
 from benchmarks.tables.rendering.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
 from benchmarks.tables.rendering.metric_names import check_metrics
 from benchmarks.tables.rendering.render import rendered
+from benchmarks.tables.rules import judged, register
 from benchmarks.tables.spec import TableSpec
 
 __all__ = ["run_table", "sample_grids", "write_table"]
@@ -55,7 +57,8 @@ def run_table(
         return 0
     at_work = set(executor.at_work())
     records = {k: r for k, r in plan.records(choice.published).items() if k not in at_work}
-    table = join(plan, records)
+    register(spec, folder, now(), results_dir() / spec.name)
+    table = judged(join(plan, records), folder)
     figure = write_table(table, folder)
     samples_figure([(run.row.label, grid) for run, grid in sample_grids(plan)], figure)
     print(to_terminal(rendered(table)))

@@ -14,9 +14,10 @@ from pydantic.dataclasses import dataclass
 
 from benchmarks.config.catalogue import catalogue
 from benchmarks.config.identity import Split
-from benchmarks.config.schema import STRICT, Count, Natural, parse
+from benchmarks.config.schema import STRICT, Count, Natural, Text, parse
 from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, one_line, suggest
+from benchmarks.tables.margins import margin_of
 from datamodules.root import checked_name
 
 __all__ = [
@@ -93,6 +94,10 @@ class Row:
         experiment: Experiment to train.
         images: Split to score instead.
         published: Row in the columns' published source.
+        reading: How the row reads what the paper leaves open; rows of one published row that
+            read it differently get a verdict each.
+        first_seed: The first of the row's seeds: a reading that was chosen because it fits is
+            shown again on seeds that were not chosen by.
         note: Printed below the table.
         search: Space of configs/search by phase; only in a table with a search.
     """
@@ -101,12 +106,18 @@ class Row:
     experiment: str | None = None
     images: Split | None = None
     published: str | None = None
+    reading: Text | None = None
+    first_seed: Natural = 0
     note: str | None = None
     search: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if self.search is not None and self.experiment is None:
             raise ValueError(f"row {self.label!r} must have an experiment to search")
+        if self.first_seed and (self.experiment is None or self.search is not None):
+            raise ValueError(
+                f"first_seed of row {self.label!r} must come with an experiment and no search"
+            )
         if self.experiment is not None and self.images is not None:
             raise ValueError(f"row {self.label!r} must have either experiment or images, got both")
         if self.experiment is None and self.images is None and self.published is None:
@@ -248,7 +259,12 @@ def load_spec(name: str) -> TableSpec:
 def _check_published(spec: TableSpec) -> None:
     """Refuse sources, columns and rows of published numbers that do not exist."""
     known: set[str] = set()
-    for published in (c.published for c in spec.columns if c.published is not None):
+    for column in spec.columns:
+        published = column.published
+        if published is None:
+            continue
+        if "protocol" not in published.differs:  # another quantity is never judged
+            margin_of(column.metric)
         sources = load_published()
         if published.source_id not in sources:
             raise ValueError(

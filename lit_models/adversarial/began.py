@@ -66,9 +66,7 @@ class BEGAN(TwoPlayerModel):
         # in full precision under autocast
         return (x.to(self.dtype) - self.discriminator(x).to(self.dtype)).abs().mean()
 
-    def discriminator_objective(
-        self, real: Tensor, fake: Tensor, labels: Tensor | None
-    ) -> Tensor:
+    def discriminator_objective(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         """Return L(x) - k L(G(z)); keeps both errors for the update of k."""
         real_error, fake_error = self._errors(real, fake)
         self._errors_of_step = torch.stack([real_error, fake_error]).detach()

@@ -35,9 +35,7 @@ class GAN(TwoPlayerModel):
             raise ValueError(f"loss must be an AdversarialLoss, got {type(loss).__name__}")
         self.loss, self.penalty = loss, penalty
 
-    def discriminator_objective(
-        self, real: Tensor, fake: Tensor, labels: Tensor | None
-    ) -> Tensor:
+    def discriminator_objective(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         logits = self._logits(real, labels), self._logits(fake, labels)
         loss = self.loss.discriminator_loss(*logits)
         self.track(**self.loss.estimates(*logits))

@@ -84,9 +84,7 @@ class TwoPlayerModel(AdversarialModel):
         self.num_classes, self.reuse_noise = num_classes, reuse_noise
 
     @abstractmethod
-    def discriminator_objective(
-        self, real: Tensor, fake: Tensor, labels: Tensor | None
-    ) -> Tensor:
+    def discriminator_objective(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         """Return what the discriminator minimises.
 
         Args:

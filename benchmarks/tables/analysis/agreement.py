@@ -2,23 +2,25 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.core.intervals import LEVEL, Interval, quantile_of_t
 from benchmarks.tables.analysis.statistics import CellStatistics
+from benchmarks.tables.margins import Margin
 from benchmarks.tables.spec import Column, Row, load_published
 
-__all__ = ["Agreement", "PublishedValue", "agreement", "published_value"]
+__all__ = ["Agreement", "PublishedValue", "Verdict", "agreement", "published_value"]
 
 SPREADS = {"seeds": "standard deviations over training seeds", "standard_error": "standard errors",
            "draws": "deviations over evaluation draws"}  # fmt: skip
-TOLERANCE = 0.1  # of the published value: an interval that is wider says too little
 REASONS = {
     "protocol": "protocol differs",
     "budget": "budget reduced",
     "selection": "selection differs",
     "data": "data differ",
 }
+MOST_SEEDS = 1000  # that are said to be needed; beyond, a number would only seem to be one
+Verdict = Literal["agrees", "differs", "inconclusive", "cannot say"]
 
 
 @dataclass(frozen=True)
@@ -56,21 +58,26 @@ class Agreement:
     """An obtained score beside a published one.
 
     Attributes:
-        verdict: "agrees", "does not agree" or "cannot say".
+        verdict: What can be said.
         difference: Ours minus theirs; None without a score of ours.
         interval: The interval of the difference, at 95 %; None below two seeds.
+        margin: The largest difference that counts as none; None for another quantity.
         in_spreads: The difference in units of the published spread, where its kind and n are
             known.
         unit: What that spread is.
         reasons: What else may explain a difference, or forbids a verdict.
+        seeds_needed: Of an inconclusive cell the number of seeds that would decide it, if mean and
+            spread stayed what they are; None where no number up to 1,000 would.
     """
 
-    verdict: str
+    verdict: Verdict
     difference: float | None
     interval: Interval | None
+    margin: float | None
     in_spreads: float | None
     unit: str | None
     reasons: tuple[str, ...]
+    seeds_needed: int | None = None
 
 
 def published_value(row: Row, column: Column) -> PublishedValue | None:
@@ -94,71 +101,135 @@ def published_value(row: Row, column: Column) -> PublishedValue | None:
 
 
 def agreement(
-    ours: CellStatistics, theirs: PublishedValue, differs: tuple[str, ...], deviates: bool
+    ours: CellStatistics,
+    theirs: PublishedValue,
+    margin: Margin | None,
+    differs: tuple[str, ...] = (),
+    deviates: bool = False,
+    sign: str = "",
 ) -> Agreement:
-    """Compare a cell with a published number.
+    """Compare a cell with a published number: a test of equivalence within a margin.
 
     1. A difference in protocol, budget, selection or data alone may explain any difference of
-       scores: "cannot say".
-    2. Fewer than two seeds, or a published bound against which a mean is no test: "cannot say".
-    3. The interval of the difference is the t interval of our mean; where kind and n of the
-       published spread give its standard error, that enters too (Welch). If it leaves out 0:
-       "does not agree".
-    4. If it holds 0 and its half-width is at most a tenth of the published value, or the published
-       spread over seeds: "agrees"; else it is too wide: "cannot say".
+       scores, and a bound of theirs says nothing of a score that is none: "cannot say".
+    2. The interval of the difference is the t interval of our mean; where kind and n of the
+       published spread give its standard error, that enters too (Welch). A count that came out
+       the same every time is not known exactly: one run in the share that was not seen may be a
+       step away (see `_squared_error`).
+    3. "agrees" if the interval lies inside the margin, "differs" if it lies outside, else
+       "inconclusive"; the same below two seeds.
+
+    If every difference were within its margin, each verdict would be a false "differs" with a
+    probability of at most (1 - .95) / 2.
 
     Values from memory, unknown noise of theirs, and deviations are listed, and forbid no verdict.
 
     Args:
         ours: The cell.
         theirs: The published number.
+        margin: The margin of the metric; None where the protocol differs.
         differs: In which of protocol, budget, selection and data they differ.
         deviates: Whether the row lists deviations from the paper.
+        sign: The sign of our values, where they are bounds.
     """
-    reasons = [REASONS[kind] for kind in differs]
-    reasons += [] if theirs.is_checked else ["published value not checked"]
-    reasons += ["deviations"] if deviates else []
-    if ours.failures:
-        reasons.append("failed runs left out")
+    blocked = bool(differs) or (theirs.sign or "") not in ("", sign)
+    reasons = _reasons(ours, theirs, differs, deviates, sign)
+    allowed = None if margin is None else margin.around(theirs.value)
+    step = None if margin is None else margin.step
+    verdict: Verdict = "cannot say" if blocked else "inconclusive"
     if ours.mean is None:
-        return Agreement("cannot say", None, None, None, None, (*reasons, "no score"))
+        return Agreement(verdict, None, None, allowed, None, None, (*reasons, "no score"))
     difference = ours.mean - theirs.value
-    known = theirs.kind is not None and bool(theirs.spread) and theirs.n is not None
-    known &= "protocol" not in differs  # another quantity has other units
-    if theirs.standard_error is None:
-        reasons.append("noise of the published value not known")
-    in_spreads = difference / theirs.spread if known and theirs.spread else None
-    unit = SPREADS[theirs.kind] if known and theirs.kind else None
-    interval = _interval(ours, theirs, difference)
+    interval = _interval(ours, theirs, difference, step)
+    needed = None
+    if not blocked and allowed is not None:
+        verdict = _verdict(interval, allowed)
+        if verdict == "inconclusive":
+            needed = _seeds_needed(ours, theirs, difference, allowed, step)
+    spread = theirs.spread if theirs.kind and theirs.n and "protocol" not in differs else None
+    return Agreement(
+        verdict,
+        difference,
+        interval,
+        allowed,
+        difference / spread if spread else None,
+        SPREADS[theirs.kind] if spread and theirs.kind else None,
+        reasons,
+        needed,
+    )
+
+
+def _reasons(
+    ours: CellStatistics,
+    theirs: PublishedValue,
+    differs: tuple[str, ...],
+    deviates: bool,
+    sign: str,
+) -> tuple[str, ...]:
+    said = {
+        "published value not checked": not theirs.is_checked,
+        "deviations": deviates,
+        "failed runs left out": ours.failures > 0,
+        "noise of the published value not known": theirs.standard_error is None,
+        "one seed": ours.n == 1,
+        "published value is a bound": (theirs.sign or "") not in ("", sign),
+    }
+    return (*(REASONS[kind] for kind in differs), *(text for text, holds in said.items() if holds))
+
+
+def _verdict(interval: Interval | None, allowed: float) -> Verdict:
     if interval is None:
-        reasons.append("one seed")
-    if theirs.sign is not None:
-        reasons.append("published value is a bound")
-    verdict = _verdict(interval, theirs, blocked=bool(differs) or theirs.sign is not None)
-    return Agreement(verdict, difference, interval, in_spreads, unit, tuple(reasons))
-
-
-def _verdict(interval: Interval | None, theirs: PublishedValue, blocked: bool) -> str:
-    if interval is None or blocked:
-        return "cannot say"
+        return "inconclusive"
     low, high = interval
-    if low > 0 or high < 0:
-        return "does not agree"
-    allowed = TOLERANCE * abs(theirs.value)
-    if theirs.kind == "seeds" and theirs.spread:
-        allowed = max(allowed, theirs.spread)
-    return "agrees" if (high - low) / 2 <= allowed else "cannot say"
+    if -allowed <= low and high <= allowed:
+        return "agrees"
+    return "differs" if low > allowed or high < -allowed else "inconclusive"
 
 
-def _interval(ours: CellStatistics, theirs: PublishedValue, difference: float) -> Interval | None:
+def _interval(
+    ours: CellStatistics, theirs: PublishedValue, difference: float, step: float | None
+) -> Interval | None:
     if ours.std is None:
         return None
-    own = ours.std**2 / ours.n
-    error = theirs.standard_error
-    degrees = float(ours.n - 1)
+    half = _half_width(ours.std, ours.n, theirs, step)
+    return difference - half, difference + half
+
+
+def _half_width(std: float, n: int, theirs: PublishedValue, step: float | None) -> float:
+    """Return half the interval's width for n runs of this deviation."""
+    own = _squared_error(std, n, step)
+    error, degrees = theirs.standard_error, float(n - 1)
     if error and theirs.n and theirs.n > 1:  # Welch and Satterthwaite
         other = error**2
-        degrees = (own + other) ** 2 / (own**2 / (ours.n - 1) + other**2 / (theirs.n - 1))
+        degrees = (own + other) ** 2 / (own**2 / (n - 1) + other**2 / (theirs.n - 1))
         own += other
-    half = quantile_of_t(LEVEL, degrees) * math.sqrt(own)
-    return difference - half, difference + half
+    return quantile_of_t(LEVEL, degrees) * math.sqrt(own)
+
+
+def _squared_error(std: float, n: int, step: float | None) -> float:
+    """Return the squared standard error of a mean of n runs.
+
+    Of a count it is no less than what n equal values tell: with 95 % confidence the share of
+    runs that come out otherwise is at most 1 - .05^(1/n), and each of them at least a step away.
+    """
+    squared = std**2 / n
+    if step is None:
+        return squared
+    unseen = step * (1 - (1 - LEVEL) ** (1 / n)) / quantile_of_t(LEVEL, n - 1)
+    return max(squared, unseen**2)
+
+
+def _seeds_needed(
+    ours: CellStatistics,
+    theirs: PublishedValue,
+    difference: float,
+    allowed: float,
+    step: float | None,
+) -> int | None:
+    if ours.std is None:
+        return 2
+    gap = abs(abs(difference) - allowed)
+    for n in range(ours.n + 1, MOST_SEEDS + 1):
+        if _half_width(ours.std, n, theirs, step) <= gap:
+            return n
+    return None

@@ -15,12 +15,13 @@ from benchmarks.tables.analysis.agreement import (
 from benchmarks.tables.analysis.comparison import Comparisons, compare_with_best
 from benchmarks.tables.analysis.search_curve import BudgetPoint, budget_curve
 from benchmarks.tables.analysis.statistics import CellStatistics, VarianceSplit, split_variance
+from benchmarks.tables.margins import margin_of
 from benchmarks.tables.plan.plan import Plan
 from benchmarks.tables.plan.planned_run import Key, PlannedRun, fingerprint_of
 from benchmarks.tables.plan.selection import best_of, search_score, searched_column
 from benchmarks.tables.spec import Column, Row
 
-__all__ = ["Cell", "Cost", "SearchResult", "Table", "evaluations", "join"]
+__all__ = ["Cell", "Cost", "RulesSince", "SearchResult", "Table", "evaluations", "join"]
 
 Records = Mapping[Key, Record]
 
@@ -30,7 +31,7 @@ class Cell:
     """A row on a column.
 
     Attributes:
-        statistics: Over its ended runs.
+        statistics: Over its ended runs; of images that exist already, over evaluation draws.
         by_seed: Value of each ended run; None: failed.
         sign: "≤" or "≥" where the values are bounds, else "".
         published: What the paper has; None where it has nothing.
@@ -86,6 +87,19 @@ class SearchResult:
 
 
 @dataclass(frozen=True)
+class RulesSince:
+    """The rules by which scores are judged.
+
+    Attributes:
+        rules: A hash of them.
+        since: The time from which on they are known to have been these.
+    """
+
+    rules: str
+    since: str
+
+
+@dataclass(frozen=True)
 class Table:
     """A joined table.
 
@@ -96,6 +110,7 @@ class Table:
         comparisons: By label of the column, where there are pairs.
         costs: By label of the row and data set, of finished runs; a search's is its own.
         searches: By label of the row and data set.
+        rules: The rules of its verdicts; None where it has none, or they are not noted.
     """
 
     plan: Plan
@@ -104,6 +119,7 @@ class Table:
     comparisons: Mapping[str, Comparisons]
     costs: Mapping[tuple[str, str], Cost]
     searches: Mapping[tuple[str, str], SearchResult]
+    rules: RulesSince | None = None
 
 
 def join(plan: Plan, records: Records) -> Table:
@@ -196,9 +212,15 @@ def _cell(plan: Plan, row: Row, column: Column, records: Records) -> Cell | None
             by_seed[run.seed] = found.metrics[column.metric]
             draws.append([d for d in found.draws.get(column.metric, ()) if d is not None])
             sign = sign or bound_sign(found, column.metric).strip()
-    ours = CellStatistics.of(list(by_seed.values()), missing)
+    values: Sequence[float | None] = list(by_seed.values())
+    if row.images is not None and draws and len(draws[0]) > 1:
+        values = draws[0]
+    ours = CellStatistics.of(values, missing)
     differs = column.published.differs if column.published else ()
-    agreed = agreement(ours, theirs, differs, deviates) if theirs and by_seed else None
+    agreed = None
+    if theirs and by_seed:
+        margin = None if "protocol" in differs else margin_of(column.metric)
+        agreed = agreement(ours, theirs, margin, differs, deviates, sign)
     return Cell(ours, by_seed, sign, theirs, agreed, split_variance(draws))
 
 

@@ -228,7 +228,8 @@ def _training_runs(
         spec.selected_by,
         table=spec.name,
     )
-    return [replace(first, seed=seed, run_id=f"{stem}-s{seed}") for seed in range(seeds)]
+    chosen = range(row.first_seed, row.first_seed + seeds)
+    return [replace(first, seed=seed, run_id=f"{stem}-s{seed}") for seed in chosen]
 
 
 def _search_runs(

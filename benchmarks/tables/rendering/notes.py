@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from benchmarks.core.errors import UserError
 from benchmarks.runs.record import Record
 from benchmarks.tables.analysis.agreement import Agreement
-from benchmarks.tables.analysis.cells import Records, SearchResult, Table, evaluations
+from benchmarks.tables.analysis.cells import Cell, Records, SearchResult, Table, evaluations
 from benchmarks.tables.analysis.comparison import Comparison, Comparisons
 from benchmarks.tables.analysis.search_curve import BudgetPoint
+from benchmarks.tables.margins import margin_of
 from benchmarks.tables.plan.plan import Plan
 from benchmarks.tables.plan.planned_run import fingerprint_of
 from benchmarks.tables.spec import Column, Row, load_published
@@ -40,6 +41,8 @@ def notes_of(table: Table) -> list[str]:
             "±: standard deviation over training seeds (n - 1); intervals of the mean, and every "
             "seed's value, are in table.json and the figures."
         )
+    if any(cell.statistics.n > 1 for cell in _cells_of_images(table)):
+        notes.append("±, of images that exist already: over evaluation draws.")
     notes += _search_notes(table)
     notes += _published_notes(plan)
     for column in spec.columns:
@@ -55,6 +58,7 @@ def notes_of(table: Table) -> list[str]:
     notes += _variance_notes(table)
     for column in spec.columns:
         notes += _agreement_note(table, column)
+    notes += _rules_note(table)
     notes += [f"{row.label}: {row.note}" for row in spec.rows if row.note]
     for row in spec.rows:
         notes += _row_notes(plan, row, records)
@@ -178,7 +182,29 @@ def _agreement_note(table: Table, column: Column) -> list[str]:
         f"{verdict}{' (' + ', '.join(reasons) + ')' if reasons else ''}: {', '.join(labels)}"
         for (verdict, reasons), labels in found.items()
     ]
-    return [f"{column.label}, ours minus published: {'; '.join(parts)}."]
+    assert column.published is not None
+    same = ""
+    if "protocol" not in column.published.differs:
+        margin = margin_of(column.metric)
+        size = f"{margin.absolute:g}" if margin.absolute else f"{margin.relative:.0%}"
+        same = f", the same within {size} ({margin.why})"
+    return [f"{column.label}, ours minus published{same}: {'; '.join(parts)}."]
+
+
+def _rules_note(table: Table) -> list[str]:
+    if table.rules is None:
+        return []
+    judged = {
+        run.key
+        for run in table.plan.runs
+        if run.row.published is not None and run.key in table.records
+    }
+    older = sum((table.records[key].started or "") < table.rules.since for key in judged)
+    return [
+        f"Verdicts follow rules, margins and published values `{table.rules.rules}`, which have "
+        f"stood since {table.rules.since[:10]}; {older} of {len(judged)} runs that they judge "
+        "were begun before."
+    ]
 
 
 def _difference(agreed: Agreement) -> str:
@@ -188,7 +214,15 @@ def _difference(agreed: Agreement) -> str:
         text += f" [{agreed.interval[0]:+.3g}, {agreed.interval[1]:+.3g}]"
     if agreed.in_spreads is not None:
         text += f" = {agreed.in_spreads:+.1f} {agreed.unit}"
+    if agreed.verdict == "inconclusive":
+        needed = agreed.seeds_needed
+        text += f", {needed} seeds would tell" if needed else ", no number of seeds would tell"
     return text
+
+
+def _cells_of_images(table: Table) -> list[Cell]:
+    labels = {row.label for row in table.plan.spec.rows if row.images is not None}
+    return [cell for (label, _), cell in table.cells.items() if label in labels]
 
 
 def _extractor(plan: Plan, column: Column, records: Records) -> str:

@@ -143,7 +143,10 @@ def test_simultaneous_updates_equal_a_plain_loop():
     ("arguments", "message"),
     [
         ({"generator_updates": 0}, "generator_updates must be >= 1, got 0"),
-        ({"simultaneous": True, "n_critic": 1}, "reuse_noise true with simultaneous, got 1, 1 and"),
+        (
+            {"simultaneous": True, "n_critic": 1},
+            "true with simultaneous, got 1, 1 and false",
+        ),
         ({"simultaneous": True, "reuse_noise": True, "n_critic": 2}, "got 2, 1 and true"),
     ],
 )
