@@ -24,8 +24,8 @@ EPILOG = """examples:
 """
 VERBS = (  # of benchmarks.commands, in the order of --help
     *("train", "evaluate", "pictures", "table", "status", "cancel", "logs", "sync", "prune"),
-    *("publish", "report", "offline", "compare", "gate", "reproduce", "export", "list"),
-    *("prefetch", "migrate", "doctor"),
+    *("publish", "report", "offline", "compare", "verdicts", "gate", "reproduce", "export"),
+    *("list", "prefetch", "migrate", "doctor"),
 )
 STOPPABLE = ("train", "evaluate", "pictures", "table", "gate", "reproduce", "doctor")  # by signals
 

@@ -1,6 +1,5 @@
 """`dgmbench publish T`: records into results/T/, and the table there and in the README."""
 
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +10,19 @@ from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.paths import check_writable, outputs_dir, results_dir
 from benchmarks.runs.record import Record, better, read_record
 from benchmarks.tables.analysis.cells import Table, join
+from benchmarks.tables.ledger import write_page
 from benchmarks.tables.plan.plan import Plan, make_plan
 from benchmarks.tables.plan.planned_run import published_record_path
 from benchmarks.tables.plan.scale import keep_scale, published_scale
 from benchmarks.tables.rendering.figure import samples_figure
 from benchmarks.tables.rendering.formats import to_markdown
+from benchmarks.tables.rendering.readme import into_readme
 from benchmarks.tables.rendering.render import rendered
 from benchmarks.tables.rules import judged, register
 from benchmarks.tables.run import sample_grids, write_table
 from benchmarks.tables.spec import load_spec
 
-__all__ = ["in_short", "into_readme", "publish"]
+__all__ = ["in_short", "publish"]
 
 
 def publish(name: str, seeds: int | None = None, configurations: int | None = None) -> int:
@@ -59,6 +60,8 @@ def publish(name: str, seeds: int | None = None, configurations: int | None = No
     for path in stale:
         print(f"  stale: {path.name}")
     print("README.md: table renewed" if shown else f"README.md: no `<!-- table: {name} -->` found")
+    for renewed in write_page(Path()):
+        print(f"{renewed}: verdicts renewed")
     return 0
 
 
@@ -119,19 +122,3 @@ def in_short(table: Table, folder: Path) -> str:
         f"Protocols, statistics, sources and deviations: [{folder}/table.md]({folder}/table.md)."
     )
     return to_markdown(replace(laid_out, notes=(*kept, link)))
-
-
-def into_readme(name: str, markdown: str, readme: Path) -> bool:
-    """Replace what stands between the table's marks; return whether they are there."""
-    if not readme.exists():
-        return False
-    text = readme.read_text()
-    begin, end = f"<!-- table: {name} -->", f"<!-- end of table: {name} -->"
-    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    if not pattern.search(text):
-        return False
-    body = f"{begin}\n\n{markdown}\n{end}"
-    renewed = pattern.sub(lambda _: body, text)
-    if renewed != text:
-        readme.write_text(renewed)
-    return True

@@ -50,8 +50,9 @@ def _code() -> str:
     """Return the rules' code without comments and docstrings, which decide nothing."""
     tree = ast.parse(inspect.getsource(agreement))
     for node in ast.walk(tree):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
     return ast.unparse(tree)  # `ast.dump` depends on Python's version
 

@@ -205,6 +205,8 @@ class TableSpec:
         for kind in ("experiment", "images"):
             first: dict[str, str] = {}
             for row in self.rows:
+                if row.first_seed >= self.seeds:
+                    continue  # other runs, whatever row has its experiment
                 value = getattr(row, kind)
                 other = first.setdefault(value, row.label) if value is not None else row.label
                 if other != row.label:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.core.files import write_atomically
-from benchmarks.tables.publish import into_readme
+from benchmarks.tables.rendering.readme import into_readme
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "results" / "reliability.md"

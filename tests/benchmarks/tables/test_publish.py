@@ -10,7 +10,8 @@ from benchmarks.core.errors import UserError
 from benchmarks.runs.record import Evaluation
 from benchmarks.tables.analysis.cells import join
 from benchmarks.tables.plan.plan import make_plan
-from benchmarks.tables.publish import in_short, into_readme, publish
+from benchmarks.tables.publish import in_short, publish
+from benchmarks.tables.rendering.readme import into_readme
 from benchmarks.tables.spec import load_spec
 from tests.benchmarks.tables.helpers import MINI, cells, put, write_mini
 
