@@ -23,11 +23,13 @@ EPILOG = """examples:
   dgmbench list experiments
 """
 VERBS = (  # of benchmarks.commands, in the order of --help
-    *("train", "evaluate", "pictures", "table", "status", "cancel", "logs", "sync", "prune"),
-    *("publish", "report", "offline", "compare", "verdicts", "gate", "reproduce", "export"),
-    *("list", "prefetch", "migrate", "doctor"),
+    *("train", "evaluate", "pictures", "table", "queue", "status", "cancel", "logs", "sync"),
+    *("prune", "publish", "report", "offline", "compare", "verdicts", "gate", "reproduce"),
+    *("export", "list", "prefetch", "migrate", "doctor"),
 )
-STOPPABLE = ("train", "evaluate", "pictures", "table", "gate", "reproduce", "doctor")  # by signals
+STOPPABLE = (  # by signals
+    *("train", "evaluate", "pictures", "table", "queue", "gate", "reproduce", "doctor"),
+)
 
 
 def parser() -> argparse.ArgumentParser:

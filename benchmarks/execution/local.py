@@ -1,5 +1,6 @@
 """Runs side by side, one process each, with progress and time left."""
 
+import math
 import os
 import subprocess
 import sys
@@ -86,7 +87,11 @@ def default_jobs(spec: TableSpec, overrides: Sequence[str]) -> int:
 
 
 def run_all(
-    planned: Sequence[PlannedRun], overrides: Sequence[str], jobs: int, rates: Rates | None = None
+    planned: Sequence[PlannedRun],
+    overrides: Sequence[str],
+    jobs: int,
+    rates: Rates | None = None,
+    until: float = math.inf,
 ) -> list[str]:
     """Run all; return one line for each run that left no result.
 
@@ -97,6 +102,7 @@ def run_all(
         overrides: Passed on to every run.
         jobs: Processes side by side.
         rates: What runs of these kinds have cost before, for the time left.
+        until: When, by the monotonic clock, all are ended as by a signal.
 
     Raises:
         Interrupted: after a signal, once all have ended.
@@ -106,7 +112,7 @@ def run_all(
     known = dict(rates or {})
     display = Display(len(planned))
     try:
-        while waiting or running:
+        while (waiting or running) and time.monotonic() < until:
             stop_if_asked()
             while waiting and len(running) < jobs:
                 running.append(_start(waiting.pop(0), overrides))

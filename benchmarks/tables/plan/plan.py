@@ -149,7 +149,7 @@ def make_plan(
         for dataset in dict.fromkeys(c.dataset for c in spec.columns):
             protocols = _protocols(spec, dataset)
             if row.images is not None:
-                runs += _images_run(row, dataset, protocols)
+                runs += _images_run(spec, row, dataset, protocols)
             elif row.search is not None:
                 searched += _search_runs(spec, row, dataset, protocols)
             elif row.experiment is not None:
@@ -196,14 +196,16 @@ def _protocols(spec: TableSpec, dataset: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(c.protocol for c in spec.columns if c.dataset == dataset))
 
 
-def _images_run(row: Row, dataset: str, protocols: tuple[str, ...]) -> list[PlannedRun]:
+def _images_run(
+    spec: TableSpec, row: Row, dataset: str, protocols: tuple[str, ...]
+) -> list[PlannedRun]:
     assert row.images is not None
     data = compose_group("datamodule", dataset)
     protocols = tuple(p for p in protocols if not needs_model(p))
     if not protocols:
         return []
     identifier = images_run_id(row.images, data)
-    return [PlannedRun(row, dataset, 0, "images", identifier, protocols)]
+    return [PlannedRun(row, dataset, 0, "images", identifier, protocols, table=spec.name)]
 
 
 def _training_runs(

@@ -1,0 +1,116 @@
+"""Spare hours: what is begun, what is left, and what is refused."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.execution import local, queue
+from tests.benchmarks.tables.helpers import put
+
+
+@pytest.fixture
+def python(tmp_path, monkeypatch):
+    """A function that puts a shell script in the place of the Python of the runs."""
+    monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(os, "nice", lambda by: by)
+    path = tmp_path / "python"
+
+    def make(text):
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
+
+    return make
+
+
+def measured(mini, seconds):
+    """Let a run of A be done, whose rate is that of its other seed."""
+    record = put(mini.runs[0])
+    record.cost["seconds"] = seconds
+    record.write(mini.runs[0].run.record_path)
+
+
+def test_what_is_missing_is_done_one_after_the_other(mini, python, tmp_path, capsys):
+    measured(mini, 3.0)
+    python(f'echo "$@" >> {tmp_path}/log')
+    assert main(["queue", "mini", "--hours", "1"]) == 1  # the scripts leave no record
+    told = capsys.readouterr().out
+    commands = (tmp_path / "log").read_text().splitlines()
+    assert len(commands) == len(mini.runs) - 1
+    first, second, third, *_ = [c.split("experiment=")[1].split()[0] for c in commands]
+    assert first == second == "untrained/pixelcnn_quick"  # it trains nothing
+    assert third == "oord2016/pixelcnn_quick"  # whose cost is known
+    assert "next: mini: A digits s1, 0." in told
+    assert "beside no published number; 1.00 hours left" in told
+    assert f"{len(commands)} of {len(commands)} runs were worked on" in told
+
+
+def test_the_hours_end_what_is_at_work(mini, python, tmp_path, capsys):
+    python(f"echo begun >> {tmp_path}/log; trap 'echo ended >> {tmp_path}/log; exit 75' TERM\n"
+           "while true; do sleep 0.01; done")  # fmt: skip
+    began = time.monotonic()
+    assert main(["queue", "mini", "--hours", str(1 / 3600)]) == 0
+    assert time.monotonic() - began >= 1
+    assert (tmp_path / "log").read_text().split() == ["begun", "ended"]
+    assert f"1 of {len(mini.runs)} runs were worked on" in capsys.readouterr().out
+
+
+def test_a_dry_run_prints_the_order(mini, capsys):
+    measured(mini, 300.0)  # far more than the published runs of C
+    assert main(["queue", "mini", "--hours", "1", "--dry-run"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "mini: B digits s0, 0.00 device-hours, beside no published number"
+    assert told[-1].startswith("mini: A digits s1, ")
+    assert len(told) == len(mini.runs) - 1
+    for run in mini.runs:
+        put(run).write(run.run.record_path)
+    assert main(["queue", "mini", "--hours", "1"]) == 0
+    assert capsys.readouterr().out == "nothing is missing\n"
+
+
+def test_hours_that_no_run_fits(mini, python, tmp_path, capsys, monkeypatch):
+    measured(mini, 3e6)
+    for run in mini.runs:
+        if run.experiment != mini.runs[0].experiment:
+            put(run).write(run.run.record_path)
+    python(f"echo begun >> {tmp_path}/log")
+    assert main(["queue", "mini", "--hours", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "hours must be >= " in error
+    assert "of the shortest missing run (A digits s1), got 1; --partial begins" in error
+    assert main(["queue", "mini", "--hours", "1", "--partial"]) == 1
+    assert (tmp_path / "log").read_text() == "begun\n"
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "inf", "nan"])
+def test_hours_are_a_time(mini, capsys, hours):
+    assert main(["queue", "mini", f"--hours={hours}"]) == 2
+    assert f"hours must be > 0, got {hours}" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named(mini, python, capsys, monkeypatch):
+    python("exit 0")
+    usage = type("Usage", (), {"free": 2 * 10**7})
+    monkeypatch.setattr(queue.shutil, "disk_usage", lambda folder: usage)
+    assert main(["queue", "mini", "--hours", "1"]) == 2
+    assert "must have at least 1 GB free for a run, got 0.02 GB" in capsys.readouterr().err
+
+
+def test_what_is_at_work_elsewhere_is_left_alone(mini, python, tmp_path, capsys):
+    python(f'echo "$@" >> {tmp_path}/log')
+    mini.runs[0].run.folder.mkdir(parents=True)
+    with mini.runs[0].run.locked():
+        main(["queue", "mini", "--hours", "1"])
+    assert "is at work elsewhere: process " in capsys.readouterr().out
+    assert len((tmp_path / "log").read_text().splitlines()) == len(mini.runs) - 1
+
+
+def test_it_runs_at_the_lowest_priority(mini, python, monkeypatch):
+    asked = []
+    python("exit 0")
+    monkeypatch.setattr(os, "nice", asked.append)
+    main(["queue", "mini", "--hours", "1"])
+    assert asked == [19]
