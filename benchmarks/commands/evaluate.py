@@ -7,7 +7,7 @@ from benchmarks.commands.settings import add_config_dir, number_of, numbers_in, 
 from benchmarks.core.errors import UserError
 
 OF_IMAGES = ("images", "datamodule", "value_range")
-OF_A_RUN = ("checkpoint", "weights", "draws")
+OF_A_RUN = ("checkpoint", "weights")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def run(given: argparse.Namespace) -> int:
     overrides = given.overrides[folder is not None :]
     of_data = [o for o in overrides if o.startswith("datamodule.")]
     settings = settings_in(
-        [o for o in overrides if o not in of_data], ("protocol", *OF_IMAGES, *OF_A_RUN)
+        [o for o in overrides if o not in of_data], ("protocol", "draws", *OF_IMAGES, *OF_A_RUN)
     )
     if "protocol" not in settings:
         raise UserError("protocol must be given (dgmbench list protocols), e.g. protocol=NAME")
@@ -52,7 +52,8 @@ def run(given: argparse.Namespace) -> int:
         values = [o.removeprefix("datamodule.") for o in of_data]
         data = compose_group("datamodule", settings["datamodule"], values)
         value_range = numbers_in(settings, "value_range")
-        record = evaluate_images(settings["images"], data, protocols, value_range)
+        draws = number_of(settings, "draws")
+        record = evaluate_images(settings["images"], data, protocols, value_range, draws)
     else:
         raise UserError("RUN or images=PATH must be given")
     for line in describe(record):

@@ -79,6 +79,7 @@ def evaluate_images(
     composed_data: DictConfig,
     protocols: Sequence[str],
     value_range: Sequence[float] | None = None,
+    draws: int = 1,
 ) -> Record:
     """Score a split of the data, a folder of images, or an npz under protocols.
 
@@ -90,6 +91,7 @@ def evaluate_images(
         composed_data: The data set to compare with.
         protocols: Names.
         value_range: Lowest and highest value of a pixel; None where the images leave no doubt.
+        draws: The number of draws of as many images as a protocol takes.
 
     Raises:
         UserError: if the images are absent, unreadable, in doubt, too few, or do not fit.
@@ -125,7 +127,7 @@ def evaluate_images(
         check_data(record, data)
         scoring = Scoring(data, build_protocols(protocols))
         for protocol in protocols:
-            record.add(scoring(protocol, source, "images", 0))
+            record.add(scoring(protocol, source, "images", 0, draws=draws))
             record.write(run.record_path)
         if found.num_levels is not None:
             count = min(64, len(found.pixels))

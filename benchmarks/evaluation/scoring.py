@@ -17,7 +17,7 @@ from benchmarks.evaluation.features.base import CachedExtractor, Extractor, Feat
 from benchmarks.evaluation.features.cache import FeatureCache
 from benchmarks.evaluation.protocols.base import Protocol
 from benchmarks.evaluation.protocols.samples import SampleProtocol
-from benchmarks.evaluation.sources import ImageSource
+from benchmarks.evaluation.sources import ImageSource, TensorSource
 from benchmarks.runs.record import Evaluation, Record, bound_sign
 from datamodules.base import DataModule
 
@@ -106,7 +106,8 @@ class Scoring:
         found = []
         for draw in range(draws):
             label = name if draws == 1 else f"{name} {draw + 1}/{draws}"
-            found.append(protocol.measure(source, self.data, prepared, label, draw))
+            again = source.drawn_again(draw) if isinstance(source, TensorSource) else source
+            found.append(protocol.measure(again, self.data, prepared, label, draw))
         return Evaluation(
             protocol=name,
             fingerprint=built.fingerprint,

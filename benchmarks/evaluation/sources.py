@@ -1,5 +1,6 @@
 """Where images come from that are scored, and how they are shared among processes."""
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,9 +85,17 @@ class TensorSource:
         self, images: Tensor, num_levels: int | None, seed: int, device: str | torch.device = "cpu"
     ) -> None:
         self.device = torch.device(device)
+        self.images, self.num_levels, self.seed = images, num_levels, seed
         self.order = torch.from_numpy(np.random.default_rng(seed).permutation(len(images)))
-        self.images = images
         self.scale = 1 if num_levels is None else 255 / (num_levels - 1)
+
+    def drawn_again(self, draw: int) -> "TensorSource":
+        """Return the same images in another order, of draw number `draw`; 0 is this one."""
+        again = copy.copy(self)
+        if draw:
+            order = np.random.default_rng([self.seed, draw]).permutation(len(self.images))
+            again.order = torch.from_numpy(order)
+        return again
 
     def require(self, count: int) -> None:
         """Refuse if there are fewer images.
@@ -104,13 +113,7 @@ class TensorSource:
 
 
 def real_source(datamodule: DataModule, split: str, seed: int) -> TensorSource:
-    """Return a split's images, in an order drawn by the seed.
-
-    Raises:
-        ValueError: for data that are no images.
-    """
-    if datamodule.num_levels is None:
-        raise ValueError(f"this protocol needs images, and {datamodule.name} holds vectors")
+    """Return a split's images or vectors, in an order drawn by the seed."""
     return TensorSource(datamodule.split(split)[0], datamodule.num_levels, seed)
 
 

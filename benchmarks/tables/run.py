@@ -51,13 +51,13 @@ def run_table(
     folder = outputs_dir() / "tables" / spec.name
     if not dry_run:
         check_writable(folder)
+        register(spec, folder, now(), results_dir() / spec.name)  # before the runs
         executor.prepare(plan, choice.published)
     plan, failed = _complete(plan, executor, choice, dry_run)
     if dry_run:
         return 0
     at_work = set(executor.at_work())
     records = {k: r for k, r in plan.records(choice.published).items() if k not in at_work}
-    register(spec, folder, now(), results_dir() / spec.name)
     table = judged(join(plan, records), folder)
     figure = write_table(table, folder)
     samples_figure([(run.row.label, grid) for run, grid in sample_grids(plan)], figure)

@@ -98,6 +98,7 @@ class Row:
             read it differently get a verdict each.
         first_seed: The first of the row's seeds: a reading that was chosen because it fits is
             shown again on seeds that were not chosen by.
+        draws: Number of evaluation draws of images that exist already.
         note: Printed below the table.
         search: Space of configs/search by phase; only in a table with a search.
     """
@@ -108,12 +109,15 @@ class Row:
     published: str | None = None
     reading: Text | None = None
     first_seed: Natural = 0
+    draws: Count = 1
     note: str | None = None
     search: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if self.search is not None and self.experiment is None:
             raise ValueError(f"row {self.label!r} must have an experiment to search")
+        if self.draws > 1 and self.images is None:
+            raise ValueError(f"draws of row {self.label!r} must come with images")
         if self.first_seed and (self.experiment is None or self.search is not None):
             raise ValueError(
                 f"first_seed of row {self.label!r} must come with an experiment and no search"

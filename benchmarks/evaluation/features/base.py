@@ -34,7 +34,13 @@ class Features:
 
 
 class Extractor(Protocol):
-    """Maps floats in [0, 255], (B, C, H, W), to features."""
+    """Maps floats in [0, 255], (B, C, H, W), to features; or vectors (B, D).
+
+    Attributes:
+        of_vectors: Whether it is for data that are vectors, and no images.
+    """
+
+    of_vectors: bool
 
     @property
     def version(self) -> int:
@@ -62,6 +68,11 @@ class CachedExtractor:
     def version(self) -> int:
         """The extractor's."""
         return self.extractor.version
+
+    @property
+    def of_vectors(self) -> bool:
+        """The extractor's."""
+        return self.extractor.of_vectors
 
     def __call__(self, images: Tensor) -> Features:
         """Return the features of images (B, C, H, W)."""

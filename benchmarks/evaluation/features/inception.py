@@ -84,6 +84,7 @@ class Inception2015:
     """
 
     version = 1
+    of_vectors = False
     num_features = 2048
 
     def __init__(self, weights: str, weights_sha256: Sequence[str]) -> None:

@@ -53,6 +53,7 @@ class LeNetExtractor:
     """
 
     version = 1
+    of_vectors = False
     weights: Path
     channels = 1
 

@@ -89,6 +89,10 @@ class SampleProtocol(Protocol):
         Raises:
             ValueError: naming what does not fit.
         """
+        if (data.num_levels is None) != self.extractor.of_vectors:
+            kinds = ("images", "vectors")
+            needed, held = kinds[::-1] if self.extractor.of_vectors else kinds
+            raise ValueError(f"this protocol needs {needed}, and {data.name} holds {held}")
         real_source(data, self.real_split, self.seed).require(self.num_real)
         features = self.extractor(trial(source, self.num_samples))
         counts = {side: count for side, (_, count) in self._real_sides(data).items()}

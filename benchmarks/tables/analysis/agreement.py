@@ -115,7 +115,8 @@ def agreement(
     2. The interval of the difference is the t interval of our mean; where kind and n of the
        published spread give its standard error, that enters too (Welch). A count that came out
        the same every time is not known exactly: one run in the share that was not seen may be a
-       step away (see `_squared_error`).
+       step away (see `_squared_error`). Where only n of theirs is known, their runs are taken to
+       scatter as ours do.
     3. "agrees" if the interval lies inside the margin, "differs" if it lies outside, else
        "inconclusive"; the same below two seeds.
 
@@ -166,11 +167,13 @@ def _reasons(
     deviates: bool,
     sign: str,
 ) -> tuple[str, ...]:
+    own_spread = theirs.spread is None and theirs.n is not None
     said = {
         "published value not checked": not theirs.is_checked,
         "deviations": deviates,
         "failed runs left out": ours.failures > 0,
-        "noise of the published value not known": theirs.standard_error is None,
+        "noise of the published value not known": not (theirs.standard_error or own_spread),
+        "the published mean's runs taken to scatter as ours": own_spread,
         "one seed": ours.n == 1,
         "published value is a bound": (theirs.sign or "") not in ("", sign),
     }
@@ -203,6 +206,8 @@ def _half_width(std: float, n: int, theirs: PublishedValue, step: float | None) 
         other = error**2
         degrees = (own + other) ** 2 / (own**2 / (n - 1) + other**2 / (theirs.n - 1))
         own += other
+    if theirs.spread is None and theirs.n:
+        own += std**2 / theirs.n
     return quantile_of_t(LEVEL, degrees) * math.sqrt(own)
 
 

@@ -103,6 +103,7 @@ class PlannedRun:
                 f"images={self.row.images}",
                 f"datamodule={self.dataset}",
                 f"protocol={protocols}",
+                *([f"draws={self.row.draws}"] if self.row.draws > 1 else []),
             ]
         snapshots = f"snapshot_protocols=[{','.join(self.snapshot_protocols)}]"
         return [
@@ -175,7 +176,11 @@ class PlannedRun:
     def evaluation(self, record: Record, protocol: str) -> Evaluation | None:
         """Return the evaluation of a run's last checkpoint under a protocol."""
         checkpoint = "images" if self.row.images is not None else "last"
-        return record.evaluation(fingerprint_of(protocol), checkpoint, self.weights)
+        found = record.evaluation(fingerprint_of(protocol), checkpoint, self.weights)
+        if found is None or self.row.draws == 1:
+            return found
+        drawn = min(map(len, found.draws.values()), default=1)
+        return found if drawn >= self.row.draws else None
 
     def shown(self, record: Record, column: Column) -> Evaluation | None:
         """Return the evaluation that a column shows: the last checkpoint's, or the selected one.

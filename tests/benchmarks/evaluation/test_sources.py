@@ -50,6 +50,12 @@ def test_an_order_of_its_own_for_images(data):
 
 def test_the_order_is_the_seeds_and_takes_each_image_once():
     images = torch.arange(50).reshape(50, 1, 1, 1)
+    source = TensorSource(images, 256, 0)
+    again = [source.drawn_again(draw)(range(50), generator()) for draw in (0, 1, 2, 1)]
+    assert torch.equal(again[0], source(range(50), generator()))
+    assert not torch.equal(again[0], again[1])
+    assert not torch.equal(again[1], again[2])
+    assert torch.equal(again[1], again[3])
     orders = [TensorSource(images, 256, seed)(range(50), generator()) for seed in (0, 0, 1)]
     assert torch.equal(orders[0], orders[1])
     assert not torch.equal(orders[0], orders[2])
@@ -77,9 +83,6 @@ def test_a_split_as_a_source(data):
     train, valid = real_source(data, "train", 3), real_source(data, "test", 3)
     assert (len(train.images), len(valid.images)) == (10_000, 2_000)
     assert torch.equal(train.order, TensorSource(train.images, 256, 3).order)
-    vectors = SimpleNamespace(num_levels=None, name="gaussian_ring")
-    with pytest.raises(ValueError, match="needs images, and gaussian_ring holds vectors"):
-        real_source(vectors, "test", 0)
 
 
 # -- samples of a model --------------------------------------------------------------------------

@@ -57,6 +57,15 @@ def test_no_number_of_seeds_helps_where_the_published_error_alone_is_too_wide():
     assert found.seeds_needed is None
 
 
+def test_a_published_mean_of_known_runs_scatters_as_ours():
+    """Ours differ from a mean of five runs as two means of one distribution would."""
+    values, known = [20.0, 21.0, 20.2], PublishedValue(20.0, None, None, 5, True)
+    found = verdict(values, known)
+    half = stats.t.ppf(0.975, 2) * stats.tstd(values) * (1 / 3 + 1 / 5) ** 0.5
+    assert found.interval == pytest.approx((0.4 - half, 0.4 + half))
+    assert found.reasons == ("the published mean's runs taken to scatter as ours",)
+
+
 def test_the_margin_may_be_a_share_of_the_published_value():
     tenth = Margin("a tenth", relative=0.1)
     assert verdict([21.4, 21.5, 21.6], ALONE, tenth).verdict == "agrees"
