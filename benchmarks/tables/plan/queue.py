@@ -80,10 +80,14 @@ def _cell(run: PlannedRun) -> tuple[str, str, str]:
 
 
 def _hours(run: PlannedRun, rates: Rates) -> float | None:
-    """Return the device-hours that are left of a run; images that exist cost no training."""
+    """Return the device-hours that are left of a run; images that exist cost no training.
+
+    Where its experiment was measured on other data only, the dearest of these stands for it.
+    """
     if run.images_seen == 0:
         return 0.0
-    rate = rates.get((run.experiment, run.dataset))
+    others = [rate for (experiment, _), rate in rates.items() if experiment == run.experiment]
+    rate = rates.get((run.experiment, run.dataset), max(others, default=None))
     return None if rate is None else rate * run.images_seen * (1 - run.run.progress()[0]) / 3600
 
 

@@ -42,6 +42,12 @@ def test_a_run_of_two_tables_stands_once_and_judges_if_one_of_them_does(outputs)
     assert found.text == "u: cheap d s0, 1.00 device-hours, for a verdict"
 
 
+def test_another_data_set_of_the_experiment_tells_the_cost(outputs):
+    elsewhere = replace(run("cheap", 0), dataset="e")
+    (found,) = in_order([elsewhere], (), {**RATES, ("cheap", "f"): 2 * HOUR})
+    assert found.hours == 2
+
+
 def test_what_is_left_of_a_run_counts(outputs):
     begun, fresh = run("long", 0), replace(run("mid", 0), images_seen=2)
     begun.run.folder.mkdir(parents=True)
