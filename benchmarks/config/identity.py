@@ -1,8 +1,9 @@
 """Identities of runs, measurements and scored images: hashes of what determines them.
 
 A class of the suite enters by its name, which is unique over the suite, so that moving a file
-makes no result stale. A class from outside enters by its full path, and with a hash of its
-package's sources, so that an edited part makes another run. Nothing here imports torch.
+makes no result stale. A class from outside enters by its full path; one of a user's own package
+also with a hash of the package's sources, so that an edited part makes another run, while one of a
+library is told by the library's version, which a record holds. Nothing here imports torch.
 """
 
 import ast
@@ -42,7 +43,13 @@ NOT_IDENTITY = ("fingerprint", "path", "root")  # of a datamodule: expected hash
 Split = Literal["train", "validation", "test"]  # whose images may be scored as samples
 SPLITS = get_args(Split)
 SUITE = ("benchmarks", "datamodules", "lit_models")
-SOURCES = "_sources_"  # beside the _target_ of a class from outside
+LIBRARIES = (  # packages of what this project depends on, which are libraries wherever they lie
+    *("PIL", "annotated_types", "hydra", "jinja2", "lightning", "matplotlib", "numpy", "pydantic"),
+    *("safetensors", "scipy", "sklearn", "submitit", "torch", "torch_fidelity", "torchmetrics"),
+    *("torchvision", "tqdm", "wandb", "zuko"),
+)
+INSTALLED = {"site-packages", "dist-packages"}  # folders of what was installed
+SOURCES = "_sources_"  # beside the _target_ of a class of an own package
 
 
 def canonical(value: Any) -> Any:
@@ -68,10 +75,9 @@ def _named(node: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def sources_hash(package: str) -> str | None:
-    """Return the SHA-256 of a package's sources; None for an installed library or what is absent.
-
-    Libraries are told by their versions, which a record holds.
-    """
+    """Return the SHA-256 of a package's sources; None for a library or what is absent."""
+    if package in LIBRARIES:
+        return None
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -82,13 +88,19 @@ def sources_hash(package: str) -> str | None:
     files = [p for folder in folders for p in sorted(folder.rglob("*.py"))]
     if not folders and spec.origin and Path(spec.origin).is_file():
         files = [Path(spec.origin)]
-    libraries = {sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")}
-    if not files or any(files[0].is_relative_to(library) for library in libraries):
+    files = [file for file in files if not _is_of_a_library(file)]
+    if not files:
         return None
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def _is_of_a_library(file: Path) -> bool:
+    """Return whether a file was installed, for this Python or another, or comes with Python."""
+    stdlib = sysconfig.get_path("stdlib")
+    return bool(INSTALLED.intersection(file.parts)) or file.is_relative_to(stdlib)
 
 
 def check_unique_names(root: Path = ROOT) -> None:

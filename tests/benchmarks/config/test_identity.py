@@ -1,5 +1,9 @@
 """Identities: what enters them, and what does not."""
 
+import re
+import tomllib
+from importlib.metadata import packages_distributions
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -7,6 +11,7 @@ from benchmarks.config import identity
 from benchmarks.config.catalogue import names
 from benchmarks.config.compose import compose, compose_group
 from benchmarks.config.identity import (
+    LIBRARIES,
     canonical,
     check_unique_names,
     fingerprint,
@@ -14,6 +19,14 @@ from benchmarks.config.identity import (
     sources_hash,
     without_seed,
 )
+from benchmarks.core.paths import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _sources_not_yet_read():
+    sources_hash.cache_clear()
+    yield
+    sources_hash.cache_clear()
 
 
 @pytest.fixture
@@ -23,9 +36,7 @@ def package(tmp_path, monkeypatch):
     folder = tmp_path / "my_parts"
     folder.mkdir()
     (folder / "losses.py").write_text("class MyLoss: pass\n")
-    sources_hash.cache_clear()
-    yield folder
-    sources_hash.cache_clear()
+    return folder
 
 
 def test_nulls_order_and_whole_floats_do_not_matter():
@@ -58,8 +69,38 @@ def test_an_own_class_enters_with_its_sources(package):
 def test_a_single_file_is_a_package_too(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "my_single_part.py").write_text("class MyLoss: pass\n")
-    sources_hash.cache_clear()
     assert "_sources_" in canonical({"_target_": "my_single_part.MyLoss"})
+
+
+@pytest.mark.parametrize(
+    ("folder", "package"),
+    [
+        ("site-packages", "my_library"),  # of another Python, by PYTHONPATH or `module load`
+        ("dist-packages", "my_library"),
+        ("libraries", "zuko"),  # `pip install --target`
+    ],
+)
+def test_a_library_is_one_wherever_it_lies(tmp_path, monkeypatch, folder, package):
+    (tmp_path / folder / package).mkdir(parents=True)
+    (tmp_path / folder / package / "__init__.py").write_text("class Loss: pass\n")
+    monkeypatch.syspath_prepend(tmp_path / folder)
+    assert canonical({"_target_": f"{package}.Loss"}) == {"_target_": f"{package}.Loss"}
+
+
+def test_every_dependency_is_known_as_a_library():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {_plain_name(re.split(r"[^\w-]", d)[0]) for d in project["dependencies"]}
+    found = {
+        _plain_name(distribution)
+        for package, distributions in packages_distributions().items()
+        for distribution in distributions
+        if package in LIBRARIES
+    }
+    assert needed <= found
+
+
+def _plain_name(distribution):
+    return distribution.lower().replace("_", "-")
 
 
 def test_class_names_are_unique_over_the_suite():
