@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.core.errors import UserError
 from benchmarks.core.paths import ROOT
 
 __all__ = [
@@ -52,23 +53,40 @@ INSTALLED = {"site-packages", "dist-packages"}  # folders of what was installed
 SOURCES = "_sources_"  # beside the _target_ of a class of an own package
 
 
-def canonical(value: Any) -> Any:
-    """Return the value as it enters an identity: without nulls, keys sorted, classes by name."""
+def canonical(value: Any, where: str = "") -> Any:
+    """Return the value as it enters an identity: without nulls, keys sorted, classes by name.
+
+    Args:
+        value: Of JSON.
+        where: Its key, for messages.
+
+    Raises:
+        UserError: for a class without the path to it.
+    """
     if isinstance(value, dict):
-        found = {str(k): canonical(value[k]) for k in sorted(value) if value[k] is not None}
-        return _named(found) if "_target_" in found else found
+        found = {
+            str(k): canonical(value[k], f"{where}.{k}" if where else str(k))
+            for k in sorted(value)
+            if value[k] is not None
+        }
+        return _named(found, where) if "_target_" in found else found
     if isinstance(value, list | tuple):
-        return [canonical(v) for v in value]
+        return [canonical(v, f"{where}[{i}]") for i, v in enumerate(value)]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
 
 
-def _named(node: dict[str, Any]) -> dict[str, Any]:
+def _named(node: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a node with its class as it enters an identity."""
-    package, *_, name = str(node["_target_"]).split(".")
+    package, dot, path = str(node["_target_"]).partition(".")
+    if not dot:
+        key = f"{where}._target_" if where else "_target_"
+        raise UserError(
+            f"{key} must name a class with the path to it, such as torch.nn.Tanh, got {package}"
+        )
     if package in SUITE:
-        return {**node, "_target_": name}
+        return {**node, "_target_": path.rpartition(".")[2]}
     sources = sources_hash(package)
     return node if sources is None else {**node, SOURCES: sources}
 

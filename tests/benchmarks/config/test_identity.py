@@ -7,6 +7,7 @@ from importlib.metadata import packages_distributions
 import pytest
 from omegaconf import OmegaConf
 
+from benchmarks.__main__ import main
 from benchmarks.config import identity
 from benchmarks.config.catalogue import names
 from benchmarks.config.compose import compose, compose_group
@@ -19,6 +20,7 @@ from benchmarks.config.identity import (
     sources_hash,
     without_seed,
 )
+from benchmarks.core.errors import UserError
 from benchmarks.core.paths import ROOT
 
 
@@ -54,6 +56,16 @@ def test_a_class_of_the_suite_enters_by_its_name_wherever_it_stands():
 def test_a_librarys_class_enters_by_its_path():
     for target in ("torch.optim.Adam", "torch.nn.Tanh", "no_such_package.Loss"):
         assert canonical({"_target_": target}) == {"_target_": target}
+
+
+def test_a_class_without_its_path_is_named_with_its_key(outputs, capsys):
+    with pytest.raises(UserError, match=r"^a\[1\]\._target_ must name a class with the path "):
+        canonical({"a": [1, {"_target_": "MyLoss"}]})
+    assert main(["train", "experiment=toy/ns_gan", "model.loss._target_=MyLoss"]) == 2
+    assert capsys.readouterr().err == (
+        "dgmbench: model.loss._target_ must name a class with the path to it, such as "
+        "torch.nn.Tanh, got MyLoss\n"
+    )
 
 
 def test_an_own_class_enters_with_its_sources(package):
