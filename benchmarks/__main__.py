@@ -4,8 +4,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from benchmarks import __version__
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; mistakes of the user give one line and exit code 2."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # we tell of processes that died
     sys.excepthook = _print_without_secrets
+    _import_from_here()
     given = _parse(argv)
     try:
         with signals_noted() if given.verb in STOPPABLE else nullcontext(), _own_configs(given):
@@ -74,6 +76,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dgmbench: interrupted; the same command begins again", file=sys.stderr)
         return 130
+
+
+def _import_from_here() -> None:
+    """Let a user's own package lie in the current folder, however the program was started.
+
+    `python -m benchmarks`, which runs of a table are started by, finds it there; the script
+    `dgmbench`, which plans them, would not, and would give them other ids.
+    """
+    if sys.flags.safe_path:  # the user wants none of this, for the runs neither
+        return
+    with suppress(OSError):  # a folder that is gone
+        here = str(Path.cwd())
+        if sys.path[:1] != [here]:
+            sys.path.insert(0, here)
 
 
 def _own_configs(given: argparse.Namespace) -> AbstractContextManager[None]:

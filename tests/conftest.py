@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import sys
 import warnings
 
 import pytest
@@ -35,6 +36,12 @@ def _no_trial(request, monkeypatch):
     """Hundreds of tests train; the trial before each would double that, and has its own tests."""
     if request.node.get_closest_marker("trial") is None:
         monkeypatch.setattr("benchmarks.training.build.try_out", lambda *_: [])
+
+
+@pytest.fixture(autouse=True)
+def _own_search_path(monkeypatch):
+    """Each call of the command line puts the current folder first; the next test has another."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 @pytest.fixture

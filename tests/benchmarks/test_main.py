@@ -13,9 +13,9 @@ from benchmarks.__main__ import main
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments, cwd=ROOT, **environment):
+def run(*arguments, cwd=ROOT, program=("-m", "benchmarks"), **environment):
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
+        [sys.executable, *program, *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
@@ -43,6 +43,22 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
     )
     assert done.returncode == 0, done.stderr
     assert "usage: dgmbench" in done.stdout
+
+
+def test_the_script_finds_an_own_package_where_its_runs_find_it(tmp_path):
+    """It plans the ids of runs that `python -m benchmarks` trains."""
+    script, here = tmp_path / "bin" / "dgmbench", tmp_path / "here"
+    script.parent.mkdir()
+    here.mkdir()
+    # as pip writes it for [project.scripts]
+    script.write_text("import sys\nfrom benchmarks.__main__ import main\nsys.exit(main())\n")
+    (here / "parts_found_here.py").write_text("class MyLoss: pass\n")
+    (here / "outputs").touch()  # no folder: the run is refused before anything is built
+    train = ["train", "experiment=toy/ns_gan", "model.loss._target_=parts_found_here.MyLoss"]
+    by_script = run(*train, cwd=here, program=[str(script)])
+    by_module = run(*train, cwd=here)
+    assert "got outputs/toy_ns_gan/gaussian_ring/" in by_module.stderr
+    assert by_script.stderr == by_module.stderr
 
 
 QUICK = ("train", "experiment=lucic2018/ns_gan_quick")
