@@ -52,6 +52,16 @@ def _old(path: Path) -> Record | None:
     return read_record(path)
 
 
+def _under_old_id(run: Run) -> Record | None:
+    """Return a record of today whose folder still bears the id of schema 1; else None.
+
+    A new evaluation of an old run writes such a record.
+    """
+    record = run.record()
+    moves = record is not None and record.run_id != record.migrated_from == run.id
+    return record if moves else None
+
+
 def _migrate_published(path: Path) -> bool:
     record = _old(path)
     if record is None:
@@ -67,7 +77,7 @@ def _migrate_published(path: Path) -> bool:
 
 
 def _migrate_run(run: Run) -> bool:
-    record = _old(run.record_path)
+    record = _old(run.record_path) or _under_old_id(run)
     if record is None:
         return False
     target = run.folder.with_name(record.run_id)

@@ -151,6 +151,19 @@ def test_an_old_run_is_not_begun_anew_and_goes_on_once_it_is_brought_over(old, o
     assert "0 run(s) brought over" in capsys.readouterr().out
 
 
+def test_a_run_that_was_evaluated_anew_is_still_brought_over(old, outputs, capsys):
+    """Its record is of today then; its folder, by which `train` finds it, is not."""
+    assert main(["evaluate", str(old), "protocol=modes_2500"]) == 0
+    assert values_of(old / "record.json")["schema_version"] == 2
+    train = [*arguments_of(read_record(old / "record.json")), "protocols=[modes_2500]"]
+    assert main(train) == 2
+    assert "`dgmbench migrate " in capsys.readouterr().err
+    assert main(["migrate", str(outputs)]) == 0
+    assert "1 run(s) brought over" in capsys.readouterr().out
+    assert main(train) == 0
+    assert "finished before; nothing to do" in capsys.readouterr().out
+
+
 def test_a_class_that_is_gone_is_named_in_one_line(old, capsys):
     config = old / "config.yaml"
     config.write_text(config.read_text().replace("lit_models.priors.", "lit_models.gone."))
