@@ -55,7 +55,7 @@ def _old(path: Path) -> Record | None:
 def _under_old_id(run: Run) -> Record | None:
     """Return a record of today whose folder still bears the id of schema 1; else None.
 
-    A new evaluation of an old run writes such a record.
+    A new evaluation of an old run writes such a record; a migration that was cut leaves one, too.
     """
     record = run.record()
     moves = record is not None and record.run_id != record.migrated_from == run.id

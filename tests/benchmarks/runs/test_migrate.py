@@ -164,6 +164,27 @@ def test_a_run_that_was_evaluated_anew_is_still_brought_over(old, outputs, capsy
     assert "finished before; nothing to do" in capsys.readouterr().out
 
 
+def test_what_was_cut_before_the_folder_had_its_name_is_finished(
+    old, outputs, capsys, monkeypatch
+):
+    replace = Path.replace
+
+    def cut(path, target):
+        if path == old:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", cut)
+        assert main(["migrate", str(outputs)]) == 130
+    assert values_of(old / "record.json")["schema_version"] == 2
+    capsys.readouterr()
+    assert main(["migrate", str(outputs)]) == 0
+    assert "1 run(s) brought over" in capsys.readouterr().out
+    (run,) = map(Run, outputs.glob("toy_ns_gan/gaussian_ring/*"))
+    assert run.id == run.record().run_id != old.name
+
+
 def test_a_class_that_is_gone_is_named_in_one_line(old, capsys):
     config = old / "config.yaml"
     config.write_text(config.read_text().replace("lit_models.priors.", "lit_models.gone."))
