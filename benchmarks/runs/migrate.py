@@ -14,7 +14,7 @@ from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.runs.folder import Run
-from benchmarks.runs.record import SCHEMA_VERSION, Record, read_record
+from benchmarks.runs.record import SCHEMA_VERSION, Record, better, read_record
 
 __all__ = ["migrate"]
 
@@ -63,17 +63,32 @@ def _under_old_id(run: Run) -> Record | None:
 
 
 def _migrate_published(path: Path) -> bool:
+    """Give a record and its picture their name of today, unless a better one has it already."""
     record = _old(path)
     if record is None:
         return False
     name = "-".join([flat(record.experiment), record.dataset, record.run_id])
-    grid = path.parents[1] / "grids" / f"{path.stem}.png"
-    record.write(path.with_name(f"{name}.json"))
-    if path.stem != name:
+    target = path.with_name(f"{name}.json")
+    other = read_record(target) if target != path else None
+    is_kept = better(other, record) is record
+    # the picture first: as long as the old record is there, a call that was cut begins again
+    _move_picture(path.parents[1] / "grids", path.stem, name, is_kept)
+    if is_kept:
+        record.write(target)
+    if target != path:
         path.unlink()
-    if grid.exists():
-        grid.replace(grid.with_name(f"{name}.png"))
     return True
+
+
+def _move_picture(grids: Path, old: str, new: str, is_kept: bool) -> None:
+    """Rename a record's picture; where another record is kept, that one's picture stays."""
+    source, target = grids / f"{old}.png", grids / f"{new}.png"
+    if not source.exists() or source == target:
+        return
+    if is_kept or not target.exists():
+        source.replace(target)
+    else:
+        source.unlink()
 
 
 def _migrate_run(run: Run) -> bool:

@@ -212,6 +212,28 @@ def test_published_records_and_their_pictures_are_renamed(tmp_path, capsys):
     assert "0 published record(s)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("ended", "kept"), [("2999-01-01T00:00:00+00:00", "new"), ("1999-01-01T00:00:00+00:00", "old")]
+)
+def test_of_two_published_records_of_a_run_the_better_one_is_kept(tmp_path, ended, kept):
+    """With its picture; the other one had been trained, and published, under today's id."""
+    folder, source = tmp_path / "results" / "t", TRAINED[0]
+    for part in ("records", "grids"):
+        (folder / part).mkdir(parents=True)
+    shutil.copy(source, folder / "records")
+    new = read_record(source)
+    new.ended, new.migrated_from = ended, None
+    name = source.stem.replace(values_of(source)["run_id"], new.run_id)
+    new.write(folder / "records" / f"{name}.json")
+    (folder / "grids" / f"{source.stem}.png").write_text("old")
+    (folder / "grids" / f"{name}.png").write_text("new")
+    assert main(["migrate", str(tmp_path / "results")]) == 0
+    (record,) = map(read_record, (folder / "records").iterdir())
+    assert (record.ended == ended) == (kept == "new")
+    (picture,) = (folder / "grids").iterdir()
+    assert (picture.stem, picture.read_text()) == (name, kept)
+
+
 def test_a_folder_that_is_none(capsys):
     assert main(["migrate", "none"]) == 2
     assert "must be a folder of results or runs, got none" in capsys.readouterr().err
