@@ -10,6 +10,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import sys
 import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
@@ -30,6 +31,7 @@ __all__ = [
     "config_hash",
     "determining",
     "fingerprint",
+    "has_own_class",
     "identity",
     "images_run_id",
     "protocol_fingerprint",
@@ -113,6 +115,15 @@ def sources_hash(package: str) -> str | None:
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def has_own_class(value: Any) -> bool:
+    """Return whether a value names a class of a user's own package, installed today or not."""
+    if isinstance(value, dict):
+        package = str(value.get("_target_", SUITE[0])).split(".")[0]
+        known = package in (*SUITE, *LIBRARIES) or package in sys.stdlib_module_names
+        return not known or any(map(has_own_class, value.values()))
+    return isinstance(value, list) and any(map(has_own_class, value))
 
 
 def _is_of_a_library(file: Path) -> bool:

@@ -2,7 +2,7 @@
 
 Schema 1 knew classes by the path of their module, and players of a game by keys of the model.
 Everything that has changed since stands here, once: it serves records when they are read, the
-folders of old runs, and `python -m benchmarks.migration`, which rewrites what is published.
+folders of old runs, and `dgmbench migrate`, which rewrites what is published.
 """
 
 import copy
@@ -19,6 +19,7 @@ from benchmarks.config.identity import (
     LENGTH,
     SPLITS,
     fingerprint,
+    has_own_class,
     hash_of,
     own_data,
 )
@@ -111,7 +112,8 @@ def migrated(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a record of schema 1 as those of schema 2.
 
     A run whose id is not that of its config, and a measurement whose protocol is another one
-    today, keep their old identities, and so stay stale.
+    today, keep their old identities, and so stay stale. What names a class of a user's own package
+    is stale, too: schema 1 recorded no sources.
     """
     values = copy.deepcopy(values)
     old, config = values["run_id"], values.get("config", {})
@@ -133,8 +135,11 @@ def migrated(values: dict[str, Any]) -> dict[str, Any]:
 def _migrated_id(old: str, before: dict[str, Any], after: dict[str, Any]) -> str:
     """Return the id of a migrated config, if the old id was that of the old config."""
     hashed, _, rest = old.partition("-")
-    if hash_of(_plain(_determining(before)))[:LENGTH] != hashed:
+    plain = _plain(_determining(before))
+    if hash_of(plain)[:LENGTH] != hashed:
         return old
+    if has_own_class(after):  # of which sources nobody knows: an id that no run of today has
+        return f"{hash_of(['schema 1', plain])[:LENGTH]}-{rest}"
     return f"{fingerprint(_determining(after))[:LENGTH]}-{rest}"
 
 
@@ -239,6 +244,8 @@ def _protocol_marks() -> dict[str, str]:
     found = {}
     for name in names("protocol"):
         cfg = OmegaConf.to_container(compose_group("protocol", name), resolve=True)
+        if has_own_class(cfg):
+            continue
         found[hash_of(_plain(_with_targets(cfg, _before)))] = fingerprint(cfg)
     return found
 
@@ -250,6 +257,8 @@ def _images_ids(dataset: str) -> dict[str, str]:
         return {}
     cfg: Any = OmegaConf.to_container(compose_group("datamodule", dataset), resolve=True)
     data = own_data(cfg)
+    if has_own_class(data):
+        return {}
     found = {}
     for split in SPLITS:
         old = hash_of(_plain([split, _with_targets(data, _before)]))[:LENGTH]

@@ -9,7 +9,14 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.config import migration
 from benchmarks.config.compose import compose, compose_group
-from benchmarks.config.identity import protocol_fingerprint, run_id
+from benchmarks.config.identity import (
+    LENGTH,
+    fingerprint,
+    hash_of,
+    protocol_fingerprint,
+    run_id,
+    sources_hash,
+)
 from benchmarks.config.instantiate import instantiate
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record, read_record
@@ -75,6 +82,42 @@ def test_what_was_stale_stays_so():
     assert edited.run_id == edited.migrated_from
     other = changed(TRAINED[0], lambda v: v["evaluations"][0].update(fingerprint="f" * 64))
     assert other.evaluations[0].fingerprint == "f" * 64
+
+
+def with_an_own_loss(values):
+    """Change a record of schema 1 into one of a run whose loss is of a user's own package."""
+    values["config"]["model"]["loss"] = {"_target_": "my_old_parts.MyLoss"}
+    hashed = hash_of(migration._plain(migration._determining(values["config"])))[:LENGTH]
+    values["run_id"] = f"{hashed}-r1-s{values['seed']}"
+
+
+def test_a_run_of_an_own_class_is_stale_whatever_its_sources_are(tmp_path, monkeypatch):
+    """Schema 1 recorded none, so that nobody knows which ones it was trained with."""
+    (path,) = (p for p in TRAINED if "2ea1f1efde" in p.name)
+    monkeypatch.syspath_prepend(tmp_path)
+    found, current = set(), set()
+    for text in ("class MyLoss: pass", "class MyLoss: weight = 2", None):
+        part = tmp_path / "my_old_parts.py"
+        part.unlink() if text is None else part.write_text(text)
+        sources_hash.cache_clear()
+        record = changed(path, with_an_own_loss)
+        found.add(record.run_id)
+        today = fingerprint(migration._determining(record.config))[:LENGTH]
+        current |= {record.migrated_from, f"{today}-r1-s{record.seed}"}
+    sources_hash.cache_clear()
+    assert len(found) == 1
+    assert len(current) == 4  # its old id, two of sources, and one without any
+    assert not found & current
+
+
+def test_a_score_under_an_own_protocol_is_stale_whatever_its_sources_are(own_configs):
+    text = "{_target_: my_old_parts.MyProtocol, num_samples: 5}"
+    (own_configs / "protocol").mkdir()
+    (own_configs / "protocol" / "mine.yaml").write_text(text)
+    migration._protocol_marks.cache_clear()
+    own = protocol_fingerprint(compose_group("protocol", "mine"))
+    assert own not in migration._protocol_marks().values()
+    migration._protocol_marks.cache_clear()
 
 
 def test_every_class_of_the_table_is_there():
