@@ -30,14 +30,18 @@ __all__ = [
     "check_unique_names",
     "config_hash",
     "determining",
+    "determining_of",
     "fingerprint",
     "has_own_class",
     "identity",
     "images_run_id",
+    "own_sources",
     "protocol_fingerprint",
     "run_id",
     "short_hash",
+    "targets",
     "without_seed",
+    "without_sources",
 ]
 
 LENGTH = 10
@@ -81,16 +85,51 @@ def canonical(value: Any, where: str = "") -> Any:
 
 def _named(node: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a node with its class as it enters an identity."""
-    package, dot, path = str(node["_target_"]).partition(".")
-    if not dot:
+    target, package = str(node["_target_"]), _package(node)
+    if package == target:
         key = f"{where}._target_" if where else "_target_"
         raise UserError(
-            f"{key} must name a class with the path to it, such as torch.nn.Tanh, got {package}"
+            f"{key} must name a class with the path to it, such as torch.nn.Tanh, got {target}"
         )
     if package in SUITE:
-        return {**node, "_target_": path.rpartition(".")[2]}
+        return {**node, "_target_": _name_of(target)}
     sources = sources_hash(package)
     return node if sources is None else {**node, SOURCES: sources}
+
+
+def without_sources(value: Any) -> Any:
+    """Return a record's value, which may be of schema 1, canonical but for hashes of sources."""
+    if isinstance(value, dict):
+        kept = {k: without_sources(v) for k, v in value.items() if k != SOURCES}
+        return kept | {"_target_": _name_of(str(kept["_target_"]))} if "_target_" in kept else kept
+    return [without_sources(v) for v in value] if isinstance(value, list) else value
+
+
+def own_sources(value: Any) -> dict[str, str]:
+    """Return the hash of the sources of each own package in a canonical value."""
+    return {_package(node): node[SOURCES] for _, node in targets(value) if SOURCES in node}
+
+
+def targets(value: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (key, node) of every node that has a `_target_`, outer ones first."""
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from targets(item, f"{where}[{i}]")
+    if not isinstance(value, dict):
+        return
+    if "_target_" in value:
+        yield where, value
+    for key, part in value.items():
+        yield from targets(part, f"{where}.{key}")
+
+
+def _package(node: dict[str, Any]) -> str:
+    return str(node["_target_"]).split(".")[0]
+
+
+def _name_of(target: str) -> str:
+    """Return a class as it enters an identity: one of the suite by its name."""
+    return target.rpartition(".")[2] if target.split(".")[0] in SUITE else target
 
 
 @lru_cache(maxsize=64)
@@ -119,11 +158,8 @@ def sources_hash(package: str) -> str | None:
 
 def has_own_class(value: Any) -> bool:
     """Return whether a value names a class of a user's own package, installed today or not."""
-    if isinstance(value, dict):
-        package = str(value.get("_target_", SUITE[0])).split(".")[0]
-        known = package in (*SUITE, *LIBRARIES) or package in sys.stdlib_module_names
-        return not known or any(map(has_own_class, value.values()))
-    return isinstance(value, list) and any(map(has_own_class, value))
+    packages = {_package(node) for _, node in targets(value)}
+    return not packages <= {*SUITE, *LIBRARIES, *sys.stdlib_module_names}
 
 
 def _is_of_a_library(file: Path) -> bool:
@@ -178,8 +214,14 @@ def determining(cfg: DictConfig) -> dict[str, Any]:
     """Return the values that determine the training, resolved, as the config writes them."""
     resolved = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(resolved, dict)
-    values = {key: resolved[key] for key in IDENTITY_KEYS}
-    values["datamodule"] = own_data(values["datamodule"])
+    return determining_of({key: resolved[key] for key in IDENTITY_KEYS})
+
+
+def determining_of(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that determine the training among those of a config or a record."""
+    values = {key: config[key] for key in IDENTITY_KEYS if key in config}
+    if isinstance(values.get("datamodule"), dict):
+        values["datamodule"] = own_data(values["datamodule"])
     return values
 
 

@@ -3,7 +3,6 @@
 import inspect
 import os
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmarks.config.identity import SUITE
+from benchmarks.config.identity import SUITE, targets
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
 
 __all__ = [
@@ -62,7 +61,7 @@ def check_trusted(node: Any, where: str) -> None:
     Raises:
         UserError: naming the key and the target.
     """
-    for place, found in _targets(node, where):
+    for place, found in targets(node, where):
         _check_target(str(found["_target_"]), place)
 
 
@@ -128,21 +127,8 @@ def _check_target(target: str, where: str) -> None:
 
 def check_signatures(node: Any, where: str) -> None:
     """Compare the keys of every node that has a `_target_` with its parameters."""
-    for place, found in _targets(node, where):
+    for place, found in targets(node, where):
         _check_keys(found, place)
-
-
-def _targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (key, node) of every node that has a `_target_`, outer ones first."""
-    if isinstance(node, list):
-        for i, item in enumerate(node):
-            yield from _targets(item, f"{where}[{i}]")
-    if not isinstance(node, dict):
-        return
-    if "_target_" in node:
-        yield where, node
-    for key, value in node.items():
-        yield from _targets(value, f"{where}.{key}")
 
 
 def _parameters(target: Any) -> list[str] | None:

@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 from benchmarks.config.catalogue import catalogue, names
 from benchmarks.config.compose import compose_group
 from benchmarks.config.identity import (
-    IDENTITY_KEYS,
     LENGTH,
     SPLITS,
+    determining_of,
     fingerprint,
     has_own_class,
     hash_of,
@@ -135,19 +135,12 @@ def migrated(values: dict[str, Any]) -> dict[str, Any]:
 def _migrated_id(old: str, before: dict[str, Any], after: dict[str, Any]) -> str:
     """Return the id of a migrated config, if the old id was that of the old config."""
     hashed, _, rest = old.partition("-")
-    plain = _plain(_determining(before))
+    plain = _plain(determining_of(before))
     if hash_of(plain)[:LENGTH] != hashed:
         return old
     if has_own_class(after):  # of which sources nobody knows: an id that no run of today has
         return f"{hash_of(['schema 1', plain])[:LENGTH]}-{rest}"
-    return f"{fingerprint(_determining(after))[:LENGTH]}-{rest}"
-
-
-def _determining(config: dict[str, Any]) -> dict[str, Any]:
-    found = {key: config[key] for key in IDENTITY_KEYS if key in config}
-    if isinstance(found.get("datamodule"), dict):
-        found["datamodule"] = own_data(found["datamodule"])
-    return found
+    return f"{fingerprint(determining_of(after))[:LENGTH]}-{rest}"
 
 
 def migrated_config(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Runs opened again: the folder, its config, its checkpoints, with nothing trusted unchecked."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from benchmarks.config.identity import run_id
+from benchmarks.config.identity import (
+    LIBRARIES,
+    determining_of,
+    identity,
+    own_sources,
+    run_id,
+    without_sources,
+)
 from benchmarks.config.instantiate import NEVER_BUILT, check_trusted_config, instantiate
 from benchmarks.config.migration import migrated_config
 from benchmarks.config.settings import check_settings
@@ -50,7 +58,7 @@ NARROW_OR_WIDE = {"64-true": torch.float64, "bf16-true": torch.bfloat16, "16-tru
 
 
 def open_run(folder: Path) -> tuple[Run, DictConfig]:
-    """Return a run and its config.
+    """Return a run and its config; say so where its own package is not what it was trained with.
 
     Raises:
         UserError: if the folder is no run's, or its config names classes from elsewhere.
@@ -75,7 +83,32 @@ def open_run(folder: Path) -> tuple[Run, DictConfig]:
     for key in ("datamodule", "model"):
         if "_target_" not in plain[key] or "_partial_" in plain[key]:
             raise UserError(f"{key} of {run.config_path} must name a class to build")
+    with user_errors(ValueError, TypeError):
+        _tell_of_changed_sources(run, plain)
     return run, plain
+
+
+def _tell_of_changed_sources(run: Run, cfg: DictConfig) -> None:
+    """Name the own packages that are not, or perhaps not, what a run was trained with."""
+    record = run.record()
+    if record is None or not _is_of(record, cfg):
+        return
+    then, now = own_sources(record.config), own_sources(identity(cfg))
+    changed = {p for p in then.keys() | now.keys() if then.get(p) != now.get(p)} - {*LIBRARIES}
+    if changed:
+        have = "have" if changed <= then.keys() & now.keys() else "may have"
+        print(
+            f"dgmbench: the sources of {', '.join(sorted(changed))} {have} changed since run "
+            f"{run.folder} was trained",
+            file=sys.stderr,
+        )
+
+
+def _is_of(record: Record, cfg: DictConfig) -> bool:
+    """Return whether a record is of a run with this config, whatever its sources are now."""
+    trained = without_sources(determining_of(record.config))
+    is_same = trained == without_sources(identity(cfg))
+    return is_same and record.run_id.endswith(f"-r{cfg.revision}-s{cfg.seed}")
 
 
 def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativeModel, int]:
@@ -86,8 +119,15 @@ def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativ
     """
     model: LitGenerativeModel = instantiate(cfg.model, "model")
     model.to(parameter_dtype(cfg.precision))
-    images_seen = load_into(model, run.checkpoints, checkpoint, *run_ids(run, run_id(cfg)))
+    ids = run_ids(run, _trained_as(run, cfg))
+    images_seen = load_into(model, run.checkpoints, checkpoint, *ids)
     return model.eval().to(default_device()), images_seen
+
+
+def _trained_as(run: Run, cfg: DictConfig) -> str:
+    """Return the id that a run with this config has; not today's where sources have changed."""
+    record = run.record()
+    return record.run_id if record is not None and _is_of(record, cfg) else run_id(cfg)
 
 
 def run_ids(run: Run, current: str) -> list[str]:

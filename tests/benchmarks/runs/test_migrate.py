@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.__main__ import main
 from benchmarks.config import migration
 from benchmarks.config.compose import compose, compose_group
 from benchmarks.config.identity import (
     LENGTH,
+    determining_of,
     fingerprint,
     hash_of,
     protocol_fingerprint,
@@ -87,7 +89,7 @@ def test_what_was_stale_stays_so():
 def with_an_own_loss(values):
     """Change a record of schema 1 into one of a run whose loss is of a user's own package."""
     values["config"]["model"]["loss"] = {"_target_": "my_old_parts.MyLoss"}
-    hashed = hash_of(migration._plain(migration._determining(values["config"])))[:LENGTH]
+    hashed = hash_of(migration._plain(determining_of(values["config"])))[:LENGTH]
     values["run_id"] = f"{hashed}-r1-s{values['seed']}"
 
 
@@ -102,7 +104,7 @@ def test_a_run_of_an_own_class_is_stale_whatever_its_sources_are(tmp_path, monke
         sources_hash.cache_clear()
         record = changed(path, with_an_own_loss)
         found.add(record.run_id)
-        today = fingerprint(migration._determining(record.config))[:LENGTH]
+        today = fingerprint(determining_of(record.config))[:LENGTH]
         current |= {record.migrated_from, f"{today}-r1-s{record.seed}"}
     sources_hash.cache_clear()
     assert len(found) == 1
@@ -226,6 +228,35 @@ def test_what_was_cut_before_the_folder_had_its_name_is_finished(
     assert "1 run(s) brought over" in capsys.readouterr().out
     (run,) = map(Run, outputs.glob("toy_ns_gan/gaussian_ring/*"))
     assert run.id == run.record().run_id != old.name
+
+
+def test_an_old_run_of_an_own_class_opens_before_and_after_it_is_brought_over(
+    old, outputs, capsys, monkeypatch
+):
+    """Its id is none of today's; its checkpoints bear the one that it had."""
+    here = outputs.parent
+    loss = "lit_models.adversarial.losses.NonSaturatingLoss"
+    module, _, name = loss.rpartition(".")
+    (here / "my_old_parts.py").write_text(f"from {module} import {name} as MyLoss\n")
+    monkeypatch.setenv("DGMBENCH_TRUST", f"my_old_parts,{module}")
+    sources_hash.cache_clear()
+    values = values_of(old / "record.json")
+    values.pop("digest")
+    with_an_own_loss(values)
+    (old / "record.json").write_text(json.dumps(values))
+    config = (old / "config.yaml").read_text()
+    (old / "config.yaml").write_text(config.replace(loss, "my_old_parts.MyLoss"))
+    for path in (old / "checkpoints").iterdir():
+        torch.save({**torch.load(path, weights_only=True), "run_id": values["run_id"]}, path)
+    old = old.rename(old.with_name(values["run_id"]))
+    for _ in range(2):
+        (folder,) = old.parent.iterdir()
+        assert main(["evaluate", str(folder), "protocol=modes_2500"]) == 0
+        said = f"the sources of my_old_parts may have changed since run {folder} was trained"
+        assert said in capsys.readouterr().err
+        assert main(["migrate", str(outputs)]) == 0
+    assert folder.name != old.name
+    sources_hash.cache_clear()
 
 
 def test_a_class_that_is_gone_is_named_in_one_line(old, capsys):
