@@ -35,6 +35,7 @@ __all__ = [
     "has_own_class",
     "identity",
     "images_run_id",
+    "libraries_of",
     "own_sources",
     "protocol_fingerprint",
     "run_id",
@@ -108,6 +109,13 @@ def without_sources(value: Any) -> Any:
 def own_sources(value: Any) -> dict[str, str]:
     """Return the hash of the sources of each own package in a canonical value."""
     return {_package(node): node[SOURCES] for _, node in targets(value) if SOURCES in node}
+
+
+def libraries_of(*cfgs: DictConfig) -> set[str]:
+    """Return the packages from outside that configs name classes of, without a user's own."""
+    values = canonical([OmegaConf.to_container(cfg, resolve=True) for cfg in cfgs])
+    nodes = [node for _, node in targets(values) if SOURCES not in node]
+    return {_package(node) for node in nodes if "." in node["_target_"]}  # the suite's have none
 
 
 def targets(value: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from benchmarks.config.identity import SPLITS, images_run_id
+from benchmarks.config.compose import compose_group
+from benchmarks.config.identity import SPLITS, images_run_id, libraries_of
 from benchmarks.config.instantiate import instantiate
 from benchmarks.core.environment import code_state, exact_arithmetic, library_versions, now
 from benchmarks.core.errors import user_errors
@@ -110,6 +111,7 @@ def evaluate_images(
         run = Run(outputs_dir() / "images" / data.name / identifier)
         check_writable(run.folder)
         stack.enter_context(run.locked())
+        measured = [compose_group("protocol", name) for name in protocols]
         record = run.record() or Record(
             experiment="images",
             dataset=data.name,
@@ -121,7 +123,7 @@ def evaluate_images(
             code=code_state(),
             data_fingerprint=data.found_fingerprint,
             data_pinned=data.fingerprint is not None,
-            versions=library_versions(),
+            versions=library_versions(libraries_of(composed_data, *measured)),
             started=now(),
         )
         check_data(record, data)

@@ -85,7 +85,8 @@ class Record:
         code: Version, git commit, whether the tree was dirty.
         counters: images_seen, budget_images, updates.
         cost: seconds, images_per_second, device, threads, peak_memory_bytes.
-        versions: The versions of python and the libraries.
+        versions: The versions of python and the libraries, with that of every distribution that
+            a class from outside the suite comes from.
         notes: What else is to be said of its scores.
         started: ISO time, UTC.
         ended: ISO time, UTC.

@@ -9,9 +9,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
-from benchmarks.config.compose import Composed
+from benchmarks.config.compose import Composed, compose_group
 from benchmarks.config.deviations import stated_deviations
-from benchmarks.config.identity import NOT_IDENTITY, identity
+from benchmarks.config.identity import NOT_IDENTITY, identity, libraries_of
 from benchmarks.core.environment import (
     code_state,
     device_name,
@@ -81,7 +81,9 @@ class RunWriter:
         record, cfg, code = self.record, self.composed.cfg, code_state()
         before = {record.code.get("git_commit"), *record.code.get("earlier_commits", [])}
         record.code = {**code, "earlier_commits": sorted(before - {None, code["git_commit"]})}
-        record.versions = library_versions()
+        protocols = {*cfg.protocols, *cfg.snapshot_protocols, cfg.track.protocol} - {None}
+        measured = [compose_group("protocol", name) for name in protocols]
+        record.versions = library_versions(libraries_of(cfg.datamodule, cfg.model, *measured))
         record.overrides = _portable(self.composed.overrides)
         record.deviations = stated_deviations(cfg, record.overrides)
         record.data_fingerprint = datamodule.found_fingerprint
