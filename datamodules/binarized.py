@@ -132,6 +132,7 @@ class BinaryStream:
         generator = torch.Generator(device)
         while True:
             index = torch.from_numpy(self.plain.indices(images_seen)).to(device)
+            # `fold_seed` of lit_models.training.seeds, spelt out: data modules import no models
             entropy = np.random.SeedSequence([self.plain.seed, images_seen, 1])
             generator.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1)))
             shape = (self.plain.span, *self.grey.shape[1:])

@@ -1,7 +1,8 @@
 """Every seed of a run, a score or a search, derived in one place from the one that a user gives.
 
 What a training step draws is in `lit_models.training.seeds`, and the order of the data in
-`datamodules.base`.
+`datamodules.base`. For the pixels that it draws, `datamodules.binarized` spells `fold_seed` out
+once more: data modules import nothing of the other packages, and `lit_models` nothing of theirs.
 """
 
 from lit_models.training.seeds import fold_seed

@@ -12,6 +12,7 @@ from datamodules.binarized import (
     LarochelleMnist,
     Thresholded,
 )
+from lit_models.training.seeds import fold_seed
 
 SHAPE = (1, 4, 4)
 
@@ -93,6 +94,15 @@ def test_the_same_image_is_drawn_anew(root):
     assert not torch.equal(draws[0], draws[1])
     mean = torch.stack(draws).float().mean().item()
     assert mean == pytest.approx(128 / 255, abs=5 * 0.5 / (50 * 128) ** 0.5)
+
+
+def test_pixels_are_drawn_by_the_seed_that_training_would_fold():
+    """Its formula stands twice, since data modules import nothing of `lit_models`."""
+    grey = torch.full((8, *SHAPE), 128, dtype=torch.uint8)
+    plain = BatchStream(grey, torch.zeros(8, dtype=torch.long), 8, images_seen=16, seed=3)
+    generator = torch.Generator().manual_seed(fold_seed(3, 16, 1))
+    expected = torch.rand((8, *SHAPE), generator=generator) < 128 / 255
+    assert torch.equal(next(iter(BinaryStream(plain, grey)))[0], expected.to(torch.uint8))
 
 
 def larochelle(root, validation_size):

@@ -22,7 +22,7 @@ class Choice:
             specification's.
         rows: Labels or experiments; empty for all.
         columns: Labels or data sets; empty for all.
-        retry: Kinds of end that are done again (`planned.ENDED_WITHOUT`).
+        retry: Kinds of end that are done again (`planned_run.ENDED_WITHOUT`).
         published: Count published records as done, too.
     """
 
