@@ -30,7 +30,7 @@ README = "verdicts"  # the name of its marks there
 
 
 @dataclass(frozen=True)
-class Place:
+class LedgerCell:
     """A cell of a table that stands beside a published number.
 
     Attributes:
@@ -78,7 +78,7 @@ class Entry:
     source_id: str
     row: str
     column: str
-    place: Place
+    place: LedgerCell
     state: str
     reasons: tuple[str, ...]
 
@@ -94,14 +94,14 @@ def ledger(tables: Sequence[str] | None = None) -> list[Entry]:
     Args:
         tables: Names; None for all.
     """
-    found: dict[tuple[str, str, str], list[Place]] = {}
+    found: dict[tuple[str, str, str], list[LedgerCell]] = {}
     for name in table_names() if tables is None else tables:
         for key, place in _places(name):
             found.setdefault(key, []).append(place)
     return [_entry(key, places) for key, places in found.items()]
 
 
-def _places(name: str) -> Iterator[tuple[tuple[str, str, str], Place]]:
+def _places(name: str) -> Iterator[tuple[tuple[str, str, str], LedgerCell]]:
     """Yield the cells of a table that stand beside a published number, by that number."""
     spec = load_spec(name)
     plan, records = make_plan(spec, *published_scale(name)).complete(True, outputs=False)
@@ -119,7 +119,10 @@ def _places(name: str) -> Iterator[tuple[tuple[str, str, str], Place]]:
                 rates = known_rates(plan.all_runs, records)
             cell = table.cells[row.label, column.label] if runs else None
             key = (column.published.source_id, row.published, column.published.column)
-            yield key, Place(name, row, column, value, cell, missing, _hours(missing, rates or {}))
+            yield (
+                key,
+                LedgerCell(name, row, column, value, cell, missing, _hours(missing, rates or {})),
+            )
 
 
 def _hours(missing: Sequence[PlannedRun], rates: Mapping[tuple[str, str], float]) -> float | None:
@@ -132,7 +135,7 @@ def _hours(missing: Sequence[PlannedRun], rates: Mapping[tuple[str, str], float]
     return seconds / 3600
 
 
-def _entry(key: tuple[str, str, str], places: Sequence[Place]) -> Entry:
+def _entry(key: tuple[str, str, str], places: Sequence[LedgerCell]) -> Entry:
     """Say of a published number what the best of our cells says, or its readings together."""
     best = min(places, key=_rank)
     state, reasons = _state(best)
@@ -142,7 +145,7 @@ def _entry(key: tuple[str, str, str], places: Sequence[Place]) -> Entry:
     return Entry(*key, best, state, reasons)
 
 
-def _rank(place: Place) -> tuple[bool, bool, bool, int]:
+def _rank(place: LedgerCell) -> tuple[bool, bool, bool, int]:
     """Order cells of one published number: comparable and filled ones first."""
     return (
         not (place.is_filled and not place.differs),
@@ -152,7 +155,7 @@ def _rank(place: Place) -> tuple[bool, bool, bool, int]:
     )
 
 
-def _state(place: Place) -> tuple[str, tuple[str, ...]]:
+def _state(place: LedgerCell) -> tuple[str, tuple[str, ...]]:
     if place.cell is None:
         return NOT_BUILT, ("no experiment of ours stands in its row",)
     if place.cell.agreement is None:
@@ -160,13 +163,13 @@ def _state(place: Place) -> tuple[str, tuple[str, ...]]:
     return place.cell.agreement.verdict, place.cell.agreement.reasons
 
 
-def _of_readings(places: Sequence[Place]) -> tuple[Place, str, tuple[str, ...]]:
+def _of_readings(places: Sequence[LedgerCell]) -> tuple[LedgerCell, str, tuple[str, ...]]:
     """Return the verdict of several readings of what a paper leaves open.
 
     One that was confirmed on fresh seeds stands for all. One that fits without that was chosen
     for its score, and is inconclusive; if none fits, the number differs under every reading.
     """
-    by_state: dict[str, list[Place]] = {}
+    by_state: dict[str, list[LedgerCell]] = {}
     for place in places:
         by_state.setdefault(_state(place)[0], []).append(place)
     said = tuple(f"{p.row.reading}: {_state(p)[0]}" for p in places)
