@@ -15,7 +15,7 @@ from benchmarks.tables.plan.scale import published_scale
 from benchmarks.tables.rendering.readme import into_readme
 from benchmarks.tables.spec import Column, Row, load_spec, table_names
 
-__all__ = ["Entry", "in_brief", "in_readme", "ledger", "page_of", "write_page"]
+__all__ = ["Judgement", "in_brief", "in_readme", "ledger", "page_of", "write_page"]
 
 PAGE = Path("docs/verdicts.md")
 NOT_RUN, NOT_BUILT = "not run", "not built"
@@ -63,7 +63,7 @@ class LedgerCell:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Judgement:
     """A published number, and what is said of it.
 
     Attributes:
@@ -88,7 +88,7 @@ class Entry:
         return self.place.is_filled and "budget" not in self.place.differs
 
 
-def ledger(tables: Sequence[str] | None = None) -> list[Entry]:
+def ledger(tables: Sequence[str] | None = None) -> list[Judgement]:
     """Return every published number that tables name, once, by what is published of ours.
 
     Args:
@@ -135,14 +135,14 @@ def _hours(missing: Sequence[PlannedRun], rates: Mapping[tuple[str, str], float]
     return seconds / 3600
 
 
-def _entry(key: tuple[str, str, str], places: Sequence[LedgerCell]) -> Entry:
+def _entry(key: tuple[str, str, str], places: Sequence[LedgerCell]) -> Judgement:
     """Say of a published number what the best of our cells says, or its readings together."""
     best = min(places, key=_rank)
     state, reasons = _state(best)
     readings = [p for p in places if p.row.reading is not None and p.is_filled]
     if len({p.row.reading for p in readings}) > 1:
         best, state, reasons = _of_readings(readings)
-    return Entry(*key, best, state, reasons)
+    return Judgement(*key, best, state, reasons)
 
 
 def _rank(place: LedgerCell) -> tuple[bool, bool, bool, int]:
@@ -184,7 +184,7 @@ def _of_readings(places: Sequence[LedgerCell]) -> tuple[LedgerCell, str, tuple[s
     return by_state[undecided][0], undecided, said
 
 
-def in_brief(entries: Sequence[Entry]) -> list[str]:
+def in_brief(entries: Sequence[Judgement]) -> list[str]:
     """Return three lines that sum up the ledger."""
     filled = [e for e in entries if e.place.is_filled]
     full = [e for e in filled if e.is_at_budget]
@@ -200,7 +200,7 @@ def in_brief(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-def _cost(entries: Sequence[Entry]) -> str:
+def _cost(entries: Sequence[Judgement]) -> str:
     """Say what the missing runs would take, each counted once."""
     hours: dict[Key, float | None] = {}
     for place in (e.place for e in entries if e.place.missing):
@@ -211,7 +211,7 @@ def _cost(entries: Sequence[Entry]) -> str:
     return f"{len(hours)} runs that tables plan beside these numbers are missing; cost: {total}."
 
 
-def page_of(entries: Sequence[Entry]) -> str:
+def page_of(entries: Sequence[Judgement]) -> str:
     """Return the ledger as a page in Markdown: verdicts first, then what is cheapest to fill."""
     lines = [
         "# Verdicts",
@@ -229,19 +229,19 @@ def page_of(entries: Sequence[Entry]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cheapest_first(entry: Entry) -> tuple[float, str, str, str]:
+def _cheapest_first(entry: Judgement) -> tuple[float, str, str, str]:
     hours = entry.place.hours if entry.place.missing else 0.0
     return (float("inf") if hours is None else hours, entry.source_id, entry.row, entry.column)
 
 
-def _table(entries: Sequence[Entry]) -> Iterator[str]:
+def _table(entries: Sequence[Judgement]) -> Iterator[str]:
     yield "| published | value | ours | n | difference | table, row | why | missing runs |"
     yield "|---|---|---|---|---|---|---|---|"
     for entry in entries:
         yield f"| {' | '.join(_fields(entry))} |"
 
 
-def _fields(entry: Entry) -> list[str]:
+def _fields(entry: Judgement) -> list[str]:
     place, cell = entry.place, entry.place.cell
     value = f"{place.published.sign or ''}{place.published.value:g}"
     if place.published.spread is not None:
@@ -289,6 +289,6 @@ def write_page(root: Path) -> list[str]:
     return renewed
 
 
-def in_readme(entries: Sequence[Entry]) -> str:
+def in_readme(entries: Sequence[Judgement]) -> str:
     """Return what the README says of the ledger."""
     return "\n".join([*in_brief(entries), f"All of them: [{PAGE}]({PAGE})."])
