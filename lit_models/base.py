@@ -150,6 +150,12 @@ class LitGenerativeModel(LightningModule, ABC):
         """Return the part of the state that sampling and likelihoods need."""
         return self.state_dict()
 
+    def begin_from(self, x: Tensor) -> None:
+        """Set what begins at a value of the training data, raw x (N, ...); most models nothing.
+
+        Called once for a built model, before any checkpoint is loaded.
+        """
+
     def on_fit_start(self) -> None:
         clock = torch.tensor(float(self.images_seen), dtype=torch.float64, device=self.device)
         if mean_over_processes(clock).item() != self.images_seen:

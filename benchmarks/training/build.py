@@ -172,6 +172,7 @@ def build_model(
     model.noise_seed = seed_of(cfg.seed, NOISE)
     check_fit(model, data)
     with user_errors(ValueError):
+        model.begin_from(data.split("train")[0])
         model.weights = cfg.weights
     check_protocols(model, data, protocols, cfg.track)
     try:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from lit_models.images import DataRange, LevelRange, centred
 from lit_models.labels import one_hot_map
@@ -39,6 +40,7 @@ class LayeredInference:
         flow: Makes the lowest layer's posterior more flexible; None for a diagonal normal.
         prior: The standard normal prior over the top layer's codes.
         min_sigma: Added to the deviations.
+        deviation: Makes raw deviations positive; None for a softplus.
         objective: What training minimises.
         data_range: The range of x.
         dtype: The type of the parameters.
@@ -49,6 +51,7 @@ class LayeredInference:
     flow: InverseAutoregressiveFlow | None
     prior: NormalPrior
     min_sigma: float
+    deviation: nn.Module | None
     num_classes: int | None
     objective: VariationalObjective
     data_range: DataRange
@@ -83,7 +86,8 @@ class LayeredInference:
         return self._normal(features[:, :size]), features[:, size:]
 
     def _normal(self, features: Tensor) -> DiagonalNormal:
-        return DiagonalNormal.from_features(features.to(self.dtype), self.min_sigma)
+        positive = softplus if self.deviation is None else self.deviation
+        return DiagonalNormal.from_features(features.to(self.dtype), self.min_sigma, positive)
 
     def latents(
         self, x: Tensor, noise: Noise, num_samples: int, labels: Tensor | None = None

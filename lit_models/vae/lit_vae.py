@@ -25,6 +25,7 @@ __all__ = ["VAE"]
 # What a bound decodes at once; its memory grows neither with the samples nor with the images.
 ROWS = 5000
 PARAMETERS = 2**24  # of the likelihood
+MEANS = (0.001, 0.999)  # of pixels, where a bias is taken from them
 
 
 class VAE(LayeredInference, LitGenerativeModel):
@@ -43,6 +44,9 @@ class VAE(LayeredInference, LitGenerativeModel):
         kl_weight: Weight of the KL term of a one-sample ELBO: `ElboObjective(kl_weight)`; None
             where an objective is given.
         min_sigma: Added to the deviations.
+        deviation: Makes the raw deviations of all layers positive; None for a softplus.
+        bias_from_data: Whether the decoder's last bias begins at the mean logit of each training
+            pixel, as in Burda et al.'s code, for binary images; None for no.
         optimizer: Builds the optimizer.
         batch_size: Images per update, over all processes.
         data_range: The range of x.
@@ -76,6 +80,8 @@ class VAE(LayeredInference, LitGenerativeModel):
         layers: Sequence[StochasticLayer] | None = None,
         flow: InverseAutoregressiveFlow | None = None,
         num_classes: int | None = None,
+        deviation: nn.Module | None = None,
+        bias_from_data: bool | None = None,
     ) -> None:
         super().__init__(batch_size, data_range, schedule)
         if (kl_weight is None) == (objective is None):
@@ -96,6 +102,7 @@ class VAE(LayeredInference, LitGenerativeModel):
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.layers, self.flow = nn.ModuleList(layers or ()), flow
         self.prior, self.min_sigma, self.num_classes = prior, min_sigma, num_classes
+        self.deviation, self.bias_from_data = deviation, bias_from_data
         self.optimizer_factory = optimizer
 
     @property
@@ -106,6 +113,19 @@ class VAE(LayeredInference, LitGenerativeModel):
     def dequantised(self) -> bool:
         """Whether its likelihood is a density of dequantised data."""
         return self.likelihood.dequantised
+
+    @torch.no_grad()
+    def begin_from(self, x: Tensor) -> None:
+        if not self.bias_from_data:
+            return
+        last = [m for m in self.decoder.modules() if isinstance(m, nn.Linear)][-1:]
+        mean = x.double().mean(0) / (self.data_range.num_levels - 1)
+        if not last or last[0].bias.numel() != mean.numel():
+            raise ValueError(
+                "bias_from_data must be null unless the decoder ends in a linear layer of one "
+                f"number per pixel, got {type(self.decoder).__name__}"
+            )
+        last[0].bias.copy_(mean.clamp(*MEANS).logit().flatten())
 
     def configure_optimizers(self) -> Optimizer:
         return self.optimizer_factory(self.parameters())

@@ -1,6 +1,6 @@
 """Approximate posteriors q(z | x), and what makes them more flexible."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,15 @@ from torch.nn.functional import softplus
 
 from lit_models.likelihoods.densities import normal_log_prob, normal_log_probs
 
-__all__ = ["DiagonalNormal", "InverseAutoregressiveFlow"]
+__all__ = ["DiagonalNormal", "Exponential", "InverseAutoregressiveFlow"]
+
+
+class Exponential(nn.Module):
+    """exp(x), which makes a raw deviation positive as in the code of Burda et al. (2016)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return exp(x) of any shape."""
+        return x.exp()
 
 
 @dataclass(frozen=True)
@@ -20,10 +28,12 @@ class DiagonalNormal:
     sigma: Tensor
 
     @classmethod
-    def from_features(cls, features: Tensor, min_sigma: float) -> "DiagonalNormal":
-        """Split (..., 2D) into the mean and, by a softplus, the deviation."""
+    def from_features(
+        cls, features: Tensor, min_sigma: float, positive: Callable[[Tensor], Tensor] = softplus
+    ) -> "DiagonalNormal":
+        """Split (..., 2D) into the mean and, made positive by a function, the deviation."""
         mu, raw = features.chunk(2, dim=-1)
-        return cls(mu, softplus(raw) + min_sigma)
+        return cls(mu, positive(raw) + min_sigma)
 
     def transform(self, eps: Tensor) -> Tensor:
         """Return z = mu + sigma eps for eps ~ N(0, I), (..., B, D)."""

@@ -17,18 +17,19 @@ from lit_models.priors import NormalPrior
 from lit_models.training.noise import StepNoise
 from lit_models.vae.bounds import importance_weighted_bound
 from lit_models.vae.lit_vae import VAE
-from lit_models.vae.posteriors import DiagonalNormal
+from lit_models.vae.posteriors import DiagonalNormal, Exponential
 from tests.helpers import assert_same_state, bare_trainer
 
 
-def make(kl_weight=1.0):
+def make(kl_weight=1.0, **settings):
     torch.manual_seed(0)
     encoder = nn.Sequential(nn.Flatten(), MLP(4, 6, [8]))
     decoder = nn.Sequential(MLP(3, 4, [8]), nn.Unflatten(1, (1, 2, 2)))
     adam = partial(torch.optim.Adam, lr=1e-2, fused=True)
     likelihood = BernoulliLikelihood()
     return VAE(
-        encoder, decoder, likelihood, NormalPrior(3), kl_weight, 1e-6, adam, 5, UnitRange(2)
+        *(encoder, decoder, likelihood, NormalPrior(3), kl_weight, 1e-6, adam, 5, UnitRange(2)),
+        **settings,
     )
 
 
@@ -58,6 +59,29 @@ def test_equals_a_plain_loop(kl_weight):
         loss.backward()
         optimizer.step()
     assert_same_state(model.state_dict(), expected.state_dict(), rtol=1e-5, atol=1e-6)
+
+
+def test_deviations_by_an_exponential():
+    x = data().float()
+    plain, model = make(), make(deviation=Exponential())
+    mu, raw = model.encoder(x).chunk(2, dim=1)
+    torch.testing.assert_close(model.posterior(x).mu, mu)
+    torch.testing.assert_close(model.posterior(x).sigma, raw.exp() + 1e-6)
+    torch.testing.assert_close(plain.posterior(x).sigma, nn.functional.softplus(raw) + 1e-6)
+
+
+def test_the_last_bias_begins_at_the_mean_logit_of_each_pixel():
+    x = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 1], [0, 1, 0, 1]], dtype=torch.uint8)
+    plain, model = make(), make(bias_from_data=True)
+    for each in (plain, model):
+        each.begin_from(x.reshape(4, 1, 2, 2))
+    (*_, last) = [m for m in model.decoder.modules() if isinstance(m, nn.Linear)]
+    edge = math.log(0.001 / 0.999)
+    torch.testing.assert_close(last.bias, torch.tensor([edge, 0.0, 0.0, -edge]))
+    last.bias.data.copy_([m for m in plain.decoder.modules() if isinstance(m, nn.Linear)][-1].bias)
+    assert_same_state(model.state_dict(), plain.state_dict())
+    with pytest.raises(ValueError, match="bias_from_data must be null unless the decoder ends in"):
+        model.begin_from(torch.zeros(2, 1, 3, 3, dtype=torch.uint8))
 
 
 def test_kl_against_torch():
