@@ -119,7 +119,8 @@ class VAE(LayeredInference, LitGenerativeModel):
         if not self.bias_from_data:
             return
         last = [m for m in self.decoder.modules() if isinstance(m, nn.Linear)][-1:]
-        mean = x.double().mean(0) / (self.data_range.num_levels - 1)
+        level = x.mean(0, dtype=torch.float64)
+        mean = self.data_range.to_images(self.data_range.encode(level, level.dtype)) / 255
         if not last or last[0].bias.numel() != mean.numel():
             raise ValueError(
                 "bias_from_data must be null unless the decoder ends in a linear layer of one "
