@@ -15,6 +15,7 @@ from benchmarks.config.catalogue import names
 from benchmarks.config.compose import Composed, compose
 from benchmarks.core.paths import CONFIGS
 from lit_models.base import LitGenerativeModel
+from lit_models.training import schedules
 from lit_models.training.noise import Noise
 
 METHODS = {  # those of the quick table, at a size for tests
@@ -37,22 +38,24 @@ PARTS = (
 )  # config groups that make one kind of training
 
 
-TARGET = re.compile(r"_target_: (lit_models\.(?!schedules)[\w.]+)")
+TARGET = re.compile(r"_target_: (lit_models\.[\w.]+)")
 
 
-def _parts_of(experiment: str) -> dict[str, str]:
+def parts_of(experiment: str) -> dict[str, str]:
     """Return the parts that an experiment, or what it inherits from, chooses."""
     found: dict[str, str] = {}
     text = (CONFIGS / "experiment" / f"{experiment}.yaml").read_text()
     for entry in yaml.safe_load(text).get("defaults", []):
         if isinstance(entry, str):
             inherited = entry.removeprefix("/experiment/")
-            found |= {} if entry == "_self_" else _parts_of(inherited)
+            found |= {} if entry == "_self_" else parts_of(inherited)
             continue
         for key, value in entry.items():
             group, _, place = key.removeprefix("override /").partition("@")
             found |= {place or group: value} if group in PARTS else {}
-    return found | dict.fromkeys(TARGET.findall(text), "chosen")
+    # another schedule makes no other kind of training
+    targets = [t for t in TARGET.findall(text) if not t.startswith(f"{schedules.__name__}.")]
+    return found | dict.fromkeys(targets, "chosen")
 
 
 def _kinds() -> list[str]:
@@ -61,7 +64,7 @@ def _kinds() -> list[str]:
     for name in every:
         if f"{name}_quick" in every:
             continue  # the reduced row is of the same kind
-        kinds.setdefault(tuple(sorted(_parts_of(name).items())), name)
+        kinds.setdefault(tuple(sorted(parts_of(name).items())), name)
     return list(kinds.values())
 
 

@@ -13,7 +13,7 @@ from benchmarks.core.paths import CONFIGS
 from benchmarks.tables.spec import load_published
 from benchmarks.training.train import train
 from lit_models.autoregressive.sampling import first_pixels_only
-from tests.helpers import tiny_run
+from tests.helpers import parts_of, tiny_run
 
 EXPERIMENTS = names("experiment")
 CELLS = [(e, d) for e in EXPERIMENTS for d in datasets_of(compose([f"experiment={e}"]).cfg)]
@@ -67,6 +67,12 @@ def test_it_names_its_method_paper_and_row(experiment):
     if experiment.endswith("_quick") and not experiment.startswith("untrained"):
         assert cfg.row is None  # a reduced row is no row of the paper
         assert cfg.deviations
+
+
+def test_another_schedule_makes_no_other_kind_of_training():
+    texts = [(CONFIGS / "experiment" / f"{e}.yaml").read_text() for e in EXPERIMENTS]
+    assert any("Schedule\n" in text for text in texts)
+    assert not [(e, p) for e in EXPERIMENTS for p in parts_of(e) if p.endswith("Schedule")]
 
 
 def test_an_identity_is_its_own():
