@@ -128,19 +128,31 @@ def narrow(node: DictConfig) -> None:
             narrow(node[key])
 
 
-def without_dropout(node: DictConfig) -> None:
-    """Switch dropout off: each process draws its own."""
-    for key in list(node):
-        if key == "dropout":
-            node[key] = 0.0
-        elif not OmegaConf.is_interpolation(node, key) and isinstance(node[key], DictConfig):
-            without_dropout(node[key])
+def set_everywhere(node: DictConfig, key: str, value: float) -> None:
+    """Set a key wherever a config has it."""
+    for name in list(node):
+        if name == key:
+            node[name] = value
+        elif not OmegaConf.is_interpolation(node, name) and isinstance(node[name], DictConfig):
+            set_everywhere(node[name], key, value)
 
 
 def tiny_run(experiment: str, overrides: Sequence[str] = (), **sizes) -> Composed:
     """Compose an experiment and shrink it."""
     composed = compose([f"experiment={experiment}", *overrides])
     return Composed(composed.experiment, composed.dataset, shrink(composed.cfg, **sizes))
+
+
+def run_of_processes(experiment: str, steps: int) -> DictConfig:
+    """Compose an experiment that 1, 2 and 3 processes can share, and shrink it.
+
+    There is no dropout, which each process draws for itself, and BatchNorm wherever it is a
+    choice: its double backward under a gradient penalty is the hard case.
+    """
+    cfg = tiny_run(experiment, batch_size=12, steps=steps).cfg
+    set_everywhere(cfg.model, "dropout", 0.0)
+    set_everywhere(cfg.model, "batch_norm", True)
+    return cfg
 
 
 class Untrained(LitGenerativeModel):

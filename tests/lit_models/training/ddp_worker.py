@@ -44,8 +44,8 @@ from tests.helpers import (  # noqa: E402
     METHODS,
     bare_trainer,
     measured,
+    run_of_processes,
     tiny_run,
-    without_dropout,
 )
 
 STEPS = 20
@@ -59,11 +59,8 @@ def trainer_for(steps, **settings):
 
 
 def build(method):
-    """Build a method, or an experiment, whose batch 1, 2 and 3 processes can share."""
-    cfg = tiny_run(METHODS.get(method, method), batch_size=12, steps=STEPS).cfg
-    without_dropout(cfg.model)
-    if "batch_norm" in cfg.model.get("discriminator", {}):
-        cfg.model.discriminator.network.batch_norm = True  # its double backward is the hard case
+    """Build a method, or an experiment, as 1, 2 and 3 processes can share it."""
+    cfg = run_of_processes(METHODS.get(method, method), STEPS)
     torch.manual_seed(RANK)  # ranks start apart: the strategy must bring them together
     if RANK == 0:
         torch.manual_seed(0)

@@ -15,11 +15,11 @@ from benchmarks.runs.record import Record
 from lit_models.training.checkpoint_files import find_checkpoints
 from tests.helpers import (
     KINDS,
+    METHODS,
     assert_same_state,
     bare_trainer,
-    tiny_run,
+    run_of_processes,
     without_dead_biases,
-    without_dropout,
 )
 
 WORKER = Path(__file__).with_name("ddp_worker.py")
@@ -75,6 +75,15 @@ def test_several_processes_train_the_model_of_one(results, experiment, world):
     assert_same_but_for_rounding(many, one)
 
 
+@pytest.mark.parametrize("method", ["wgan_gp", "wgan", "began", "dragan", "ns_gan"])
+def test_batch_norm_in_a_discriminator_is_among_them(results, method):
+    """Also where the experiment has none by default: the search of its paper may choose it."""
+    trained = results(METHODS[method])
+    means = [k for k in trained if k.startswith("discriminator.") and "running_mean" in k]
+    assert means
+    assert all(trained[key].count_nonzero() for key in means)
+
+
 def assert_same_but_for_rounding(a, b):
     # float64; 20 updates amplify the rounding of another order of sums
     assert_same_state(without_dead_biases(a), without_dead_biases(b), rtol=1e-10, atol=1e-10)
@@ -83,10 +92,7 @@ def assert_same_but_for_rounding(a, b):
 @pytest.mark.parametrize("experiment", KINDS)
 def test_saved_on_two_processes_and_resumed_on_one(results, experiment):
     torch.manual_seed(0)
-    cfg = tiny_run(experiment, batch_size=12, steps=20).cfg
-    without_dropout(cfg.model)
-    if "batch_norm" in cfg.model.get("discriminator", {}):
-        cfg.model.discriminator.network.batch_norm = True
+    cfg = run_of_processes(experiment, steps=20)
     model = instantiate(cfg.model, "model").double()
     data = instantiate(cfg.datamodule, "datamodule")
     data.setup()
