@@ -52,20 +52,43 @@ def files(package):
     return sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
+BY_STRING = {"import_module", "__import__", "get_class", "get_object", "get_method"}
+
+
 def imported(path):
     """Yield the modules that a file imports, at its top or in a function."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    return modules_in(path.read_text())
+
+
+def modules_in(source):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from _of(node)
+            yield from _named_by(node)
+        elif isinstance(node, ast.Call) and _last_name(node.func) in BY_STRING:
+            yield from _named_in(node)
 
 
-def _of(node):
+def _named_by(node):
+    assert node.level == 0, f"line {node.lineno}: a relative import"
     yield node.module
+    folder = ROOT / node.module.replace(".", "/")
     for alias in node.names:
-        if (ROOT / node.module.replace(".", "/") / f"{alias.name}.py").exists():
+        if (folder / f"{alias.name}.py").exists() or (folder / alias.name).is_dir():
             yield f"{node.module}.{alias.name}"
+
+
+def _named_in(call):
+    """Yield what stands in a call's strings; of an f-string, its beginning."""
+    for argument in [*call.args, *(k.value for k in call.keywords)]:
+        parts = argument.values if isinstance(argument, ast.JoinedStr) else [argument]
+        if isinstance(parts[0], ast.Constant) and isinstance(parts[0].value, str):
+            yield parts[0].value.rstrip(".")
+
+
+def _last_name(function):
+    return getattr(function, "attr", getattr(function, "id", None))
 
 
 def inside(module, package):
@@ -86,6 +109,23 @@ def broken(path, rule):
 
 
 SOURCES = [p for package in NEVER for p in files(package)]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def f():\n    import benchmarks.runs.lock as lock", "benchmarks.runs.lock"),
+        ("from benchmarks.runs import lock", "benchmarks.runs.lock"),
+        ("from benchmarks import tables", "benchmarks.tables"),
+        ("import_module('benchmarks.execution.local')", "benchmarks.execution.local"),
+        ("importlib.import_module(name='benchmarks.runs')", "benchmarks.runs"),
+        ("import_module(f'benchmarks.commands.{verb}')", "benchmarks.commands"),
+        ("hydra.utils.get_class('lit_models.base.Base')", "lit_models.base.Base"),
+        ("__import__('wandb.sdk')", "wandb.sdk"),
+    ],
+)
+def test_every_way_to_import_is_seen(source, found):
+    assert found in list(modules_in(source))
 
 
 @pytest.mark.parametrize("folder", sorted({p for ps in ORDER for p in ps}))
@@ -162,8 +202,8 @@ def test_no_lazy_import_hides_a_cycle():
 
 
 def test_wandb_is_named_by_one_file():
-    users = [p.name for p in files("benchmarks") if "wandb" in set(imported(p))]
-    assert users == ["wandb_logger.py"]
+    users = {p.name for p in SOURCES if broken(p, lambda m: inside(m, "wandb"))}
+    assert users == {"wandb_logger.py"}
     logger = ROOT / "benchmarks/loggers/wandb_logger.py"
     assert "lightning.pytorch.loggers" in set(imported(logger))
 
