@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import import_module
@@ -97,6 +98,7 @@ def _own_configs(given: argparse.Namespace) -> AbstractContextManager[None]:
     folders = getattr(given, "config_dir", ())
     if not folders:
         return nullcontext()
+    # lazily: help needs no configs
     from benchmarks.config.catalogue import searching
 
     return searching(folders)
@@ -104,8 +106,6 @@ def _own_configs(given: argparse.Namespace) -> AbstractContextManager[None]:
 
 def _print_without_secrets(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Print the traceback of a fault of ours; a run's log is such a place, too."""
-    import traceback
-
     print(redacted("".join(traceback.format_exception(kind, error, trace))), file=sys.stderr)
 
 
@@ -115,6 +115,7 @@ def _leave(signal: str) -> tuple[int, str]:
     A job of SLURM is put into the queue again, unless a person has pressed Ctrl-C in it.
     """
     if "SLURM_JOB_ID" in os.environ and signal != "SIGINT":
+        # lazily: most runs are not of SLURM
         from benchmarks.execution.slurm.leaving import leave_own_job
 
         left = leave_own_job(signal)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torchvision
+from PIL import Image
 from tqdm import tqdm
 
 from datamodules.base import Splits
@@ -106,8 +108,6 @@ class CelebA64(PreparedImages):
         return next((folder / name for name, _ in self._partition() if name not in here), None)
 
     def _download(self) -> None:
-        import torchvision
-
         try:
             torchvision.datasets.CelebA(str(self.originals.parent), split="test", download=True)
         except (OSError, RuntimeError, ImportError) as error:
@@ -138,7 +138,5 @@ class CelebA64(PreparedImages):
 
 
 def _read(path: Path) -> np.ndarray:
-    from PIL import Image
-
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))

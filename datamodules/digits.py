@@ -1,6 +1,7 @@
 """The 8x8 handwritten digits that ship with scikit-learn."""
 
 import numpy as np
+from sklearn.datasets import load_digits
 
 from datamodules.base import ImageDataModule, Splits
 
@@ -17,8 +18,6 @@ class Digits(ImageDataModule):
     """
 
     def load(self) -> Splits:
-        from sklearn.datasets import load_digits
-
         images, labels = load_digits(return_X_y=True)
         images = images.astype(np.uint8).reshape(-1, 1, 8, 8)
         labels = labels.astype(np.int64)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 __all__ = ["SUFFIXES", "find_pictures", "read_picture", "read_pictures"]
@@ -81,8 +82,6 @@ def read_picture(file: Path) -> np.ndarray:
         ValueError: naming the file, if it is no such image, has more bits or frames than would be
             kept, or is too large to be one.
     """
-    from PIL import Image
-
     try:
         with Image.open(file) as image:
             if image.mode not in MODES:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torchvision
 
 from datamodules.base import ImageDataModule, Splits
 from datamodules.npz import read_npz
@@ -71,8 +72,6 @@ class PreparedImages(ImageDataModule):
 
 def download_with_torchvision(source: str, folder: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a class of torchvision.datasets, which keeps and checks its files."""
-    import torchvision
-
     cls: Any = getattr(torchvision.datasets, source)
     out = {}
     for split, is_train in (("train", True), ("test", False)):

@@ -201,6 +201,53 @@ def test_no_lazy_import_hides_a_cycle():
         visit(name, [])
 
 
+def unexplained(source):
+    """Yield the lines of imports in functions without a comment that says why they are there.
+
+    It stands on the line or just above, has the word lazily, and holds for the imports that
+    follow at once.
+    """
+    lines, explained = source.splitlines(), set()
+    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, FUNCTIONS)]
+    inner = {n.lineno: n for f in functions for n in ast.walk(f) if isinstance(n, IMPORTS)}
+    for first, node in sorted(inner.items()):
+        above = lines[first - 2].strip()
+        said = [above if above.startswith("#") else "", *lines[first - 1 : node.end_lineno]]
+        if first - 1 in explained or any("lazily" in text.partition("#")[2] for text in said):
+            explained.add(node.end_lineno)
+        else:
+            yield first
+
+
+FUNCTIONS, IMPORTS = (ast.FunctionDef, ast.AsyncFunctionDef), (ast.Import, ast.ImportFrom)
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        ("import torch", [2]),
+        ("import torch  # lazily: it takes a second", []),
+        ("# lazily: they take a second\n import torch\n import lightning", []),
+        ("# lazily: it takes a second\n import torch\n\n import lightning", [5]),
+        ("x = 'lazily'\n import torch", [3]),
+        ("def inner():\n  import torch", [3]),
+    ],
+)
+def test_a_lazy_import_without_a_reason_is_seen(body, lines):
+    assert list(unexplained(f"def f():\n {body}")) == lines
+
+
+def test_every_lazy_import_says_why():
+    """Those of the verbs need not: `--help` imports all of them."""
+    bad = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in SOURCES
+        if not inside(name_of(path), "benchmarks.commands")
+        for line in unexplained(path.read_text())
+    ]
+    assert not bad
+
+
 def test_wandb_is_named_by_one_file():
     users = {p.name for p in SOURCES if broken(p, lambda m: inside(m, "wandb"))}
     assert users == {"wandb_logger.py"}

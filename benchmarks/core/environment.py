@@ -74,7 +74,7 @@ def library_versions(packages: Collection[str] = ()) -> dict[str, str]:
 
 def device_name(device: Any) -> str:
     """Return the model name of a torch device, without host names."""
-    import torch
+    import torch  # lazily: it takes a second
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -86,7 +86,7 @@ def exact_arithmetic() -> None:
 
     PyTorch lets convolutions round float32 to TF32 unless told otherwise.
     """
-    import torch
+    import torch  # lazily: it takes a second
 
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = False

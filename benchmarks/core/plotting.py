@@ -13,10 +13,10 @@ def plotting(style: Mapping[str, Any]) -> Iterator[Any]:
 
     A matplotlibrc of the user's would change the bytes of a figure.
     """
-    import matplotlib  # takes a third of a second
+    import matplotlib  # lazily: it takes half a second
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot  # lazily: after its backend was chosen
 
     settings: Any = {k: v for k, v in matplotlib.rcParamsDefault.items() if k != "backend"}
     with matplotlib.rc_context(settings | dict(style)):

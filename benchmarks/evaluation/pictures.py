@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from benchmarks.config.compose import compose_group
@@ -252,8 +253,6 @@ def scatter(
     points: np.ndarray, modes: np.ndarray, radius: float, covered: np.ndarray
 ) -> np.ndarray:
     """Return points (N, 2) with a ring around each mode: green where covered, red where not."""
-    from PIL import Image, ImageDraw
-
     reach = 1.2 * np.abs(modes).max() + radius
     figure = Image.new("RGB", (SCATTER, SCATTER), "white")
     draw = ImageDraw.Draw(figure)

@@ -57,7 +57,8 @@ def _prepared(name: str) -> Preparable:
 
 
 def _inception() -> Preparable:
-    """The weights that the Inception protocols name."""
+    """Return the weights that the Inception protocols name."""
+    # lazily: torch takes a second, and a plan imports this module for a name
     from benchmarks.evaluation.features.download import PublishedWeights
     from benchmarks.evaluation.features.inception import PUBLISHED_SHA256, URL_INCEPTION_V3
 

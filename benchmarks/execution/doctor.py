@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.config.catalogue import names
+from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
+from benchmarks.core.environment import code_state, library_versions
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.paths import check_writable, outputs_dir, results_dir
 
@@ -45,20 +49,18 @@ def print_findings(findings: Sequence[Finding]) -> int:
 
 
 def _versions() -> Iterator[Finding]:
-    from benchmarks.core.environment import code_state, library_versions
-
     code = code_state()
     yield Finding("dgmbench", f"{code['version']}, commit {code['git_commit'] or 'unknown'}")
     for name, version in library_versions().items():
         yield Finding(name, version, INSTALL if version == "absent" else "")
     try:
-        import torchvision  # noqa: F401
+        import torchvision  # noqa: F401  # lazily: one that fails is a finding
     except Exception as error:
         yield Finding("torchvision", one_line(error), f"a matching pair: {INSTALL}")
 
 
 def _devices() -> Iterator[Finding]:
-    import torch
+    import torch  # lazily: it takes seconds, and who submits the doctor's job needs none
 
     count = torch.cuda.device_count()
     gpus = [torch.cuda.get_device_name(i) for i in range(count)]
@@ -68,12 +70,6 @@ def _devices() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    from omegaconf import OmegaConf
-
-    from benchmarks.config.catalogue import names
-    from benchmarks.config.compose import compose_group
-    from benchmarks.config.instantiate import instantiate
-
     for name in names("datamodule"):
         cfg = compose_group("datamodule", name)
         if OmegaConf.missing_keys(cfg):
@@ -101,10 +97,6 @@ def _absent(name: str, cfg: DictConfig, error: Exception) -> Finding:
 
 
 def _weights() -> Iterator[Finding]:
-    from benchmarks.config.catalogue import names
-    from benchmarks.config.compose import compose_group
-    from benchmarks.config.instantiate import instantiate
-
     found: dict[str, tuple[str, str]] = {}  # protocols share extractors, which are large
     for name in names("protocol"):
         cfg = compose_group("protocol", name).get("extractor")
@@ -122,7 +114,7 @@ def _weights() -> Iterator[Finding]:
 
 
 def _wandb() -> Iterator[Finding]:
-    from benchmarks.loggers.wandb_logger import has_key
+    from benchmarks.loggers.wandb_logger import has_key  # lazily: it takes seconds
 
     mode = "online (a key is set)" if has_key() else "offline (no key; `wandb login` sets one)"
     yield Finding("logger=wandb", mode)

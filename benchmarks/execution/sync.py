@@ -31,7 +31,7 @@ def sync(table: str, choice: Choice, dry_run: bool = False) -> int:
         UserError: if no key is set, or for a name the table does not have.
     """
     spec = load_spec(table)
-    from benchmarks.loggers.wandb_logger import has_key, offline_folders  # takes seconds
+    from benchmarks.loggers.wandb_logger import has_key, offline_folders  # lazily: seconds
 
     plan, _ = choice.plan(spec).complete(published=False)
     runs = choice.runs(plan)

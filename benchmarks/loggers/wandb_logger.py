@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import wandb
+from google.protobuf.message import DecodeError
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+from wandb.errors import AuthenticationError
+from wandb.proto import wandb_internal_pb2
+from wandb.sdk.lib import wbauth
 
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.files import write_atomically
@@ -44,10 +49,6 @@ def has_key() -> bool:
     Raises:
         UserError: if there is one of a wrong form.
     """
-    import wandb
-    from wandb.errors import AuthenticationError
-    from wandb.sdk.lib import wbauth
-
     try:
         found = wbauth.authenticate_session(
             host=_settings().base_url, source="dgmbench", prompt=False, update_session=False
@@ -59,8 +60,6 @@ def has_key() -> bool:
 
 def _settings() -> Any:
     """Return W&B's own settings, of its files and of the environment as it is now."""
-    import wandb
-
     try:
         settings = wandb.setup().settings.model_copy()
         settings.update_from_env_vars(dict(os.environ))
@@ -97,8 +96,6 @@ class ImagesSeenWandbLogger(WandbLogger):
     def log_image(
         self, key: str, images: Sequence[np.ndarray], step: int | None = None, **kwargs: Any
     ) -> None:
-        import wandb
-
         if key in self.held.get(step or 0, set()):
             return
         pictures = [wandb.Image(image) for image in images]
@@ -163,8 +160,6 @@ def wandb_logger(
         mode: "online", "offline", "shared", "disabled"; None for W&B's own setting (WANDB_MODE,
             `wandb offline`), else online with a key, else offline.
     """
-    import wandb
-
     folder.mkdir(parents=True, exist_ok=True)
     wandb_id, mode = _kept_id(folder, run_id, begins=images_seen == 0), _mode(mode)
     logger = ImagesSeenWandbLogger(
@@ -227,8 +222,6 @@ def log_table(
         settings: project, entity and mode, as of the runs' logger.
         tags: The tags of the run.
     """
-    import wandb
-
     folder.mkdir(parents=True, exist_ok=True)
     with wandb.init(
         project=redacted(str(settings["project"])),
@@ -282,13 +275,7 @@ def read_offline(folder: Path, wandb_id: str = "*") -> OfflineRun:
         wandb_id: The id of the run; "*" for all.
     """
     found = OfflineRun()
-    paths = sorted(folder.glob(f"wandb/offline-run-*-{wandb_id}/*.wandb"))
-    if not paths:
-        return found
-    from google.protobuf.message import DecodeError
-    from wandb.proto import wandb_internal_pb2
-
-    for path in paths:
+    for path in sorted(folder.glob(f"wandb/offline-run-*-{wandb_id}/*.wandb")):
         with suppress(DecodeError, ValueError):  # a machine that died may leave zeros
             for data in _log_records(path.read_bytes()):
                 record = wandb_internal_pb2.Record()

@@ -73,6 +73,7 @@ def run_table(
 
 
 def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence[str]) -> None:
+    # lazily: Lightning's loggers take seconds, and a dry run renders nothing
     from benchmarks.loggers.wandb_logger import log_table
     from benchmarks.tables.rendering.page import page_of
 

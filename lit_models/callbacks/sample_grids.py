@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import Callback, Trainer
+from PIL import Image
 from torch import Tensor, nn
 
 from lit_models.images import round_to_uint8
@@ -97,6 +98,4 @@ class SampleGrids(Callback):
 
 def save_png(grid: np.ndarray, path: Path) -> None:
     """Write a uint8 (H, W, C) array with 1 or 3 channels."""
-    from PIL import Image
-
     Image.fromarray(grid[..., 0] if grid.shape[2] == 1 else grid).save(path)

@@ -51,6 +51,7 @@ def stop_if_asked() -> None:
     Raises:
         Interrupted: on every process.
     """
+    # lazily: torch takes a second, and every verb imports this module
     from lit_models.training.collectives import any_process, group_device, world
 
     asked = _requested is not None

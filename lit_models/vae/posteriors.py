@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+from zuko.flows.autoregressive import MaskedAutoregressiveTransform
 
 from lit_models.likelihoods.densities import normal_log_prob, normal_log_probs
 
@@ -80,8 +81,6 @@ class InverseAutoregressiveFlow(nn.Module):
     def __init__(
         self, dim: int, context_features: int, num_steps: int, hidden: Sequence[int]
     ) -> None:
-        from zuko.flows.autoregressive import MaskedAutoregressiveTransform
-
         super().__init__()
         self.context_features = context_features
         with torch.device("cpu"):  # zuko computes its masks, which a meta device cannot

@@ -61,6 +61,25 @@ def test_the_script_finds_an_own_package_where_its_runs_find_it(tmp_path):
     assert by_script.stderr == by_module.stderr
 
 
+@pytest.mark.parametrize("arguments", [["status"], ["list", "tables"]])
+def test_looking_around_needs_no_torch(arguments, tmp_path):
+    code = (
+        "import sys; from benchmarks.__main__ import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "heavy = {'torch', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "DGMBENCH_OUTPUTS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 QUICK = ("train", "experiment=lucic2018/ns_gan_quick")
 MISTAKES = [
     (["train"], "experiment must be given"),

@@ -108,6 +108,7 @@ class ProbeProtocol(Protocol):
     def _linear(
         self, model: Any, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]
     ) -> float:
+        # lazily: scikit-learn takes a second, and a plan asks for this class
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler

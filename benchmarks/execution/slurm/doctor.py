@@ -23,6 +23,7 @@ from benchmarks.execution.slurm.commands import SlurmError
 from benchmarks.execution.slurm.launcher import Launcher, load_launcher
 from benchmarks.execution.slurm.leaving import job_name
 from benchmarks.execution.slurm.submissions import PREFIX, submissions_dir
+from benchmarks.execution.slurm.submit import sbatch, variables
 from benchmarks.runs.state import tail
 from lit_models.training.interruption import stop_if_asked
 
@@ -51,8 +52,6 @@ def doctor_as_job(name: str, overrides: Sequence[str], wait_minutes: float) -> i
     Raises:
         UserError: in SLURM's words, if it refuses; if the job has not ended in time.
     """
-    from benchmarks.execution.slurm.submit import sbatch, variables
-
     if wait_minutes < 1:
         raise UserError(f"wait-minutes must be >= 1, got {wait_minutes}")
     wrong = [o for o in overrides if not o.startswith("launcher.")]
@@ -192,7 +191,7 @@ def _job() -> Iterator[Finding]:
 
 
 def _gpus(wanted: int) -> Iterator[Finding]:
-    import torch
+    import torch  # lazily: on the node only
 
     found = torch.cuda.device_count()
     if wanted:
@@ -202,6 +201,7 @@ def _gpus(wanted: int) -> Iterator[Finding]:
 
 def _exchange(gpus: int, count: int) -> Iterator[Finding]:
     """Let all processes of the job add up, over NCCL with GPUs, else over gloo."""
+    # lazily: on the node only
     import torch
     import torch.distributed as dist
     from lightning.pytorch.plugins.environments import SLURMEnvironment

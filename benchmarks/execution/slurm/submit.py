@@ -243,6 +243,7 @@ def sbatch(
     Raises:
         UserError: in SLURM's words, if it refuses.
     """
+    # lazily: most verbs submit nothing
     from submitit import SlurmExecutor
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 

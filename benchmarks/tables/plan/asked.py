@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import hydra.utils
 from omegaconf import DictConfig
 
 from benchmarks.config.compose import compose_group
@@ -18,7 +19,7 @@ __all__ = ["images_per_step", "needs_model"]
 
 def images_per_step(model: DictConfig) -> int:
     """Return the images that one training step of a model takes, as the model says."""
-    import torch  # lazily: few tables ask
+    import torch  # lazily: it takes a second, and few tables ask
 
     with torch.device("meta"):
         built: Any = instantiate(model, "model")
@@ -51,9 +52,7 @@ def _needs(target: str) -> bool:
             ]
             if found:
                 return bool(found[-1])
-    import hydra.utils  # lazily: a class that inherits what it needs, or computes it
-
-    try:
+    try:  # it inherits what it needs, or computes it
         return bool(hydra.utils.get_class(target).needs)  # type: ignore[attr-defined]
     except Exception as error:
         raise UserError(

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image, ImageDraw, ImageFont
+
 __all__ = ["newest_grid", "samples_figure"]
 
 MARGIN, SIDE, COLUMNS = 12, 240, 4
@@ -16,8 +18,6 @@ def newest_grid(folder: Path) -> Path | None:
 
 def samples_figure(grids: Sequence[tuple[str, Path]], target: Path) -> None:
     """Write a PNG with all grids side by side, each SIDE pixels wide, under its label."""
-    from PIL import Image, ImageDraw, ImageFont
-
     if not grids:
         return
     font = ImageFont.load_default(size=16)

@@ -49,7 +49,7 @@ def write_figures(table: Table, folder: Path) -> list[Path]:
 
 
 def _axes(heights: list[float]) -> tuple[Any, list[Any]]:
-    from matplotlib import pyplot
+    from matplotlib import pyplot  # lazily: it takes half a second
 
     figure, axes = pyplot.subplots(
         len(heights),

@@ -4,6 +4,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+import hydra.utils
+
 from benchmarks.config.compose import compose_group
 from benchmarks.core.errors import UserError, suggest
 from benchmarks.tables.spec import TableSpec
@@ -36,11 +38,9 @@ def check_metrics(spec: TableSpec) -> None:
 @lru_cache
 def metric_names(protocol: str) -> tuple[str, ...]:
     """Return the names of a protocol's values."""
-    from hydra.utils import instantiate
-
     cfg = compose_group("protocol", protocol)
     if "extractor" not in cfg:
-        return tuple(instantiate(cfg).value_names)
+        return tuple(hydra.utils.instantiate(cfg).value_names)
     names: list[str] = []
     for name, metric in cfg.metrics.items():
         names += _class(metric._target_).value_names or (name,)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
 
 from benchmarks import __version__
 from benchmarks.config.catalogue import flat
@@ -194,8 +195,6 @@ def _samples(table: Table, run: PlannedRun) -> str | None:
 
 
 def _smaller(content: bytes) -> bytes:
-    from PIL import Image
-
     with Image.open(io.BytesIO(content)) as opened:
         image = opened.convert("RGB")
     while len(content) > MOST_SAMPLES and min(image.size) > SMALLEST:
