@@ -1,7 +1,6 @@
 """The direction of imports, folder by folder, and what is named in one file only."""
 
 import ast
-import re
 from pathlib import Path
 
 import pytest
@@ -253,18 +252,6 @@ def test_wandb_is_named_by_one_file():
     assert users == {"wandb_logger.py"}
     logger = ROOT / "benchmarks/loggers/wandb_logger.py"
     assert "lightning.pytorch.loggers" in set(imported(logger))
-
-
-def test_private_names_of_libraries_stand_in_one_file():
-    """Of Lightning and torch; each may go with their next version."""
-    private = re.compile(
-        r"(?:torch|trainer|strategy|loop|dist\w*|c10d|modules)(?:\.\w+)*\._[a-z]\w+"
-    )
-    imports = re.compile(r"from (?:torch|lightning)[\w.]* import .*\b_\w+")
-    users = {
-        p.name for p in SOURCES if private.search(p.read_text()) or imports.search(p.read_text())
-    }
-    assert users == {"lightning_internals.py"}
 
 
 def test_no_absolute_paths_in_the_sources():

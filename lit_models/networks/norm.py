@@ -26,13 +26,10 @@ class GlobalBatchNorm(nn.BatchNorm1d):
     def __init__(self, num_features: int, eps: float, momentum: float) -> None:
         super().__init__(num_features, eps=eps, momentum=momentum)
 
-    def _check_input_dim(self, input: Tensor) -> None:
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (B, C) or (B, C, H, W); ValueError for another number of dimensions."""
         if input.dim() not in (2, 4):
             raise ValueError(f"input must have shape (B, C) or (B, C, H, W), got {input.dim()}-d")
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise (B, C) or (B, C, H, W)."""
-        self._check_input_dim(input)
         if not self.training:
             return functional.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_models.training.lightning_internals import (
-    SubprocessScriptLauncher,
+    LaunchedStrategy,
+    ScriptLauncher,
     copy_all_,
     divide_all_,
     spare_signal_exchange,
@@ -67,7 +67,7 @@ def _indicator(held: tuple[bool, ...], dtype: torch.dtype, device: torch.device)
     return torch.tensor(held, dtype=dtype, device=device)
 
 
-class ProcessLauncher(SubprocessScriptLauncher):
+class ProcessLauncher(ScriptLauncher):
     """Starts the other processes of this machine.
 
     One that ends before it has met the others is named, and ends the job; Lightning's own launcher
@@ -79,7 +79,7 @@ class ProcessLauncher(SubprocessScriptLauncher):
             num_devices=self.num_processes, num_nodes=self.num_nodes
         )
         if not self.cluster_environment.creates_processes_externally:
-            self._call_children_scripts()
+            self.start_others()
             threading.Thread(target=self._observe, daemon=True).start()
         kwargs.pop("trainer", None)
         return function(*args, **kwargs)
@@ -102,7 +102,7 @@ def _end_process_group() -> None:
         dist.destroy_process_group()
 
 
-class ReplicatedStrategy(DDPStrategy):
+class ReplicatedStrategy(LaunchedStrategy):
     """Data parallelism without a wrapper, for any number of optimizers.
 
     Parameters and buffers are broadcast once; then each optimizer step averages exactly the
@@ -114,11 +114,7 @@ class ReplicatedStrategy(DDPStrategy):
             is found at once; on a GPU every 50 steps, to spare a synchronisation.
     """
 
-    def _configure_launcher(self) -> None:
-        assert self.cluster_environment is not None
-        self._launcher = ProcessLauncher(
-            self.cluster_environment, self.num_processes, self.num_nodes
-        )
+    launcher_class = ProcessLauncher
 
     def setup_environment(self) -> None:
         super().setup_environment()

@@ -4,20 +4,20 @@ None of these is promised to stay. A new version of either library is tried here
 why `pyproject.toml` bounds Lightning from above.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
 from lightning import Trainer
-from lightning.pytorch.strategies.launchers import (
-    _SubprocessScriptLauncher as SubprocessScriptLauncher,
-)
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import nn
 
 __all__ = [
     "BATCH_NORM",
     "DROPOUT",
-    "SubprocessScriptLauncher",
+    "LaunchedStrategy",
+    "ScriptLauncher",
     "checkpoint_content",
     "clamp_all_",
     "copy_all_",
@@ -34,6 +34,30 @@ DROPOUT = nn.modules.dropout._DropoutNd  # what all kinds of dropout have in com
 # one kernel for many tensors; torch's optimizers are made of these
 copy_all_ = torch._foreach_copy_
 divide_all_ = torch._foreach_div_
+
+
+class ScriptLauncher(_SubprocessScriptLauncher):
+    """Lightning's launcher of this machine's other processes, for an own way to launch."""
+
+    def start_others(self) -> None:
+        """Start this program once for each of the others, which stand in `procs` then."""
+        self._call_children_scripts()
+
+
+class LaunchedStrategy(DDPStrategy):
+    """Lightning's DDP with a launcher of a subclass's choice.
+
+    Attributes:
+        launcher_class: The kind of launcher.
+    """
+
+    launcher_class: ClassVar[type[ScriptLauncher]]
+
+    def _configure_launcher(self) -> None:
+        assert self.cluster_environment is not None
+        self._launcher = self.launcher_class(
+            self.cluster_environment, self.num_processes, self.num_nodes
+        )
 
 
 @torch.no_grad()

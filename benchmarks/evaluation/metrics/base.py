@@ -1,8 +1,8 @@
 """What a metric of samples is."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +29,10 @@ class SampleMetric(Metric):
     value_names: ClassVar[tuple[str, ...]] = ()
     needs_logits: ClassVar[bool] = False
 
+    def __init__(self, dist_sync_fn: Callable[..., Any] | None = None) -> None:
+        # no value is kept, since the samples may be others the next time
+        super().__init__(dist_sync_fn=dist_sync_fn, compute_with_cache=False)
+
     @abstractmethod
     def update(self, features: Features, index: Tensor, side: str = "fake") -> None:
         """Take in features (B, D) with global indices (B,), of side real, fake or train."""
@@ -48,7 +52,6 @@ class SampleMetric(Metric):
         for name, state in self.metric_state.items():
             if name.startswith("fake"):
                 setattr(self, name, [] if isinstance(state, list) else torch.zeros_like(state))
-        self._computed = None
 
 
 def logits_of(features: Features, num_classes: int, what: str) -> Tensor:
