@@ -166,7 +166,7 @@ class PlannedRun:
         kinds = kinds_of_end(record)
         if kinds:
             return not kinds & set(retry)
-        scored = all(self.evaluation(record, p) for p in self.protocols)
+        scored = all(self._is_scored(record, p) for p in self.protocols)
         scored &= all(
             len(self._of_snapshots(record, p)) == len(self.snapshots)
             for p in self.snapshot_protocols
@@ -176,11 +176,13 @@ class PlannedRun:
     def evaluation(self, record: Record, protocol: str) -> Evaluation | None:
         """Return the evaluation of a run's last checkpoint under a protocol."""
         checkpoint = "images" if self.row.images is not None else "last"
-        found = record.evaluation(fingerprint_of(protocol), checkpoint, self.weights)
-        if found is None or self.row.draws == 1:
-            return found
-        drawn = min(map(len, found.draws.values()), default=1)
-        return found if drawn >= self.row.draws else None
+        return record.evaluation(fingerprint_of(protocol), checkpoint, self.weights)
+
+    def _is_scored(self, record: Record, protocol: str) -> bool:
+        """Return whether a run is scored under a protocol, by as many draws as its row asks for."""
+        found = self.evaluation(record, protocol)
+        drawn = 0 if found is None else min(map(len, found.draws.values()), default=1)
+        return drawn >= self.row.draws
 
     def shown(self, record: Record, column: Column) -> Evaluation | None:
         """Return the evaluation that a column shows: the last checkpoint's, or the selected one.

@@ -2,7 +2,10 @@
 
 import pytest
 
+from benchmarks.runs.record import Evaluation, Record
+from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.rendering.render import render
+from benchmarks.tables.spec import load_spec
 from tests.benchmarks.tables.helpers import cells, put, score
 
 
@@ -73,3 +76,15 @@ def test_a_run_whose_snapshots_are_all_bad_is_a_failure(selecting):
     for checkpoint in map(str, planned.snapshots):
         score(planned, record, checkpoint, None)
     assert cells(selecting)["A"][:3] == ("failed", "0", "1")
+
+
+@pytest.mark.parametrize(("draws", "is_done"), [(0, False), (4, False), (5, True)])
+def test_images_are_done_by_as_many_draws_as_their_row_asks_for(outputs, draws, is_done):
+    (planned,) = make_plan(load_spec("naeem2020_gaussian")).runs
+    (name,), (mark,) = planned.protocols, planned.fingerprints
+    assert "draws=5" in planned.command([])
+    kept = {"precision": [0.5] * draws} if draws else {}
+    found = Evaluation(name, mark, "images", "raw", 0, {"precision": 0.5}, draws=kept)
+    record = Record(*planned.key, 0, "finished", evaluations=[found])
+    assert planned.is_done(record) == is_done
+    assert planned.evaluation(record, name) == found  # shown all the same
