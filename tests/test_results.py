@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.runs.record import read_record
 from benchmarks.tables.analysis.cells import join
+from benchmarks.tables.ledger import in_readme, ledger, page_of
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.plan.scale import published_scale
 from benchmarks.tables.publish import in_short
@@ -63,6 +64,13 @@ def test_records_name_no_path_and_clean_code(name):
         assert record.code["git_commit"]
         assert record.code["dirty"] is False
         assert json.loads(text)["schema_version"] == 2
+
+
+def test_the_verdicts_are_those_of_the_records():
+    """`dgmbench verdicts --write` renews them."""
+    entries = ledger()
+    assert (ROOT / "docs" / "verdicts.md").read_text() == page_of(entries)
+    assert in_readme(entries) in (ROOT / "README.md").read_text()
 
 
 def test_the_reliability_table_is_in_the_readme():

@@ -179,7 +179,7 @@ class PlannedRun:
         return record.evaluation(fingerprint_of(protocol), checkpoint, self.weights)
 
     def _is_scored(self, record: Record, protocol: str) -> bool:
-        """Return whether a run is scored under a protocol, by as many draws as its row asks for."""
+        """Return whether a run is scored under a protocol, in the draws that its row asks for."""
         found = self.evaluation(record, protocol)
         drawn = 0 if found is None else min(map(len, found.draws.values()), default=1)
         return drawn >= self.row.draws
