@@ -1,6 +1,6 @@
 """Scores in training: the curve, the best snapshot, and training left as it is."""
 
-import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +13,8 @@ from benchmarks.evaluation.scoring import Scoring
 from benchmarks.runs.folder import Run
 from benchmarks.training.tracking import Tracker
 from benchmarks.training.train import train
+from lit_models.adversarial.engine import AdversarialModel
+from lit_models.callbacks import progress
 from tests.benchmarks.training.test_resume import Killed, kill_after, last_checkpoint, rows
 from tests.helpers import assert_same_state, tiny_run
 
@@ -134,13 +136,19 @@ def test_the_best_value_is_finite_and_of_one_choice(tmp_path):
 
 
 def test_scores_are_no_training_time(outputs, monkeypatch):
-    plain = Scoring.__call__
+    now = 0.0  # on a clock that an update moves by a second, and a score by a hundred
 
-    def slow(self, *args, **kwargs):
-        time.sleep(0.5)
-        return plain(self, *args, **kwargs)
+    def taking(seconds, work):
+        def slow(self, *args, **kwargs):
+            nonlocal now
+            now += seconds
+            return work(self, *args, **kwargs)
 
-    monkeypatch.setattr(Scoring, "__call__", slow)
-    composed = with_track()
-    composed.cfg.log_every_updates = 1
-    assert train(composed, bar=False).cost["seconds"] < 1.0  # three scores
+        return slow
+
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(Scoring, "__call__", taking(100, Scoring.__call__))
+    monkeypatch.setattr(AdversarialModel, "train_step", taking(1, AdversarialModel.train_step))
+    record = train(with_track(), bar=False)
+    assert now > 300
+    assert record.cost["seconds"] == record.counters["updates"] == 6

@@ -194,28 +194,29 @@ def as_rank(monkeypatch, rank):
     monkeypatch.setenv("SLURM_PROCID", str(rank))
 
 
-@pytest.mark.parametrize("on_sigterm", [f"raise SystemExit({EXIT_CODE})", "pass"])
-def test_a_process_that_fails_ends_the_others(monkeypatch, on_sigterm):
+@pytest.mark.parametrize(
+    ("on_sigterm", "seconds", "code"),
+    [(f"raise SystemExit({EXIT_CODE})", 60, EXIT_CODE), ("pass", 0.1, -signal.SIGKILL)],
+)
+def test_a_process_that_fails_ends_the_others(monkeypatch, capsys, on_sigterm, seconds, code):
     """Rank 1 ends at once; rank 0 would wait for it, and leaves at a signal or hangs for ever."""
     made = submission("a", (work(0, ("train",)),))
     ends_with(monkeypatch, [2], "print('no module'); raise SystemExit({})")
     as_rank(monkeypatch, 1)
     assert Job(made.folder, 0).run() == 0
     as_rank(monkeypatch, 0)
-    monkeypatch.setattr(job, "PEER_SECONDS", 1.0)
+    monkeypatch.setattr(job, "PEER_SECONDS", seconds)
+    ready = made.folder / "ready"  # the child has its handler, and may be told to end
     script = f"import signal, time\ndef end(*_):\n {on_sigterm}\nsignal.signal(15, end)\n"
-    ends_with(monkeypatch, [100], script + "time.sleep({})\ntime.sleep(100)")
-    # the child must have its handler before it is told to end
-    monkeypatch.setattr(job, "POLL_SECONDS", 0.5)
+    script += f"open({str(ready)!r}, 'w').close()\n"
+    ends_with(monkeypatch, [100], script + "time.sleep({})")
     real = Job._said_by_peer
-    asked = []
     monkeypatch.setattr(
-        Job,
-        "_said_by_peer",
-        lambda self, of: asked.append(of) or (real(self, of) if len(asked) > 1 else None),
+        Job, "_said_by_peer", lambda self, of: real(self, of) if ready.exists() else None
     )
     assert Job(made.folder, 0).run() == 1
     assert read_record(work(0).run.record_path).reason == "process 1: no module"
+    assert f"ended with code {code}\n" in capsys.readouterr().out
 
 
 def lost(monkeypatch):
