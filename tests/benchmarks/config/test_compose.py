@@ -196,7 +196,7 @@ def test_a_group_file_alone():
 
 @pytest.mark.parametrize("name", ["a (copy)", "it's, here", "a=b #1", "ünï{x}"])
 def test_folders_with_odd_names(name, tmp_path, monkeypatch):
-    """Of the package itself, and of the user's configs."""
+    """The package itself may lie in such a folder, and so may the user's configs."""
     clone, mine = tmp_path / name / "configs", tmp_path / f"{name} mine"
     shutil.copytree(CONFIGS, clone)
     (mine / "protocol").mkdir(parents=True)

@@ -189,7 +189,7 @@ def family(number):
 
 
 def of_process(number, field):
-    """A field of what the system says of a process; None if it is gone."""
+    """Return a field of what the system says of a process; None if it is gone."""
     try:
         said = Path(f"/proc/{number}/status").read_text()
     except OSError:
@@ -198,12 +198,12 @@ def of_process(number, field):
 
 
 def at_work(number):
-    """Whether a process is there, and none that only waits for its parent to ask."""
+    """Return whether a process is there, and does more than wait for its parent to ask."""
     return (of_process(number, "State") or "Z")[0] != "Z"
 
 
 def pending(number):
-    """Whether a process has a signal that it has not taken yet."""
+    """Return whether a process has a signal that it has not taken yet."""
     return int(of_process(number, "ShdPnd") or "0", 16) != 0
 
 

@@ -88,7 +88,7 @@ def test_a_silent_owner_elsewhere_is_followed(tmp_path, elsewhere, ago):
 def test_a_clock_that_is_wrong_does_not_kill_a_living_owner(
     tmp_path, elsewhere, monkeypatch, beats
 ):
-    """The beats carry an old time, but they come: ten seconds after the watch began."""
+    """The beats carry an old time, but they come, ten seconds after the watch began."""
     path, waited = tmp_path / "lock", 0.0
     write(path, elsewhere)
     os.utime(path, (1e9, 1e9))

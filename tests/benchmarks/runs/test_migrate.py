@@ -36,7 +36,7 @@ def values_of(path):
 
 @pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.name)
 def test_a_record_has_the_id_that_its_experiment_composes_to_today(path):
-    """Of every family, of a search, and of the players' keys."""
+    """The records are of every family, of a search, and with the players' former keys."""
     record, old = read_record(path), values_of(path)
     given = [f"experiment={record.experiment}", f"datamodule={record.dataset}"]
     given += [f"seed={record.seed}", *_repeated(record.overrides, str(path))]

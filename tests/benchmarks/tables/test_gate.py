@@ -116,7 +116,7 @@ def test_a_run_that_leaves_no_score_fails_the_gate(small, unchanged, capsys):
 
 
 def test_rows_that_are_chosen_share_the_level_among_them(mini, unchanged, capsys):
-    """Of two rows at 95 % in all, each is allowed 97.5 %: 4.303 deviations instead of 2.920."""
+    """Each of two rows at 95 % in all is allowed 97.5 %: 4.303 deviations instead of 2.920."""
     plan = make_plan(mini.spec, 3)
     publish(plan, (4.0, 4.1, 4.2) * 2)
     keep_scale("mini", 3, None)  # more than the two of the specification

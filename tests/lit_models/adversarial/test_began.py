@@ -149,7 +149,7 @@ def test_the_autoencoder_keeps_shape_and_range(batch_norm):
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_the_autoencoder_is_that_of_the_code(batch_norm):
-    """Its layers once more, as functions, in the order of the published code."""
+    """The layers stand here once more, as functions, in the order of the published code."""
     network = autoencoder(batch_norm=batch_norm)
     conv1, conv2, fc6, fc1, deconv1, deconv2 = (
         m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.ConvTranspose2d)

@@ -77,7 +77,7 @@ def test_several_processes_train_the_model_of_one(results, experiment, world):
 
 @pytest.mark.parametrize("method", ["wgan_gp", "wgan", "began", "dragan", "ns_gan"])
 def test_batch_norm_in_a_discriminator_is_among_them(results, method):
-    """Also where the experiment has none by default: the search of its paper may choose it."""
+    """Some experiments have none by default, but the search of their paper may choose it."""
     trained = results(METHODS[method])
     means = [k for k in trained if k.startswith("discriminator.") and "running_mean" in k]
     assert means
