@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
 from typing import Any
 
 from benchmarks import __version__
@@ -18,6 +19,7 @@ __all__ = [
     "code_state",
     "device_name",
     "exact_arithmetic",
+    "instructions",
     "is_first_process",
     "library_versions",
     "now",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 LOOKED_AFTER = "DGMBENCH_IN_JOB"  # set for processes whose parent leaves the job
+CPU_LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "hydra-core", "wandb")
 
 
@@ -78,7 +81,31 @@ def device_name(device: Any) -> str:
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU ({platform.machine()})"
+    return f"CPU ({_cpu_model() or platform.machine()})"
+
+
+def instructions(device: Any) -> str:
+    """Return the instruction set that a device computes by, on which rounding depends.
+
+    Of a CPU it is what PyTorch uses, and the limits that the environment sets on PyTorch, oneDNN
+    and MKL; of a GPU its compute capability.
+    """
+    import torch  # lazily: it takes a second
+
+    if device.type == "cuda":
+        return ".".join(map(str, torch.cuda.get_device_capability(device)))
+    limits = [f"{name}={os.environ[name]}" for name in CPU_LIMITS if name in os.environ]
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *limits])
+
+
+def _cpu_model() -> str | None:
+    """Return the processor's model name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return None
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, None) or None
 
 
 def exact_arithmetic() -> None:

@@ -15,6 +15,7 @@ from benchmarks.config.identity import NOT_IDENTITY, identity, libraries_of
 from benchmarks.core.environment import (
     code_state,
     device_name,
+    instructions,
     library_versions,
     now,
     peak_memory_bytes,
@@ -116,6 +117,7 @@ class RunWriter:
             "seconds": round(seconds, 3),
             "images_per_second": round(model.images_seen / seconds, 1) if seconds else None,
             "device": device_name(device),
+            "instructions": instructions(device),
             "processes": processes,
             "threads": cfg.threads,
             "peak_memory_bytes": peak_memory_bytes(),

@@ -8,11 +8,13 @@ from benchmarks.core.environment import code_state
 from benchmarks.core.errors import UserError
 from benchmarks.core.intervals import quantile_of_t
 from benchmarks.core.paths import outputs_dir, results_dir, working_in
+from benchmarks.runs.bits import compared
 from benchmarks.runs.changes import ROUNDING
 from benchmarks.tables.analysis.cells import Records, join
 from benchmarks.tables.executor import Executor
 from benchmarks.tables.plan.choice import Choice
 from benchmarks.tables.plan.plan import Plan, make_plan
+from benchmarks.tables.plan.planned_run import PlannedRun
 from benchmarks.tables.plan.scale import published_scale
 from benchmarks.tables.run import run_table
 from benchmarks.tables.spec import load_spec
@@ -27,8 +29,8 @@ def gate(table: str, rows: Sequence[str], seeds: int, executor: Executor) -> int
 
     A score regresses if it is worse than the published seeds' mean by more than the prediction
     interval of a mean of so many new seeds, at a level that an unchanged program exceeds in
-    5 % of all gates (Bonferroni). On the machine and versions of the records, the same seed gives
-    the same score.
+    5 % of all gates (Bonferroni). A run of the same seed on the same type of machine must give
+    the same bits.
 
     Args:
         table: Name of the table.
@@ -55,12 +57,32 @@ def gate(table: str, rows: Sequence[str], seeds: int, executor: Executor) -> int
         choice = Choice(seeds=seeds, rows=rows)
         code = run_table(spec, [], choice, executor)
         fresh = choice.plan(spec).records(published=False)
+    again = list(_again(plan, published, fresh))
     verdicts = list(_gate_lines(plan, published, fresh, choice))
-    for _, line in verdicts:
+    for _, line in (*again, *verdicts):
         print(line)
     bad = sum(is_bad for is_bad, _ in verdicts)
-    print(f"gate of table {spec.name}: {len(verdicts)} scores, {bad} regressed or not compared")
-    return 1 if bad or code or not verdicts else 0
+    faults = sum(is_fault for is_fault, _ in again)
+    print(
+        f"gate of table {spec.name}: {len(verdicts)} scores, {bad} regressed or not compared; "
+        f"{len(again)} runs done again, {faults} with other bits on the same machine type"
+    )
+    return 1 if bad or faults or code or not verdicts else 0
+
+
+def _again(plan: Plan, published: Records, fresh: Records) -> Iterator[tuple[bool, str]]:
+    """Yield whether a seed that was run again shows a fault, and a line, for each such run."""
+    for run in plan.runs:
+        old, new = published.get(run.key), fresh.get(run.key)
+        if old is None or new is None or run.row.experiment is None:
+            continue
+        seeds = [published[r.key] for r in plan.runs if _is_of(r, run) and r.key in published]
+        result = compared(old, new, seeds)
+        yield result.is_fault, f"{run.label}: {result.text}"
+
+
+def _is_of(run: PlannedRun, other: PlannedRun) -> bool:
+    return (run.row.label, run.dataset) == (other.row.label, other.dataset)
 
 
 def _gate_lines(

@@ -9,13 +9,14 @@ from omegaconf import open_dict
 
 from benchmarks.config.compose import compose
 from benchmarks.config.deviations import override_key
-from benchmarks.config.identity import IDENTITY_KEYS, run_id
+from benchmarks.config.identity import IDENTITY_KEYS, run_id, without_seed
 from benchmarks.config.instantiate import check_interpolations, check_trusted_config
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import outputs_dir, working_in
+from benchmarks.runs.bits import compared
 from benchmarks.runs.changes import changes, line_of
 from benchmarks.runs.folder import Run
-from benchmarks.runs.record import Record, records_at
+from benchmarks.runs.record import Record, read_record, records_at
 from benchmarks.training.train import train
 
 __all__ = ["reproduce"]
@@ -29,8 +30,11 @@ REPEATED = (*IDENTITY_KEYS, "revision", "threads", "channels_last", "compile", "
 def reproduce(path: str) -> int:
     """Do a record's run again, in a folder of its own, and say whether its scores agree.
 
+    On the machine type of the record the same bits must come out; on another one each score must
+    lie in the spread of the record's seeds (see `runs.bits`).
+
     Returns:
-        0 if every score agrees but for rounding, else 1.
+        0 if so, else 1.
 
     Raises:
         UserError: if it is no record of a training run, or its config is another one today.
@@ -65,12 +69,33 @@ def reproduce(path: str) -> int:
     lost = sorted(_measured(old) ^ _measured(new))
     for name in lost:
         print(f"{name}: on one side only")
-    agrees = new.status == old.status and all(change.is_nothing for change in found)
-    agrees &= not lost and (bool(found) or old.status != "finished")
     for name, before, now in _conditions(old, new):
         print(f"{name}: {before} before, {now} now")
-    print("reproduced" if agrees else "not reproduced: see the differences above")
+    result = compared(old, new, _seeds_of(old, Path(path).expanduser()))
+    is_empty = not found and old.status == "finished"
+    agrees = result.is_good and not lost and not is_empty
+    text = "nothing was scored" if is_empty else result.text
+    print(f"{'reproduced' if agrees else 'not reproduced'}: {text}")
     return 0 if agrees else 1
+
+
+def _seeds_of(record: Record, path: Path) -> list[Record]:
+    """Return the records of all seeds of a record's configuration that lie beside it."""
+    beside = path.parent if path.is_file() and path.name != "record.json" else path.parent.parent
+    stem = (record.experiment, record.dataset, without_seed(record.run_id))
+    found = [r for p in _record_files(beside) if (r := _readable(p)) is not None]
+    return [r for r in found if (r.experiment, r.dataset, without_seed(r.run_id)) == stem]
+
+
+def _record_files(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.json"), *folder.glob("*/record.json")])
+
+
+def _readable(path: Path) -> Record | None:
+    try:
+        return read_record(path)
+    except ValueError:
+        return None
 
 
 def _repeated(overrides: Sequence[str], path: str) -> list[str]:
@@ -112,7 +137,7 @@ def _one(records: list[Record], what: str) -> list[Record]:
 
 
 def _conditions(old: Record, new: Record) -> Iterator[tuple[str, Any, Any]]:
-    for name in ("device", "threads", "processes"):
+    for name in ("device", "instructions", "threads", "processes"):
         if old.cost.get(name) != new.cost.get(name):
             yield name, old.cost.get(name), new.cost.get(name)
     for name in sorted(old.versions.keys() | new.versions.keys()):

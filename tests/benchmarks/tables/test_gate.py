@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.runs.record import Evaluation, Record
+from benchmarks.runs.record import Evaluation, Record, read_record
 from benchmarks.tables.gate import gate
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.plan.planned_run import fingerprint_of, published_record_path
@@ -97,13 +97,46 @@ def test_a_score_may_be_worse_by_the_interval_of_a_new_mean(
     assert verdict.startswith("B, bits: 4.10 ± 0.10 before (n = 3), ")
     assert f"now (n = {seeds}), allowed 0.{'337' if seeds == 1 else '267'} worse" in verdict
     assert verdict.endswith(": REGRESSED") == regressed
-    assert last == f"gate of table mini: 1 scores, {int(regressed)} regressed or not compared"
+    assert f"mini: 1 scores, {int(regressed)} regressed or not compared; {seeds} runs done" in last
 
 
 @pytest.mark.parametrize(("score", "code"), [(4.1 * (1 + 9e-6), 0), (4.1 * (1 + 2e-5), 1)])
 def test_scores_without_noise_may_differ_by_rounding(small, unchanged, score, code):
     publish(small, (4.1, 4.1, 4.1))
     assert gate("mini", [], 1, Puts(B=score)) == code
+
+
+@pytest.mark.parametrize(
+    ("instructions", "score", "code", "text"),
+    [
+        ("AVX512", 4.0, 0, "B digits s0: same bits\n"),
+        ("AVX512", 4.0 + 1e-12, 1, "B digits s0: same machine type, other bits: a fault\n"),
+        ("AVX2", 4.3, 0, "B digits s0: another machine type: inside the seeds' spread\n"),
+    ],
+)
+def test_the_same_seed_gives_the_same_bits_or_says_why_not(
+    small, unchanged, capsys, monkeypatch, instructions, score, code, text
+):
+    def on(record, kind):
+        record.cost |= {"device": "CPU", "instructions": kind, "threads": 1, "processes": 1}
+        return record
+
+    publish(small, (4.0, 4.1, 4.2))
+    for run in small.runs:
+        path = published_record_path("mini", run)
+        on(read_record(path), "AVX512").write(path)
+    executor = Puts(B=score)
+    work = executor.run
+
+    def run_elsewhere(ready, rates):
+        failed = work(ready, rates)
+        for run in ready:
+            on(run.run.record(), instructions).write(run.run.record_path)
+        return failed
+
+    executor.run = run_elsewhere
+    assert gate("mini", [], 1, executor) == code
+    assert text in capsys.readouterr().out
 
 
 def test_a_run_that_leaves_no_score_fails_the_gate(small, unchanged, capsys):
