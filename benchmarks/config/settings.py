@@ -15,6 +15,7 @@ LEAST = {
     "revision": 0,
     "images_seen": 0,
     "threads": 1,
+    "draws": 1,
     "log_every_updates": 1,
     "snapshot_every_images": 1,
     "checkpoint_every_images": 1,

@@ -69,6 +69,11 @@ class Evaluation:
     draws: dict[str, list[Number | None]] = field(default_factory=dict)
 
     @property
+    def num_draws(self) -> int:
+        """The number of draws of the samples that were scored."""
+        return min(map(len, self.draws.values()), default=1)
+
+    @property
     def key(self) -> tuple[str, str, str]:
         """What a newer evaluation replaces."""
         return (self.fingerprint, self.checkpoint, self.weights)

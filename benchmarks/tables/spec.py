@@ -98,7 +98,7 @@ class Row:
             read it differently get a verdict each.
         first_seed: The first of the row's seeds: a reading that was chosen because it fits is
             shown again on seeds that were not chosen by.
-        draws: Number of evaluation draws of images that exist already.
+        draws: Number of draws of the samples that are scored.
         note: Printed below the table.
         search: Space of configs/search by phase; only in a table with a search.
     """
@@ -113,11 +113,18 @@ class Row:
     note: str | None = None
     search: Mapping[str, str] | None = field(default=None, hash=False)
 
+    @property
+    def published_only(self) -> bool:
+        """Whether nothing of ours stands in the row."""
+        return self.experiment is None and self.images is None
+
     def __post_init__(self) -> None:
         if self.search is not None and self.experiment is None:
             raise ValueError(f"row {self.label!r} must have an experiment to search")
-        if self.draws > 1 and self.images is None:
-            raise ValueError(f"draws of row {self.label!r} must come with images")
+        if self.draws > 1 and (self.published_only or self.search is not None):
+            raise ValueError(
+                f"draws of row {self.label!r} must have images, or an experiment without search"
+            )
         if self.first_seed and (self.experiment is None or self.search is not None):
             raise ValueError(
                 f"first_seed of row {self.label!r} must come with an experiment and no search"

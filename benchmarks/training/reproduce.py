@@ -22,7 +22,7 @@ from benchmarks.training.train import train
 __all__ = ["reproduce"]
 
 # of a record's overrides: given otherwise, or nothing that determines a result
-NOT_REPEATED = ("experiment", "datamodule", "seed", "protocols")
+NOT_REPEATED = ("experiment", "datamodule", "seed", "protocols", "draws")
 NEVER_REPEATED = ("trainer", "logger")
 REPEATED = (*IDENTITY_KEYS, "revision", "threads", "channels_last", "compile", "weights")
 

@@ -17,7 +17,7 @@ from benchmarks.evaluation.opening import check_data, load_into, run_ids
 from benchmarks.evaluation.sources import ModelSource
 from benchmarks.loggers.base import Summarizes
 from benchmarks.runs.folder import Run
-from benchmarks.runs.record import Record
+from benchmarks.runs.record import Evaluation, Record
 from benchmarks.runs.writer import RunWriter
 from benchmarks.training.build import Parts, begin, build, quiet
 from benchmarks.training.checks import check_not_begun_before
@@ -124,8 +124,9 @@ def _evaluate(writer: RunWriter, parts: Parts) -> None:
             images_seen = load_into(model, run.checkpoints, checkpoint, *run_ids(run, run.id))
             loaded = checkpoint
             parts.scoring.next_source()
+        draws = writer.composed.cfg.draws if checkpoint == "last" else 1
         source = ModelSource(model)
-        writer.keep(parts.scoring(name, source, checkpoint, images_seen, model.weights))
+        writer.keep(parts.scoring(name, source, checkpoint, images_seen, model.weights, draws))
 
 
 def _to_do(writer: RunWriter) -> list[tuple[str, str]]:
@@ -137,11 +138,15 @@ def _to_do(writer: RunWriter) -> list[tuple[str, str]]:
         wanted += [(name, BEST) for name in cfg.protocols]
     wanted += [(name, at) for at in snapshots for name in cfg.snapshot_protocols]
     prints = {name: protocol_fingerprint(compose_group("protocol", name)) for name, _ in wanted}
-    return [
-        (name, checkpoint)
+    found = {
+        (name, checkpoint): writer.record.evaluation(prints[name], checkpoint, cfg.weights)
         for name, checkpoint in wanted
-        if writer.record.evaluation(prints[name], checkpoint, cfg.weights) is None
-    ]
+    }
+    return [pair for pair, e in found.items() if e is None or _lacks_draws(e, cfg.draws)]
+
+
+def _lacks_draws(evaluation: Evaluation, draws: int) -> bool:
+    return evaluation.checkpoint == "last" and evaluation.num_draws < draws
 
 
 # -- the end of a run ----------------------------------------------------------------------------

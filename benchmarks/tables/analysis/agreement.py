@@ -9,7 +9,7 @@ from benchmarks.tables.analysis.statistics import CellStatistics
 from benchmarks.tables.margins import Margin
 from benchmarks.tables.spec import Column, Row, load_published
 
-__all__ = ["Agreement", "PublishedValue", "Verdict", "agreement", "published_value"]
+__all__ = ["Agreement", "PublishedValue", "Verdict", "agreement", "half_width", "published_value"]
 
 SPREADS = {"seeds": "standard deviations over training seeds", "standard_error": "standard errors",
            "draws": "deviations over evaluation draws"}  # fmt: skip
@@ -19,7 +19,6 @@ REASONS = {
     "selection": "selection differs",
     "data": "data differ",
 }
-MOST_SEEDS = 1000  # that are said to be needed; beyond, a number would only seem to be one
 Verdict = Literal["agrees", "differs", "inconclusive", "cannot say"]
 
 
@@ -66,8 +65,6 @@ class Agreement:
             known.
         unit: What that spread is.
         reasons: What else may explain a difference, or forbids a verdict.
-        seeds_needed: Of an inconclusive cell the number of seeds that would decide it, if mean and
-            spread stayed what they are; None where no number up to 1,000 would.
     """
 
     verdict: Verdict
@@ -77,7 +74,6 @@ class Agreement:
     in_spreads: float | None
     unit: str | None
     reasons: tuple[str, ...]
-    seeds_needed: int | None = None
 
 
 def published_value(row: Row, column: Column) -> PublishedValue | None:
@@ -142,11 +138,8 @@ def agreement(
         return Agreement(verdict, None, None, allowed, None, None, (*reasons, "no score"))
     difference = ours.mean - theirs.value
     interval = _interval(ours, theirs, difference, step)
-    needed = None
     if not blocked and allowed is not None:
         verdict = _verdict(interval, allowed)
-        if verdict == "inconclusive":
-            needed = _seeds_needed(ours, theirs, difference, allowed, step)
     spread = theirs.spread if theirs.kind and theirs.n and "protocol" not in differs else None
     return Agreement(
         verdict,
@@ -156,7 +149,6 @@ def agreement(
         difference / spread if spread else None,
         SPREADS[theirs.kind] if spread and theirs.kind else None,
         reasons,
-        needed,
     )
 
 
@@ -194,11 +186,11 @@ def _interval(
 ) -> Interval | None:
     if ours.std is None:
         return None
-    half = _half_width(ours.std, ours.n, theirs, step)
+    half = half_width(ours.std, ours.n, theirs, step)
     return difference - half, difference + half
 
 
-def _half_width(std: float, n: int, theirs: PublishedValue, step: float | None) -> float:
+def half_width(std: float, n: int, theirs: PublishedValue, step: float | None) -> float:
     """Return half the interval's width for n runs of this deviation."""
     own = _squared_error(std, n, step)
     error, degrees = theirs.standard_error, float(n - 1)
@@ -222,19 +214,3 @@ def _squared_error(std: float, n: int, step: float | None) -> float:
         return squared
     unseen = step * (1 - (1 - LEVEL) ** (1 / n)) / quantile_of_t(LEVEL, n - 1)
     return max(squared, unseen**2)
-
-
-def _seeds_needed(
-    ours: CellStatistics,
-    theirs: PublishedValue,
-    difference: float,
-    allowed: float,
-    step: float | None,
-) -> int | None:
-    if ours.std is None:
-        return 2
-    gap = abs(abs(difference) - allowed)
-    for n in range(ours.n + 1, MOST_SEEDS + 1):
-        if _half_width(ours.std, n, theirs, step) <= gap:
-            return n
-    return None

@@ -14,6 +14,7 @@ from benchmarks.tables.analysis.agreement import (
 )
 from benchmarks.tables.analysis.comparison import Comparisons, compare_with_best
 from benchmarks.tables.analysis.search_curve import BudgetPoint, budget_curve
+from benchmarks.tables.analysis.seeds_needed import seeds_needed
 from benchmarks.tables.analysis.statistics import CellStatistics, VarianceSplit, split_variance
 from benchmarks.tables.margins import margin_of
 from benchmarks.tables.plan.plan import Plan
@@ -37,6 +38,8 @@ class Cell:
         published: What the paper has; None where it has nothing.
         agreement: With that; None without a published value or without an ended run.
         variance: Split into training seeds and evaluation draws, where draws were repeated.
+        seeds_needed: The number of seeds that would decide an inconclusive cell; None where none
+            up to 1,000 would.
     """
 
     statistics: CellStatistics
@@ -45,6 +48,7 @@ class Cell:
     published: PublishedValue | None
     agreement: Agreement | None
     variance: VarianceSplit | None
+    seeds_needed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -217,11 +221,12 @@ def _cell(plan: Plan, row: Row, column: Column, records: Records) -> Cell | None
         values = draws[0]
     ours = CellStatistics.of(values, missing)
     differs = column.published.differs if column.published else ()
-    agreed = None
+    agreed = needed = None
     if theirs and by_seed:
         margin = None if "protocol" in differs else margin_of(column.metric)
         agreed = agreement(ours, theirs, margin, differs, deviates, sign)
-    return Cell(ours, by_seed, sign, theirs, agreed, split_variance(draws))
+        needed = seeds_needed(ours, theirs, agreed, margin)
+    return Cell(ours, by_seed, sign, theirs, agreed, split_variance(draws), needed)
 
 
 def _check_kinds(plan: Plan, column: Column, records: Records) -> None:

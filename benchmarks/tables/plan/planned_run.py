@@ -114,6 +114,7 @@ class PlannedRun:
             f"seed={self.seed}",
             f"protocols=[{protocols}]",
             *([snapshots] if self.snapshots else []),
+            *([f"draws={self.row.draws}"] if self.row.draws > 1 else []),
             *(f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in self.values),
             *(self._wandb_names() if "logger=wandb" in overrides else []),
             *overrides,
@@ -181,8 +182,7 @@ class PlannedRun:
     def _is_scored(self, record: Record, protocol: str) -> bool:
         """Return whether a run is scored under a protocol, in the draws that its row asks for."""
         found = self.evaluation(record, protocol)
-        drawn = 0 if found is None else min(map(len, found.draws.values()), default=1)
-        return drawn >= self.row.draws
+        return found is not None and found.num_draws >= self.row.draws
 
     def shown(self, record: Record, column: Column) -> Evaluation | None:
         """Return the evaluation that a column shows: the last checkpoint's, or the selected one.

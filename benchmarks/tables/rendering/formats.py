@@ -160,6 +160,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "iqm_interval": ours.iqm_interval,
         "published": None if cell.published is None else asdict(cell.published),
         "agreement": None if cell.agreement is None else asdict(cell.agreement),
+        "seeds_needed": cell.seeds_needed,
         "variance": None if cell.variance is None else asdict(cell.variance),
     }
 

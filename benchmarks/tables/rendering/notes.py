@@ -172,9 +172,9 @@ def _agreement_note(table: Table, column: Column) -> list[str]:
     for row in table.plan.spec.rows:
         cell = table.cells.get((row.label, column.label))
         agreed = cell.agreement if cell else None
-        if agreed is not None and agreed.difference is not None:
+        if cell is not None and agreed is not None and agreed.difference is not None:
             found.setdefault((agreed.verdict, agreed.reasons), []).append(
-                f"{row.label} {_difference(agreed)}"
+                f"{row.label} {_difference(agreed, cell.seeds_needed)}"
             )
     if not found:
         return []
@@ -207,7 +207,7 @@ def _rules_note(table: Table) -> list[str]:
     ]
 
 
-def _difference(agreed: Agreement) -> str:
+def _difference(agreed: Agreement, needed: int | None) -> str:
     assert agreed.difference is not None
     text = f"{agreed.difference:+.3g}"
     if agreed.interval is not None:
@@ -215,7 +215,6 @@ def _difference(agreed: Agreement) -> str:
     if agreed.in_spreads is not None:
         text += f" = {agreed.in_spreads:+.1f} {agreed.unit}"
     if agreed.verdict == "inconclusive":
-        needed = agreed.seeds_needed
         text += f", {needed} seeds would tell" if needed else ", no number of seeds would tell"
     return text
 

@@ -53,6 +53,20 @@ def test_a_budget_is_rounded_down_to_whole_updates(outputs):
     assert record.counters == {"images_seen": 24, "budget_images": 31, "updates": 3}
 
 
+def test_a_run_is_scored_by_as_many_draws_as_are_asked_for(outputs):
+    """More of them later score it again, and train nothing."""
+    toy = ["experiment=toy/ns_gan", "images_seen=512", "protocols=[modes_2500]"]
+    first = train(compose([*toy, "draws=2"]), bar=False)
+    (scored,) = first.evaluations
+    assert scored.num_draws == 2
+    assert len(set(scored.draws["reverse_kl"])) == 2
+    assert train(compose(toy), bar=False).evaluations == [scored]
+    (again,) = train(compose([*toy, "draws=3"]), bar=False).evaluations
+    assert again.draws["reverse_kl"][:2] == scored.draws["reverse_kl"]
+    assert again.num_draws == 3
+    assert train(compose(toy), bar=False).started == first.started
+
+
 @pytest.mark.parametrize(
     ("setting", "instead"),
     [
