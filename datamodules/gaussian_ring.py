@@ -1,11 +1,10 @@
 """Gaussians on a ring: the mode-collapse toy of the GAN papers."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from datamodules.base import DataModule, DataSpec, Splits
+from datamodules.vectors import DrawnVectors
 
 __all__ = ["GaussianModes", "GaussianRing", "ring_modes"]
 
@@ -16,50 +15,25 @@ def ring_modes(num_modes: int, radius: float) -> np.ndarray:
     return radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-class GaussianModes(DataModule):
+class GaussianModes(DrawnVectors):
     """Points (2,) of equally likely isotropic Gaussians; the label is the mode.
 
     Args:
-        name: Name of the data set.
-        event_shape: (2,).
         modes: Means, (number of modes, 2).
         std: Standard deviation of a mode.
-        train_size: Number of training points.
-        test_size: Number of test points.
-        seed: The seed of the draw.
-        validation_size: Training points set aside.
-        fingerprint: Expected SHA-256 of the arrays, or None.
+        shared: The arguments of `DrawnVectors` but the number of labels.
 
     Raises:
         ValueError: if std is not positive.
     """
 
-    def __init__(
-        self,
-        name: str,
-        event_shape: Sequence[int],
-        modes: np.ndarray,
-        std: float,
-        train_size: int,
-        test_size: int,
-        seed: int,
-        validation_size: int,
-        fingerprint: str | None = None,
-    ) -> None:
-        shape = tuple(event_shape)
-        super().__init__(
-            DataSpec(name, "vectors", shape, None, len(modes), validation_size, fingerprint)
-        )
+    def __init__(self, modes: np.ndarray, std: float, **shared: Any) -> None:
+        super().__init__(num_classes=len(modes), **shared)
         if std <= 0:
             raise ValueError(f"std must be > 0, got {std}")
-        self.modes, self.std, self.seed = modes, std, seed
-        self.train_size, self.test_size = train_size, test_size
+        self.modes, self.std = modes, std
 
-    def load(self) -> Splits:
-        rng = np.random.default_rng(self.seed)
-        return Splits(*self._draw(rng, self.train_size), *self._draw(rng, self.test_size))
-
-    def _draw(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
         mode = rng.integers(len(self.modes), size=size)
         points = self.modes[mode] + self.std * rng.standard_normal((size, 2))
         return points.astype(np.float32), mode
