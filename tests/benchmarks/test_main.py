@@ -25,22 +25,29 @@ def run(*arguments, cwd=ROOT, program=("-m", "benchmarks"), **environment):
     )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["table", "--help"]])
-def test_help_is_quick_and_imports_nothing_heavy(arguments):
+def loads(heavy, arguments, **environment):
+    """Call the command line in a fresh Python; exit code 1 names which modules it loaded."""
     code = (
         "import sys; from benchmarks.__main__ import main\n"
-        "try: main(sys.argv[1:])\n"
-        "except SystemExit as e: assert e.code == 0\n"
-        "heavy = {'torch', 'hydra', 'lightning', 'numpy', 'pydantic'} & set(sys.modules)\n"
+        "try: code = main(sys.argv[1:])\n"
+        "except SystemExit as e: code = e.code\n"
+        "assert code == 0\n"
+        f"heavy = {heavy} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["table", "--help"]])
+def test_help_is_quick_and_imports_nothing_heavy(arguments):
+    done = loads({"torch", "hydra", "lightning", "numpy", "pydantic"}, arguments)
     assert done.returncode == 0, done.stderr
     assert "usage: dgmbench" in done.stdout
 
@@ -63,20 +70,7 @@ def test_the_script_finds_an_own_package_where_its_runs_find_it(tmp_path):
 
 @pytest.mark.parametrize("arguments", [["status"], ["list", "tables"]])
 def test_looking_around_needs_no_torch(arguments, tmp_path):
-    code = (
-        "import sys; from benchmarks.__main__ import main\n"
-        "assert main(sys.argv[1:]) == 0\n"
-        "heavy = {'torch', 'matplotlib'} & set(sys.modules)\n"
-        "sys.exit(str(heavy) if heavy else 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "DGMBENCH_OUTPUTS": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = loads({"torch", "matplotlib"}, arguments, DGMBENCH_OUTPUTS=str(tmp_path))
     assert done.returncode == 0, done.stderr
 
 

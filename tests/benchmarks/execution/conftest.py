@@ -1,7 +1,10 @@
-"""Commands of SLURM that say what a test wants."""
+"""Commands of SLURM, and a Python of runs, that say and do what a test wants."""
+
+import sys
 
 import pytest
 
+from benchmarks.execution import local
 from benchmarks.execution.slurm import commands, submit
 from benchmarks.execution.slurm.commands import Entry
 from benchmarks.execution.slurm.submissions import Submission, Work, submissions_dir
@@ -80,3 +83,17 @@ def submission(identifier, *jobs, table="t", side_by_side=1):
     )
     found.write()
     return found
+
+
+@pytest.fixture
+def python(tmp_path, monkeypatch):
+    """Return a function that puts a shell script in the place of the Python of the runs."""
+    monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
+    path = tmp_path / "python"
+
+    def make(text):
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
+
+    return make

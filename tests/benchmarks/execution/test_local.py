@@ -26,20 +26,6 @@ from lit_models.training.interruption import EXIT_CODE, Interrupted, signals_not
 from tests.benchmarks.tables.helpers import put
 
 
-@pytest.fixture
-def python(tmp_path, monkeypatch):
-    """Return a function that puts a shell script in the place of the Python of the runs."""
-    monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
-    path = tmp_path / "python"
-
-    def make(text):
-        path.write_text(f"#!/bin/sh\n{text}\n")
-        path.chmod(0o755)
-        monkeypatch.setattr(sys, "executable", str(path))
-
-    return make
-
-
 def log_of(planned):
     return (planned.run.folder / "run.log").read_text()
 

@@ -1,29 +1,19 @@
 """Spare hours: what is begun, what is left, and what is refused."""
 
 import os
-import sys
 import time
 
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.execution import local, queue
+from benchmarks.execution import queue
 from tests.benchmarks.tables.helpers import put
 
 
-@pytest.fixture
-def python(tmp_path, monkeypatch):
-    """A function that puts a shell script in the place of the Python of the runs."""
-    monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
+@pytest.fixture(autouse=True)
+def _as_nice_as_ever(monkeypatch):
+    """The tests go on after the queue."""
     monkeypatch.setattr(os, "nice", lambda by: by)
-    path = tmp_path / "python"
-
-    def make(text):
-        path.write_text(f"#!/bin/sh\n{text}\n")
-        path.chmod(0o755)
-        monkeypatch.setattr(sys, "executable", str(path))
-
-    return make
 
 
 def measured(mini, seconds):
