@@ -11,7 +11,7 @@ from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.execution.local import run_all
 from benchmarks.tables.plan.estimate import known_rates
 from benchmarks.tables.plan.plan import Plan, make_plan
-from benchmarks.tables.plan.planned_run import PlannedRun
+from benchmarks.tables.plan.planned_run import PlannedRun, with_what_they_need
 from benchmarks.tables.plan.queue import QueuedRun, in_order
 from benchmarks.tables.plan.scale import published_scale
 from benchmarks.tables.spec import load_spec
@@ -49,11 +49,21 @@ def run_queue(tables: Sequence[str], hours: float, partial: bool, dry_run: bool 
     check_writable(outputs_dir())
     _check_fits(queued, hours, partial)
     os.nice(LOWEST_PRIORITY)
-    until = time.monotonic() + hours * 3600
-    failed: list[str] = []
-    waiting, done = list(queued), 0
-    while waiting and time.monotonic() < until:
-        left = (until - time.monotonic()) / 3600
+    done, failed = _work_until(time.monotonic() + hours * 3600, queued, partial)
+    print(f"{done} of {len(queued)} runs were worked on; the same command goes on with the rest")
+    for line in failed:
+        print(f"dgmbench: {line}")
+    return 1 if failed else 0
+
+
+def _work_until(until: float, queued: Sequence[QueuedRun], partial: bool) -> tuple[int, list[str]]:
+    """Do runs in order until a time of the monotonic clock.
+
+    Returns:
+        The number of runs that were worked on, and a line for each that left no result.
+    """
+    waiting, done, failed = list(queued), 0, list[str]()
+    while (left := (until - time.monotonic()) / 3600) > 0:
         chosen = next((q for q in waiting if partial or q.hours is None or q.hours <= left), None)
         if chosen is None:
             break
@@ -62,14 +72,11 @@ def run_queue(tables: Sequence[str], hours: float, partial: bool, dry_run: bool 
         if owner is not None and owner.is_dead_here() is not True:
             print(f"{chosen.planned.label} is at work elsewhere: {owner}")
             continue
-        check_room(outputs_dir())
+        _check_room(outputs_dir())
         print(f"next: {chosen.text}; {left:.2f} hours left", flush=True)
         failed += run_all([chosen.planned], [], 1, until=until)
         done += 1
-    print(f"{done} of {len(queued)} runs were worked on; the same command goes on with the rest")
-    for line in failed:
-        print(f"dgmbench: {line}")
-    return 1 if failed else 0
+    return done, failed
 
 
 def _missing(tables: Sequence[str]) -> list[QueuedRun]:
@@ -84,10 +91,7 @@ def _missing(tables: Sequence[str]) -> list[QueuedRun]:
         rates |= known_rates(own, records)
         judging |= {run for run in own if _is_judged(plan, run)}
         missing += own
-    lacks = {run: run.lacks() for run in missing}
-    for line in dict.fromkeys(filter(None, lacks.values())):
-        print(f"left out: {line}")
-    return in_order([run for run in missing if lacks[run] is None], judging, rates)
+    return in_order(with_what_they_need(missing), judging, rates)
 
 
 def _is_judged(plan: Plan, run: PlannedRun) -> bool:
@@ -109,7 +113,7 @@ def _check_fits(queued: Sequence[QueuedRun], hours: float, partial: bool) -> Non
         )
 
 
-def check_room(folder: Path) -> None:
+def _check_room(folder: Path) -> None:
     """Refuse to begin a run where its checkpoints would not fit.
 
     Raises:

@@ -31,6 +31,7 @@ __all__ = [
     "bound_sign",
     "many_records",
     "read_record",
+    "readable_record",
     "records_at",
     "some_records",
 ]
@@ -246,6 +247,14 @@ def read_record(path: Path) -> Record | None:
         return None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def readable_record(path: Path) -> Record | None:
+    """Return the record of a file, or None where there is none that can be read."""
+    try:
+        return read_record(path)
+    except ValueError:
+        return None
 
 
 def records_at(path: Path) -> list[Record]:

@@ -8,7 +8,7 @@ from benchmarks.core.files import write_atomically
 from benchmarks.core.intervals import LEVEL
 from benchmarks.tables.analysis.agreement import PublishedValue, published_value
 from benchmarks.tables.analysis.cells import Cell, join
-from benchmarks.tables.plan.estimate import known_rates
+from benchmarks.tables.plan.estimate import device_hours, known_rates
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.plan.planned_run import Key, PlannedRun
 from benchmarks.tables.plan.scale import published_scale
@@ -104,6 +104,8 @@ def ledger(tables: Sequence[str] | None = None) -> list[Judgement]:
 def _places(name: str) -> Iterator[tuple[tuple[str, str, str], LedgerCell]]:
     """Yield the cells of a table that stand beside a published number, by that number."""
     spec = load_spec(name)
+    if not any(column.published for column in spec.columns):
+        return  # to plan it would take a second
     plan, records = make_plan(spec, *published_scale(name)).complete(True, outputs=False)
     table = join(plan, records)
     rates: Mapping[tuple[str, str], float] | None = None
@@ -126,13 +128,8 @@ def _places(name: str) -> Iterator[tuple[tuple[str, str, str], LedgerCell]]:
 
 
 def _hours(missing: Sequence[PlannedRun], rates: Mapping[tuple[str, str], float]) -> float | None:
-    seconds = 0.0
-    for run in missing:
-        rate = rates.get((run.experiment, run.dataset))
-        if rate is None and run.images_seen:
-            return None
-        seconds += (rate or 0.0) * run.images_seen
-    return seconds / 3600
+    known = [h for run in missing if (h := device_hours(run, rates)) is not None]
+    return sum(known) if len(known) == len(missing) else None
 
 
 def _entry(key: tuple[str, str, str], places: Sequence[LedgerCell]) -> Judgement:

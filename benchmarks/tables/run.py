@@ -15,7 +15,12 @@ from benchmarks.tables.executor import Executor
 from benchmarks.tables.plan.choice import Choice
 from benchmarks.tables.plan.estimate import describe_work, known_rates
 from benchmarks.tables.plan.plan import Plan
-from benchmarks.tables.plan.planned_run import Key, PlannedRun, fingerprint_of
+from benchmarks.tables.plan.planned_run import (
+    Key,
+    PlannedRun,
+    fingerprint_of,
+    with_what_they_need,
+)
 from benchmarks.tables.rendering.figure import newest_grid, samples_figure
 from benchmarks.tables.rendering.figures import write_figures
 from benchmarks.tables.rendering.formats import to_csv, to_json, to_latex, to_markdown, to_terminal
@@ -123,7 +128,7 @@ def _complete(
             break
         print(f"{len(chosen)} runs, {len(chosen) - len(missing)} of them done")
         tried |= {r.label for r in missing}
-        ready = _ready(missing)
+        ready = with_what_they_need(missing)
         for run in ready:
             _forget_divergence(run, records.get(run.key))
         rates = known_rates(ready, plan.records(True))
@@ -153,14 +158,6 @@ def _work(
     ahead = len(searched - {(r.row.label, r.dataset) for r in plan.runs})
     if ahead:
         yield f"then {plan.seeds} seed(s) of the best of each of {ahead} search(es)"
-
-
-def _ready(missing: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """Return the runs that this machine has everything for; name what the others lack."""
-    lacks = {run: run.lacks() for run in missing}
-    for line in dict.fromkeys(filter(None, lacks.values())):
-        print(f"left out: {line}")
-    return [run for run, lack in lacks.items() if lack is None]
 
 
 def _forget_divergence(run: PlannedRun, record: Record | None) -> None:

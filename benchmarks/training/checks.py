@@ -1,7 +1,7 @@
 """What is refused before anything is trained, in one line each."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from benchmarks.core.paths import outputs_dir
 from benchmarks.evaluation.scoring import BuiltProtocol
 from benchmarks.evaluation.sources import ModelSource
 from benchmarks.runs.folder import Run
-from benchmarks.runs.record import read_record
+from benchmarks.runs.record import readable_record
 from benchmarks.training.tracking import check_best
 from datamodules.base import BatchStream, DataModule
 from lit_models.base import LitGenerativeModel
@@ -96,9 +96,7 @@ def check_not_begun_before(run: Run) -> None:
     """
     seed = run.id.rsplit("-s", 1)[1]
     for path in run.folder.parent.glob(f"*-s{seed}/record.json"):
-        other = None
-        with suppress(ValueError):
-            other = read_record(path)
+        other = readable_record(path)
         if path.parent != run.folder and other is not None and other.run_id == run.id:
             raise UserError(
                 f"run {path.parent} was begun by an earlier version: `dgmbench migrate "

@@ -16,7 +16,7 @@ from benchmarks.core.paths import outputs_dir, working_in
 from benchmarks.runs.bits import compared
 from benchmarks.runs.changes import changes, line_of
 from benchmarks.runs.folder import Run
-from benchmarks.runs.record import Record, read_record, records_at
+from benchmarks.runs.record import Record, readable_record, records_at
 from benchmarks.training.train import train
 
 __all__ = ["reproduce"]
@@ -83,19 +83,12 @@ def _seeds_of(record: Record, path: Path) -> list[Record]:
     """Return the records of all seeds of a record's configuration that lie beside it."""
     beside = path.parent if path.is_file() and path.name != "record.json" else path.parent.parent
     stem = (record.experiment, record.dataset, without_seed(record.run_id))
-    found = [r for p in _record_files(beside) if (r := _readable(p)) is not None]
+    found = [r for p in _record_files(beside) if (r := readable_record(p)) is not None]
     return [r for r in found if (r.experiment, r.dataset, without_seed(r.run_id)) == stem]
 
 
 def _record_files(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.json"), *folder.glob("*/record.json")])
-
-
-def _readable(path: Path) -> Record | None:
-    try:
-        return read_record(path)
-    except ValueError:
-        return None
 
 
 def _repeated(overrides: Sequence[str], path: str) -> list[str]:

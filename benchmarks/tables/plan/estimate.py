@@ -5,10 +5,10 @@ from pathlib import Path
 
 from benchmarks.config.catalogue import flat
 from benchmarks.core.paths import results_dir
-from benchmarks.runs.record import Record, read_record
+from benchmarks.runs.record import Record, readable_record
 from benchmarks.tables.plan.planned_run import Key, PlannedRun
 
-__all__ = ["Rates", "describe_work", "known_rates", "measured_rates"]
+__all__ = ["Rates", "describe_work", "device_hours", "known_rates", "measured_rates"]
 
 FEW = 3  # records that a rate is taken from
 Rates = Mapping[tuple[str, str], float]  # device-seconds per image, by experiment and data set
@@ -36,16 +36,15 @@ def known_rates(
     found = measured_rates(records.values())
     for kind in {(run.experiment, run.dataset) for run in runs} - found.keys():
         paths = results_dir().glob(f"*/records/{flat(kind[0])}-{kind[1]}-*.json")
-        others = [r for path in sorted(paths)[:FEW] if (r := _readable(path)) is not None]
+        others = [r for path in sorted(paths)[:FEW] if (r := readable_record(path)) is not None]
         found |= measured_rates(others)
     return found
 
 
-def _readable(path: Path) -> Record | None:
-    try:
-        return read_record(path)
-    except ValueError:
-        return None
+def device_hours(run: PlannedRun, rates: Rates) -> float | None:
+    """Return what a run's training costs; None where no run of its kind was measured."""
+    rate = rates.get((run.experiment, run.dataset), None if run.images_seen else 0.0)
+    return None if rate is None else rate * run.images_seen / 3600
 
 
 def describe_work(
@@ -56,23 +55,19 @@ def describe_work(
     Evaluation is not counted: it depends on the protocol, and on what else is at work.
     """
     sizes = _sizes(everyone)
-    lines, seconds, size = [], 0.0, 0.0
+    lines, hours, size = [], 0.0, 0.0
     unknown, unsized = 0, 0
     for run in missing:
-        kind = (run.experiment, run.dataset)
-        cost = "unknown cost"
+        kind, own = (run.experiment, run.dataset), device_hours(run, rates)
+        cost = "unknown cost" if own is None else f"{own:.2f} device-hours"
+        hours += own or 0.0
+        unknown += own is None
         if run.images_seen == 0:
             cost = "no training"
-        elif kind in rates:
-            own = rates[kind] * run.images_seen
-            seconds += own
-            cost = f"{own / 3600:.2f} device-hours"
-        else:
-            unknown += 1
         size += sizes.get(kind, 0.0)
         unsized += kind not in sizes
         lines.append(f"  {run.label}: {'/'.join(run.key)}, {cost}")
-    total = f"{len(missing)} runs, {seconds / 3600:.2f} device-hours of training"
+    total = f"{len(missing)} runs, {hours:.2f} device-hours of training"
     total += f"; unknown for {unknown} runs (none of their kind was measured)" if unknown else ""
     disk = f"disk: {size / 1e9:.2f} GB"
     if unsized:

@@ -27,6 +27,7 @@ __all__ = [
     "fingerprint_of",
     "kinds_of_end",
     "published_record_path",
+    "with_what_they_need",
 ]
 
 ENDED_WITHOUT = ("failed", "diverged", "timeout", "oom")  # a score; kinds, see `kinds_of_end`
@@ -206,6 +207,14 @@ class PlannedRun:
         wanted = (fingerprint_of(protocol), self.weights)
         found = [e for e in record.evaluations if (e.fingerprint, e.weights) == wanted]
         return [e for e in found if e.checkpoint in map(str, self.snapshots)]
+
+
+def with_what_they_need(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return the runs that this machine has everything for; print what the others lack."""
+    lacks = {run: run.lacks() for run in runs}
+    for line in dict.fromkeys(filter(None, lacks.values())):
+        print(f"left out: {line}")
+    return [run for run, lack in lacks.items() if lack is None]
 
 
 def kinds_of_end(record: Record) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from benchmarks.tables.plan.estimate import Rates
+from benchmarks.tables.plan.estimate import Rates, device_hours
 from benchmarks.tables.plan.planned_run import PlannedRun
 
 __all__ = ["QueuedRun", "in_order"]
@@ -84,11 +84,11 @@ def _hours(run: PlannedRun, rates: Rates) -> float | None:
 
     Where its experiment was measured on other data only, the dearest of these stands for it.
     """
-    if run.images_seen == 0:
-        return 0.0
+    hours = device_hours(run, rates)
     others = [rate for (experiment, _), rate in rates.items() if experiment == run.experiment]
-    rate = rates.get((run.experiment, run.dataset), max(others, default=None))
-    return None if rate is None else rate * run.images_seen * (1 - run.run.progress()[0]) / 3600
+    if hours is None and others:
+        hours = device_hours(run, {(run.experiment, run.dataset): max(others)})
+    return None if hours is None else hours * (1 - run.run.progress()[0])
 
 
 def _sum(hours: Sequence[float | None]) -> float | None:
