@@ -203,6 +203,8 @@ def _cost(entries: Sequence[Judgement]) -> str:
     for place in (e.place for e in entries if e.place.missing):
         each = None if place.hours is None else place.hours / len(place.missing)
         hours |= {run.key: each for run in place.missing}
+    if not hours:
+        return "No run that tables plan beside these numbers is missing."
     known = [h for h in hours.values() if h is not None]
     total = f"{sum(known):,.1f} device-hours for {len(known)} of them" if known else "unknown"
     return f"{len(hours)} runs that tables plan beside these numbers are missing; cost: {total}."

@@ -95,6 +95,7 @@ def test_states(tables):
         only(tables("b", GAN, {"GAN": [1.0, 1.1, 0.9]})).state == "inconclusive"
     )  # .93 of a mode
     assert only(tables("c", GAN, {"GAN": [7.0, 7.1, 6.9]})).state == "differs"
+    assert in_brief(ledger(["c"]))[2].startswith("No run that tables plan")
 
 
 def test_a_reading_that_fits_is_confirmed_on_fresh_seeds(tables):
