@@ -6,10 +6,10 @@ TESTERS ?= $(shell echo $$(( $(JOBS) < 8 ? $(JOBS) : 8 )))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup table test test-rounding test-slurm reliability test-slow speed lint format clean
+.PHONY: help setup table test test-rounding test-slurm gpu-check reliability test-slow speed lint format clean
 
 help:
-	@echo "make table | test | test-rounding | test-slurm | reliability | test-slow | speed | lint | format"
+	@echo "make table | test | test-rounding | test-slurm | gpu-check | reliability | test-slow | speed | lint | format"
 
 setup: $(READY)
 
@@ -38,6 +38,10 @@ test-rounding: $(READY)
 # as root, and with Debian packages: a SLURM of two nodes on this machine, ended afterwards
 test-slurm: $(READY)
 	$(BIN)/python -m pytest tests/slurm --slurm --durations=5
+
+# on a machine with a GPU: every kind of training, resumed to the bit and tried with its protocols
+gpu-check: $(READY)
+	$(BIN)/python -m pytest -m "gpu and not slurm" -n $(TESTERS) --dist load -rs
 
 reliability: $(READY)
 	$(BIN)/python -m pytest tests/reliability --write-reliability

@@ -15,7 +15,11 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without --slurm, skip what needs a cluster, and say why."""
+    """Without --slurm, skip what needs a cluster, and without a GPU what needs one; say why."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a GPU: make gpu-check on one"))
     if not config.getoption("--slurm"):
         for item in items:
             if item.get_closest_marker("slurm"):

@@ -67,7 +67,10 @@ def kill_after(monkeypatch, batches):
 
 @pytest.mark.parametrize("method", [*KINDS, *EXTRAS])
 def test_resumed_equals_uninterrupted(method, outputs, monkeypatch):
-    composed = composed_run(method)
+    assert_resume_is_exact(composed_run(method), outputs, monkeypatch)
+
+
+def assert_resume_is_exact(composed, outputs, monkeypatch):
     run = Run.of(composed)
     assert train(composed, bar=False).status == "finished"
     whole = last_checkpoint(run)
