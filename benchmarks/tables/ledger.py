@@ -142,11 +142,11 @@ def _entry(key: tuple[str, str, str], places: Sequence[LedgerCell]) -> Judgement
     return Judgement(*key, best, state, reasons)
 
 
-def _rank(place: LedgerCell) -> tuple[bool, bool, bool, int]:
-    """Order cells of one published number: comparable and filled ones first."""
+def _rank(place: LedgerCell) -> tuple[bool, int, bool, int]:
+    """Order cells of one published number: filled ones first, the nearest to the paper's first."""
     return (
-        not (place.is_filled and not place.differs),
         not place.is_filled,
+        len(place.differs),
         place.cell is None,
         -(place.cell.statistics.n if place.cell else 0),
     )

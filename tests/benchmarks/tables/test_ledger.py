@@ -89,6 +89,19 @@ def test_a_number_in_two_tables_counts_once_by_what_can_be_compared(tables):
     assert third.startswith("1 runs that tables plan")
 
 
+def test_of_what_cannot_be_compared_the_nearest_to_the_paper_is_shown(tables):
+    """One run of the paper's length comes before three short ones."""
+    selected = ", not_comparable: x, differs: [selection]"
+    short = ", not_comparable: x, differs: [budget, selection]"
+    tables("a", GAN, {"GAN": [7.0, 7.0, 7.0]}, short)
+    tables("b", GAN, {"GAN": [1.0]}, selected)
+    tables("c", GAN, {}, "")
+    found = only("a", "b", "c")
+    assert found.place.table == "b"
+    assert found.is_at_budget
+    assert found.state == "cannot say"
+
+
 def test_states(tables):
     assert only(tables("a", GAN, {})).state == "not run"
     assert (
