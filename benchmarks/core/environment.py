@@ -111,10 +111,12 @@ def _cpu_model() -> str | None:
 def exact_arithmetic() -> None:
     """Make GPUs compute in the precision that is asked for, and the same bits for the same seed.
 
-    PyTorch lets convolutions round float32 to TF32 unless told otherwise.
+    PyTorch lets convolutions round float32 to TF32 unless told otherwise, and cuBLAS promises the
+    same bits only with a workspace of fixed size, which it reads when first used.
     """
     import torch  # lazily: it takes a second
 
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

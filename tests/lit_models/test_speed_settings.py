@@ -1,5 +1,6 @@
 """What makes a GPU run fast changes rounding only: bf16, memory format, compilation."""
 
+import os
 from functools import partial
 from types import SimpleNamespace
 
@@ -133,7 +134,9 @@ def test_batches_are_made_where_the_data_are_kept():
 def test_arithmetic_is_exact_on_gpus(monkeypatch):
     flags = torch.backends.cudnn, torch.backends.cuda.matmul
     monkeypatch.setattr(flags[0], "allow_tf32", True)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     exact_arithmetic()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     assert not flags[0].allow_tf32
     assert not flags[1].allow_tf32
     assert flags[0].deterministic
