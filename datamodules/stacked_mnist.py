@@ -14,7 +14,8 @@ class StackedMnist(ImageDataModule):
     """Random triples of MNIST digits as red, green and blue (Metz et al., 2017, Sec. 3.3).
 
     https://arxiv.org/abs/1611.02163. Training triples are drawn from MNIST's training images, test
-    triples from its test images; the class is 100 a + 10 b + c.
+    triples from its test images; the class is 100 a + 10 b + c. The code of Lin et al. (2018),
+    https://arxiv.org/abs/1712.04086, draws training triples from all 70,000 digits.
 
     Args:
         train_size: Number of training triples.
@@ -22,6 +23,8 @@ class StackedMnist(ImageDataModule):
         seed: The seed of the draw.
         made_from: Name of the prepared digits.
         root: Folder of their file; None for `data_root()`.
+        train_on_all_digits: Whether training triples are drawn from the test images, too; None
+            for no.
         shared: The arguments of `ImageDataModule`.
     """
 
@@ -32,10 +35,12 @@ class StackedMnist(ImageDataModule):
         seed: int,
         made_from: str,
         root: str | None = None,
+        train_on_all_digits: bool | None = None,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         self.train_size, self.test_size, self.seed = train_size, test_size, seed
+        self.train_on_all_digits = train_on_all_digits
         self.digits = PreparedImages(
             name=made_from,
             image_shape=(1, 28, 28),
@@ -49,7 +54,11 @@ class StackedMnist(ImageDataModule):
     def load(self) -> Splits:
         digits = self.digits.load()
         rng = np.random.default_rng(self.seed)
-        train = _triples(rng, digits.train, digits.train_labels, self.train_size)
+        images, labels = digits.train, digits.train_labels
+        if self.train_on_all_digits:
+            images = np.concatenate([images, digits.test])
+            labels = np.concatenate([labels, digits.test_labels])
+        train = _triples(rng, images, labels, self.train_size)
         return Splits(*train, *_triples(rng, digits.test, digits.test_labels, self.test_size))
 
 

@@ -6,7 +6,7 @@ import pytest
 from datamodules.stacked_mnist import StackedMnist
 
 
-def build(root, seed=0):
+def build(root, seed=0, **more):
     return StackedMnist(
         train_size=50,
         test_size=20,
@@ -18,6 +18,7 @@ def build(root, seed=0):
         num_levels=256,
         num_classes=1000,
         validation_size=0,
+        **more,
     )
 
 
@@ -41,6 +42,15 @@ def test_labels_are_the_digits_of_the_colours(digits):
         found = (x[:, :, 0, 0].long() - offset) // 10
         assert (found[:, 0] * 100 + found[:, 1] * 10 + found[:, 2]).equal(labels)
     assert len(labels.unique()) > 10
+
+
+def test_training_triples_of_all_digits(digits):
+    """Levels of 100 and more are of test digits; the test triples stay of these alone."""
+    data = build(digits, train_on_all_digits=True)
+    data.setup()
+    found = {s: data.split(s)[0][:, :, 0, 0] >= 100 for s in ("train", "test")}
+    assert 0.3 < found["train"].float().mean() < 0.7
+    assert found["test"].all()
 
 
 def test_the_seed_decides(digits):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from lit_models.networks.convolutional.dcgan import DCGANDiscriminator, DCGANGenerator
+from lit_models.networks.convolutional.infogan import initialise
 from lit_models.networks.norm import GlobalBatchNorm
 
 BN = {"bn_momentum": 0.1, "bn_eps": 1e-5}
@@ -28,7 +29,8 @@ def test_parameter_counts_at_64x64():
 
 
 @pytest.mark.parametrize(
-    ("shape", "depth"), [((1, 28, 28), 2), ((3, 32, 32), 3), ((3, 64, 64), 4)]
+    ("shape", "depth"),
+    [((1, 28, 28), 2), ((3, 32, 32), 3), ((3, 64, 64), 4), ((3, 28, 28), 4), ((1, 9, 12), 3)],
 )
 def test_shapes_and_range(shape, depth):
     x = DCGANGenerator(100, shape, 2, depth, **BN)(torch.randn(3, 100))
@@ -53,11 +55,31 @@ def test_guidelines():
     assert g[0].weight.std().item() == pytest.approx(0.02, rel=0.05)
 
 
+def test_sides_grow_as_in_the_code_for_mnist():
+    """28 = 2 x 14 = 4 x 7, then 4 and 2, rounded up; Lin et al.'s row has 64 maps at each end."""
+    g = DCGANGenerator(100, (3, 28, 28), 2, 4, **BN)
+    z, sides = torch.randn(3, 100), []
+    for layer in g.layers:
+        z = layer(z)
+        sides += [tuple(z.shape[2:])] if isinstance(layer, nn.ConvTranspose2d) else []
+    assert sides == [(4, 4), (7, 7), (14, 14), (28, 28)]
+    with torch.device("meta"):
+        d = DCGANDiscriminator((3, 28, 28), 64, 4, **BN)
+    assert d.layers[-1].in_features == 512 * 2 * 2
+
+
+def test_another_initialisation_can_be_chosen():
+    networks = [DCGANGenerator(9, (1, 8, 8), 4, 2, **BN, initialise=i) for i in (None, initialise)]
+    gains = [
+        next(m.weight for m in n.modules() if isinstance(m, GlobalBatchNorm)) for n in networks
+    ]
+    assert gains[0].std() > 0
+    assert gains[1].eq(1).all()
+
+
 def test_wrong_shapes_are_refused():
-    with pytest.raises(
-        ValueError, match=r"H and W divisible by 8 \(2\^depth\), got \[1, 28, 28\]"
-    ):
-        DCGANGenerator(100, [1, 28, 28], 4, 3, **BN)
+    with pytest.raises(ValueError, match=r"H and W above 8 \(2\^\(depth-1\)\), got \[1, 8, 28\]"):
+        DCGANGenerator(100, [1, 8, 28], 4, 4, **BN)
     with pytest.raises(ValueError, match="width and depth must be >= 1, got 0 and 2"):
         DCGANDiscriminator([1, 28, 28], 0, 2, **BN)
     with pytest.raises(ValueError, match=r"image_shape must be \(C, H, W\), got \[2\]"):
