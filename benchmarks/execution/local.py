@@ -1,11 +1,10 @@
 """Runs side by side, one process each, with progress and time left."""
 
-import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -91,7 +90,7 @@ def run_all(
     overrides: Sequence[str],
     jobs: int,
     rates: Rates | None = None,
-    until: float = math.inf,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> list[str]:
     """Run all; return one line for each run that left no result.
 
@@ -102,7 +101,7 @@ def run_all(
         overrides: Passed on to every run.
         jobs: Processes side by side.
         rates: What runs of these kinds have cost before, for the time left.
-        until: When, by the monotonic clock, all are ended as by a signal.
+        is_over: Asked again and again; once it says yes, all are ended as by a signal.
 
     Raises:
         Interrupted: after a signal, once all have ended.
@@ -112,7 +111,7 @@ def run_all(
     known = dict(rates or {})
     display = Display(len(planned))
     try:
-        while (waiting or running) and time.monotonic() < until:
+        while (waiting or running) and not is_over():
             stop_if_asked()
             while waiting and len(running) < jobs:
                 running.append(_start(waiting.pop(0), overrides))

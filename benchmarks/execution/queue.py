@@ -9,14 +9,16 @@ from pathlib import Path
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.execution.local import run_all
-from benchmarks.tables.plan.estimate import known_rates
+from benchmarks.runs.folder import Run
+from benchmarks.tables.plan.estimate import device_hours, known_rates, measured_rates
 from benchmarks.tables.plan.plan import Plan, make_plan
 from benchmarks.tables.plan.planned_run import PlannedRun, with_what_they_need
 from benchmarks.tables.plan.queue import QueuedRun, in_order
+from benchmarks.tables.plan.rates import keep_rates
 from benchmarks.tables.plan.scale import published_scale
 from benchmarks.tables.spec import load_spec
 
-__all__ = ["run_queue"]
+__all__ = ["measure", "run_queue"]
 
 LOWEST_PRIORITY = 19
 LEAST_FREE_BYTES = 10**9  # on the disk, before each run
@@ -56,6 +58,60 @@ def run_queue(tables: Sequence[str], hours: float, partial: bool, dry_run: bool 
     return 1 if failed else 0
 
 
+def measure(tables: Sequence[str], seconds: float) -> int:
+    """Begin a missing run of each kind whose cost is not known, and keep what it costs.
+
+    Each is trained for so many seconds after its first images; it keeps its checkpoint, and goes
+    on when it is run. The rates are kept in results/.
+
+    Args:
+        tables: The names of tables.
+        seconds: Of training.
+
+    Returns:
+        0, or 1 where a run could not be begun.
+
+    Raises:
+        UserError: if seconds is not positive, or the disk is full.
+    """
+    if not 0 < seconds < float("inf"):
+        raise UserError(f"measure must be > 0 seconds, got {seconds:g}")
+    kinds = {(q.planned.experiment, q.planned.dataset): q for q in _missing(tables)[::-1]}
+    unknown = [q.planned for q in kinds.values() if q.hours is None][::-1]
+    check_writable(outputs_dir())
+    path, failed = None, 0
+    for planned in unknown:
+        _check_room(outputs_dir())
+        run_all([planned], [], 1, is_over=_Measured(planned.run, seconds))
+        record = planned.run.record()
+        found = [record] if record is not None else []
+        path, cost = keep_rates(found), measured_rates(found)
+        failed += not cost
+        hours = device_hours(planned, cost)
+        told = "no image was trained on" if hours is None else f"{hours:.2f} device-hours"
+        print(f"{planned.label}: {told}", flush=True)
+    print(f"kept in {path}" if path else "the cost of every missing run is known")
+    return 1 if failed else 0
+
+
+class _Measured:
+    """Says whether a run's first images are through, and so many seconds have passed since.
+
+    Args:
+        run: The run.
+        seconds: After its first images.
+    """
+
+    def __init__(self, run: Run, seconds: float) -> None:
+        self.run, self.seconds = run, seconds
+        self.began: float | None = None
+
+    def __call__(self) -> bool:
+        if self.began is None and self.run.progress()[0] > 0:
+            self.began = time.monotonic()
+        return self.began is not None and time.monotonic() - self.began >= self.seconds
+
+
 def _work_until(until: float, queued: Sequence[QueuedRun], partial: bool) -> tuple[int, list[str]]:
     """Do runs in order until a time of the monotonic clock.
 
@@ -74,7 +130,7 @@ def _work_until(until: float, queued: Sequence[QueuedRun], partial: bool) -> tup
             continue
         _check_room(outputs_dir())
         print(f"next: {chosen.text}; {left:.2f} hours left", flush=True)
-        failed += run_all([chosen.planned], [], 1, until=until)
+        failed += run_all([chosen.planned], [], 1, is_over=lambda: time.monotonic() >= until)
         done += 1
     return done, failed
 

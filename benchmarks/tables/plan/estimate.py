@@ -7,6 +7,7 @@ from benchmarks.config.catalogue import flat
 from benchmarks.core.paths import results_dir
 from benchmarks.runs.record import Record, readable_record
 from benchmarks.tables.plan.planned_run import Key, PlannedRun
+from benchmarks.tables.plan.rates import kept_rates
 
 __all__ = ["Rates", "describe_work", "device_hours", "known_rates", "measured_rates"]
 
@@ -32,12 +33,14 @@ def measured_rates(records: Iterable[Record]) -> dict[tuple[str, str], float]:
 def known_rates(
     runs: Iterable[PlannedRun], records: Mapping[Key, Record]
 ) -> dict[tuple[str, str], float]:
-    """Return the rates of the records, else of other tables' published ones."""
+    """Return the rates of the records, else of others that are published, else those measured."""
     found = measured_rates(records.values())
+    kept = kept_rates()
     for kind in {(run.experiment, run.dataset) for run in runs} - found.keys():
         paths = results_dir().glob(f"*/records/{flat(kind[0])}-{kind[1]}-*.json")
         others = [r for path in sorted(paths)[:FEW] if (r := readable_record(path)) is not None]
-        found |= measured_rates(others)
+        own = measured_rates(others)
+        found |= own or ({kind: kept[kind]} if kind in kept else {})
     return found
 
 

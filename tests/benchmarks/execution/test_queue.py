@@ -6,8 +6,10 @@ import time
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.core.errors import UserError
 from benchmarks.execution import queue
-from tests.benchmarks.tables.helpers import put
+from benchmarks.tables.plan.rates import kept_rates
+from tests.benchmarks.tables.helpers import MINI, put, write_mini
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +106,45 @@ def test_it_runs_at_the_lowest_priority(mini, python, monkeypatch):
     monkeypatch.setattr(os, "nice", asked.append)
     main(["queue", "mini", "--hours", "1"])
     assert asked == [19]
+
+
+def test_what_runs_of_unknown_cost_take_is_measured(mini, python, tmp_path, capsys, monkeypatch):
+    """Each kind is begun once; a run that says nothing of itself is told of."""
+    write_mini(MINI + "  - {label: D, experiment: oord2016/row_lstm_quick}\n")
+    for module in ("estimate", "rates"):
+        monkeypatch.setattr(f"benchmarks.tables.plan.{module}.results_dir", lambda: tmp_path / "r")
+    begun = mini.runs[0]
+    record = put(begun, status="interrupted")
+    record.write(tmp_path / "record.json")
+    begun.run.record_path.unlink()
+    (tmp_path / "progress.json").write_text(
+        '{"images_seen": 640, "budget_images": 96000, "seconds_left": null}'
+    )
+    python(
+        f'case "$*" in *row_lstm*) exit 1;; esac\ncp {tmp_path}/progress.json {begun.run.folder}\n'
+        f"trap 'cp {tmp_path}/record.json {begun.run.record_path}; exit 75' TERM\n"
+        "while true; do sleep 0.01; done"
+    )
+    assert main(["queue", "mini", "--measure", "0.05"]) == 1
+    told = capsys.readouterr().out
+    assert "A digits s0: 0." in told
+    assert "D digits s0: no image was trained on" in told
+    kind = (begun.experiment, begun.dataset)
+    assert kept_rates() == {kind: pytest.approx(3.0 / 640)}
+    main(["queue", "mini", "--hours", "1", "--dry-run"])
+    lines = capsys.readouterr().out.splitlines()
+    assert not [line for line in lines if ": A " in line and "unknown" in line]
+    assert [line for line in lines if ": D " in line and "unknown" in line]
+    assert main(["queue", "mini", "--measure=0"]) == 2
+    assert main(["queue", "mini", "--measure", "1", "--dry-run"]) == 2
+    assert "must not be given with --measure" in capsys.readouterr().err
+
+
+def test_rates_that_are_none_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.tables.plan.rates.results_dir", lambda: tmp_path)
+    (tmp_path / "rates.json").write_text('[{"experiment": "x", "dataset": "y"}]')
+    with pytest.raises(UserError, match="rates.json: 0"):
+        kept_rates()
+    (tmp_path / "rates.json").write_text("{}")
+    with pytest.raises(UserError, match="must hold a list of rates, got dict"):
+        kept_rates()
