@@ -5,12 +5,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import datamodules  # noqa: F401 - before a folder of this name beside the user's can be found
 from benchmarks import __version__
+from benchmarks.commands.settings import add_config_dir
 from benchmarks.core.environment import is_first_process
 from benchmarks.core.errors import UserError
 from benchmarks.core.redaction import redacted
@@ -49,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
         text = str(command.run.__doc__).splitlines()[0]
         verb = verbs.add_parser(name, help=text, description=text)
         command.add_arguments(verb)
+        add_config_dir(verb)
         verb.set_defaults(function=command.run)
     return top
 
@@ -59,8 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.excepthook = _print_without_secrets
     _import_from_here()
     given = _parse(argv)
+    # lazily: help needs no configs
+    from benchmarks.config.catalogue import searching
+
     try:
-        with signals_noted() if given.verb in STOPPABLE else nullcontext(), _own_configs(given):
+        stoppable = signals_noted() if given.verb in STOPPABLE else nullcontext()
+        with stoppable, searching(given.config_dir):
             return given.function(given)
     except UserError as error:
         if is_first_process():
@@ -85,23 +92,11 @@ def _import_from_here() -> None:
     `python -m benchmarks`, which runs of a table are started by, finds it there; the script
     `dgmbench`, which plans them, would not, and would give them other ids.
     """
-    if sys.flags.safe_path:  # the user wants none of this, for the runs neither
-        return
     with suppress(OSError):  # a folder that is gone
         here = str(Path.cwd())
-        if sys.path[:1] != [here]:
-            sys.path.insert(0, here)
-
-
-def _own_configs(given: argparse.Namespace) -> AbstractContextManager[None]:
-    """Look into the user's own folders of configs as well."""
-    folders = getattr(given, "config_dir", ())
-    if not folders:
-        return nullcontext()
-    # lazily: help needs no configs
-    from benchmarks.config.catalogue import searching
-
-    return searching(folders)
+        if sys.flags.safe_path and here not in sys.path:
+            return  # the user wants none of this
+        sys.path[:] = [here, *(place for place in sys.path if place != here)]
 
 
 def _print_without_secrets(kind: type[BaseException], error: BaseException, trace: Any) -> None:

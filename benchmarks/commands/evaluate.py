@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks.commands.settings import add_config_dir, number_of, numbers_in, settings_in
+from benchmarks.commands.settings import number_of, numbers_in, settings_in
 from benchmarks.core.errors import UserError
 
 OF_IMAGES = ("images", "datamodule", "value_range")
@@ -15,7 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides", nargs="+", metavar="RUN | key=value", help="RUN protocol=NAME"
     )
-    add_config_dir(parser)
 
 
 def run(given: argparse.Namespace) -> int:

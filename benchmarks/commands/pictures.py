@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks.commands.settings import add_config_dir, settings_in
+from benchmarks.commands.settings import settings_in
 from benchmarks.core.errors import UserError
 
 
@@ -13,7 +13,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides", nargs="*", help="[protocol=NAME] [checkpoint=N] [classes=a,b,c]"
     )
-    add_config_dir(parser)
 
 
 def run(given: argparse.Namespace) -> int:

@@ -21,9 +21,13 @@ __all__ = [
 
 
 def add_config_dir(parser: argparse.ArgumentParser) -> None:
-    """Let a verb be told of folders of the user's own configs."""
+    """Let a verb be told of folders of the user's own parts."""
     parser.add_argument(
-        "--config-dir", action="append", default=[], help="folder of your own configs"
+        "--config-dir",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder of your own parts, as DGMBENCH_PATH names them (docs/extending.md)",
     )
 
 

@@ -3,14 +3,12 @@
 import argparse
 import sys
 
-from benchmarks.commands.settings import add_config_dir
 from benchmarks.core.environment import is_first_process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("overrides", nargs="*", help="experiment=NAME [seed=N] [key=value ...]")
-    add_config_dir(parser)
     parser.add_argument("--no-bar", action="store_true", help="no progress bar")
     parser.add_argument(
         "--trial",

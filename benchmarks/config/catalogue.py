@@ -1,10 +1,13 @@
 """What there is, and where: the suite's configs, and the user's own beside them.
 
 One environment variable, DGMBENCH_PATH, names the folders of the user's own; every verb and every
-process that a verb starts reads it here.
+process that a verb starts reads it here. Such a folder holds `configs/` and, beside it, the
+packages whose classes these name; `configs/` itself may be named as well, or a folder of configs
+of another name, which then has no packages.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from benchmarks.core.paths import CONFIGS
 __all__ = ["INCEPTION", "Catalogue", "catalogue", "flat", "names", "searching"]
 
 VARIABLE = "DGMBENCH_PATH"
+GROUPS = "configs"  # the name of a folder of groups beside packages
 COMBINED = ("published.yaml", "margins.yaml")  # of which every folder may have one
 INCEPTION = "inception_2015"  # the extractor whose weights can be fetched
 
@@ -30,6 +34,11 @@ class Catalogue:
     """
 
     own: tuple[Path, ...] = ()
+
+    @property
+    def packages(self) -> tuple[Path, ...]:
+        """The folders from which packages of the user's own are imported."""
+        return tuple(folder.parent for folder in self.own if folder.name == GROUPS)
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -112,7 +121,7 @@ def catalogue() -> Catalogue:
         UserError: if DGMBENCH_PATH names something that is no folder.
     """
     own = [part for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
-    return Catalogue(tuple(_folder(part, VARIABLE) for part in own))
+    return Catalogue(tuple(_configs_of(part, VARIABLE) for part in own))
 
 
 def names(group: str) -> list[str]:
@@ -124,24 +133,31 @@ def names(group: str) -> list[str]:
 def searching(folders: Sequence[str]) -> Iterator[None]:
     """Look in further folders first, in this process and those that it starts.
 
+    Packages that lie beside configs can be imported from then on.
+
     Raises:
-        UserError: if one is no folder.
+        UserError: if one is no folder, or holds files that must not be read.
     """
     before = os.environ.get(VARIABLE)
-    known = [str(path) for path in catalogue().own]
-    added = [str(_folder(folder, "--config-dir")) for folder in folders]
-    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*added, *known]))
+    added = [_configs_of(folder, "--config-dir") for folder in folders]
+    known = Catalogue(tuple(dict.fromkeys([*added, *catalogue().own])))
+    known.check()
+    new = [str(place) for place in known.packages if str(place) not in sys.path]
+    sys.path[:0] = new
+    if known.own:  # whole paths: a job of a cluster may begin elsewhere
+        os.environ[VARIABLE] = os.pathsep.join(map(str, known.own))
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
+        os.environ.pop(VARIABLE, None)
+        if before is not None:
             os.environ[VARIABLE] = before
 
 
-def _folder(text: str, name: str) -> Path:
+def _configs_of(text: str, name: str) -> Path:
+    """Return the folder of groups that a user's folder is, or holds."""
     folder = Path(text).expanduser()
     if not folder.is_dir():
         raise UserError(f"{name} must be a folder, got {text}")
-    return folder.resolve()
+    folder = folder.resolve()
+    return folder / GROUPS if (folder / GROUPS).is_dir() else folder

@@ -1,9 +1,11 @@
 """From config nodes to objects, with errors that name the key."""
 
 import inspect
+import logging
 import os
 import re
-from contextlib import suppress
+import sys
+from importlib.util import find_spec
 from typing import Any
 
 import hydra.utils
@@ -11,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmarks.config.identity import SUITE, targets
+from benchmarks.config.identity import LIBRARIES, SUITE, targets
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
 TRUSTED = ("lit_models", "datamodules", "torch.nn", "torch.optim")
 NEVER_BUILT = ("trainer", "logger")  # from a config that came with files
 # a key, with indices, or what `config.deviations` reads of the config; nothing nested in it
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # our errors say the same in one line
 PLAIN = re.compile(r"\$\{(?:number:)?[\w.,\[\] ]+\}")
 
 
@@ -109,20 +112,46 @@ def _check_target(target: str, where: str) -> None:
     def inside(name: str) -> bool:
         return any(name == package or name.startswith(f"{package}.") for package in TRUSTED + own)
 
-    found = None
-    if inside(target):
-        with suppress(Exception):  # then it is no class of theirs
-            found = hydra.utils.get_object(target)
-        if found is None and target.split(".")[0] in SUITE:
-            raise UserError(
-                f"{where}._target_ names {target}, which this version has not: the run is older "
-                "than its table of names (the record tells the commit that can open it)"
-            )
+    found = _object_of(target, where) if inside(target) else None
     if not (inspect.isclass(found) and inside(found.__module__)):
+        package = target.split(".")[0]
+        known = {*SUITE, *LIBRARIES, *sys.stdlib_module_names}
+        asked = "package" if package in known else ",".join([*own, package])
         raise UserError(
             f"{where}._target_ must be a class of {', '.join(TRUSTED + own)} (others by "
-            f"DGMBENCH_TRUST=package, if you trust where this run came from), got {target}"
+            f"DGMBENCH_TRUST={asked}, if you trust where this run came from), got {target}"
         )
+
+
+def _object_of(target: str, where: str) -> Any:
+    """Return what a target names.
+
+    Raises:
+        UserError: if it cannot be imported, saying where packages are looked for.
+    """
+    try:
+        return hydra.utils.get_object(target)
+    except Exception as error:
+        package, reason = target.split(".")[0], one_line(error)
+        if package in SUITE:
+            reason += (
+                " (the record of an older run tells the commit that can open it; packages of your "
+                "own must have another name)"
+            )
+        elif not _is_there(package):
+            reason = (
+                f"no package {package} lies in the current folder, or beside the configs/ that "
+                "DGMBENCH_PATH or --config-dir names"
+            )
+        message = f"{where}._target_ must name an importable class, got {target}: {reason}"
+        raise UserError(message) from error
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):  # a name that is none
+        return False
 
 
 def check_signatures(node: Any, where: str) -> None:
@@ -150,11 +179,7 @@ def _parameters(target: Any) -> list[str] | None:
 
 
 def _check_keys(node: dict[str, Any], where: str) -> None:
-    try:
-        target = hydra.utils.get_object(node["_target_"])
-    except Exception as error:
-        message = f"{where}._target_ must name an importable class, got {node['_target_']}"
-        raise UserError(f"{message}: {one_line(error)}") from error
+    target = _object_of(str(node["_target_"]), where)
     if inspect.isabstract(target):
         missing = ", ".join(sorted(target.__abstractmethods__))
         raise UserError(f"{where}: {target.__name__} must implement {missing}")

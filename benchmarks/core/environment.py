@@ -16,9 +16,11 @@ from benchmarks.core.paths import ROOT
 
 __all__ = [
     "LOOKED_AFTER",
+    "child_environment",
     "code_state",
     "device_name",
     "exact_arithmetic",
+    "import_places",
     "instructions",
     "is_first_process",
     "library_versions",
@@ -46,6 +48,23 @@ def is_first_process() -> bool:
         return os.environ["RANK"] == "0"
     names = ("NODE_RANK", "GROUP_RANK", "LOCAL_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in names)
+
+
+def import_places() -> list[str]:
+    """Return where processes of ours look for modules first: the suite, then this folder.
+
+    They are started with PYTHONSAFEPATH: else Python itself puts the current folder first, and a
+    folder there that is called `benchmarks` would be taken for the suite.
+    """
+    here = str(Path().absolute())
+    return [str(ROOT), *([here] if here in sys.path else [])]
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment of a process of ours, which imports what this one does."""
+    before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    places = dict.fromkeys([*import_places(), *filter(None, before)])
+    return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(places)}
 
 
 def code_state() -> dict[str, Any]:

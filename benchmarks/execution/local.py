@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from benchmarks.config.compose import compose
-from benchmarks.core.environment import LOOKED_AFTER
+from benchmarks.core.environment import LOOKED_AFTER, child_environment
 from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import clock
 from benchmarks.runs.record import Record, bound_sign
@@ -139,7 +139,7 @@ def _start(planned: PlannedRun, overrides: Sequence[str]) -> RunProcess:
     planned.run.progress_path.unlink(missing_ok=True)
     log = (folder / "run.log").open("ab")
     command = [sys.executable, "-m", "benchmarks", *planned.command(overrides)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", LOOKED_AFTER: "1"}
+    environment = {**child_environment(), "PYTHONUNBUFFERED": "1", LOOKED_AFTER: "1"}
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
     )

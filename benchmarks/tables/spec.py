@@ -301,11 +301,20 @@ def _check_published(spec: TableSpec) -> None:
 
 
 def load_published() -> dict[str, Any]:
-    """Return the published numbers by source id."""
+    """Return the published numbers by source id.
+
+    Raises:
+        UserError: if two folders have a source of one name.
+    """
     found: dict[str, Any] = {}
     for folder in reversed(catalogue().folders):
-        if (folder / PUBLISHED).is_file():
-            found |= _published_of(folder / PUBLISHED)
+        path = folder / PUBLISHED
+        if not path.is_file():
+            continue
+        own = _published_of(path)
+        for source in own.keys() & found.keys():
+            raise UserError(f"{path}: {source} must have another name: it is a source already")
+        found |= own
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.core.environment import child_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,8 +53,11 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
     assert "usage: dgmbench" in done.stdout
 
 
-def test_the_script_finds_an_own_package_where_its_runs_find_it(tmp_path):
-    """It plans the ids of runs that `python -m benchmarks` trains."""
+TRAIN = ("train", "experiment=toy/ns_gan", "model.loss._target_=parts_found_here.MyLoss")
+
+
+def script_and_folder(tmp_path):
+    """Return the script, and a folder with a package where no run can be written."""
     script, here = tmp_path / "bin" / "dgmbench", tmp_path / "here"
     script.parent.mkdir()
     here.mkdir()
@@ -61,11 +65,39 @@ def test_the_script_finds_an_own_package_where_its_runs_find_it(tmp_path):
     script.write_text("import sys\nfrom benchmarks.__main__ import main\nsys.exit(main())\n")
     (here / "parts_found_here.py").write_text("class MyLoss: pass\n")
     (here / "outputs").touch()  # no folder: the run is refused before anything is built
-    train = ["train", "experiment=toy/ns_gan", "model.loss._target_=parts_found_here.MyLoss"]
-    by_script = run(*train, cwd=here, program=[str(script)])
-    by_module = run(*train, cwd=here)
+    return script, here
+
+
+def test_the_script_finds_an_own_package_where_its_runs_find_it(tmp_path):
+    """It plans the ids of runs that `python -m benchmarks` trains."""
+    script, here = script_and_folder(tmp_path)
+    by_script = run(*TRAIN, cwd=here, program=[str(script)])
+    by_module = run(*TRAIN, cwd=here)
     assert "got outputs/toy_ns_gan/gaussian_ring/" in by_module.stderr
     assert by_script.stderr == by_module.stderr
+
+
+def test_folders_called_as_packages_of_the_suite_are_not_taken_for_them(tmp_path, monkeypatch):
+    """Neither by the script nor by the processes that it starts, which find own packages there."""
+    script, here = script_and_folder(tmp_path)
+    for name in ("benchmarks", "datamodules", "lit_models", "configs"):
+        (here / name).mkdir()
+        (here / name / "__init__.py").write_text("raise SystemExit('taken for the suite')")
+    by_script = run(*TRAIN, cwd=here, program=[str(script)])
+    assert "got outputs/toy_ns_gan/gaussian_ring/" in by_script.stderr
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "path", [str(here), *sys.path])
+    by_module = run(*TRAIN, cwd=here, **child_environment())
+    assert by_module.stderr == by_script.stderr
+
+
+def test_processes_leave_the_folder_out_where_this_one_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "/other")
+    assert child_environment()["PYTHONPATH"] == os.pathsep.join([str(ROOT), "/other"])
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    places = [str(ROOT), str(tmp_path), "/other"]
+    assert child_environment()["PYTHONPATH"] == os.pathsep.join(places)
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["list", "tables"]])

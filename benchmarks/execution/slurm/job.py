@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from benchmarks.core.environment import LOOKED_AFTER
+from benchmarks.core.environment import LOOKED_AFTER, child_environment
 from benchmarks.core.files import write_atomically
 from benchmarks.execution.slurm import commands
 from benchmarks.execution.slurm.commands import SlurmError
@@ -116,7 +116,7 @@ class Job:
         # only a training is the work of several processes
         self.waiting = [w for w in works if self.first or w.command[0] == "train"]
         files = [f for w in works for f in w.files]
-        environment = {**os.environ, **stage(self.submission.stage_to, files)}
+        environment = {**child_environment(), **stage(self.submission.stage_to, files)}
         environment |= {"PYTHONUNBUFFERED": "1", LOOKED_AFTER: "1"}
         environment.setdefault("WANDB_MODE", "offline")  # nodes may have no internet
         self._work_through(environment)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.core.environment import LOOKED_AFTER
+from benchmarks.core.environment import LOOKED_AFTER, import_places
 from benchmarks.core.errors import UserError, one_line
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.execution.slurm import commands
@@ -258,7 +258,7 @@ def sbatch(
         array_parallelism=launcher.array_parallelism or len(tasks),
         stderr_to_stdout=True,
         wckey=None,
-        setup=[*_exports(launcher), *launcher.setup],
+        setup=[*_exports(launcher), *launcher.setup, _imports()],
         additional_parameters={"requeue": True, **options},
     )
     with commands.outside_of_jobs():
@@ -273,6 +273,12 @@ def _exports(launcher: Launcher) -> list[str]:
     """Return lines of shell: variables of the job, and what srun of SLURM >= 22.05 forgets."""
     lines = [f"export {k}={shlex.quote(str(v))}" for k, v in launcher.environment.items()]
     return [*lines, "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK"]
+
+
+def _imports() -> str:
+    """Return a line of shell: what a job imports is what this process does."""
+    places = os.pathsep.join(map(shlex.quote, import_places()))
+    return f"export PYTHONSAFEPATH=1 PYTHONPATH={places}${{PYTHONPATH:+:$PYTHONPATH}}"
 
 
 def variables() -> dict[str, str]:

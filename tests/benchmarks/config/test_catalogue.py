@@ -4,11 +4,14 @@ import os
 
 import pytest
 
-from benchmarks.__main__ import main
+from benchmarks.__main__ import VERBS, main
 from benchmarks.config.catalogue import INCEPTION, Catalogue, catalogue, names, searching
 from benchmarks.config.compose import compose_group
+from benchmarks.config.instantiate import instantiate
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
+
+ARGUMENTS = {"queue": ["quick", "--hours", "1"], "compare": ["a", "b"], "list": [], "doctor": []}
 
 
 @pytest.fixture
@@ -119,3 +122,34 @@ def test_relative_folders_hold_in_other_working_directories(folders, tmp_path, m
     with searching(["one"]):
         monkeypatch.chdir("/")
         assert catalogue().own == folders[:1]
+
+
+@pytest.mark.parametrize("named", ["mine", "mine/configs"])
+def test_a_package_lies_beside_its_configs(named, tmp_path, monkeypatch):
+    """Either folder may be named; what a process leaves to others has whole paths."""
+    loss = tmp_path / "mine" / "configs" / "loss"
+    loss.mkdir(parents=True)
+    (loss / "of_a_package.yaml").write_text("_target_: beside_the_configs.Mine\n")
+    (tmp_path / "mine" / "beside_the_configs.py").write_text("class Mine: pass\n")
+    monkeypatch.delenv("DGMBENCH_PATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with searching([named]):
+        monkeypatch.chdir("/")
+        assert os.environ["DGMBENCH_PATH"] == str(tmp_path / "mine" / "configs")
+        assert catalogue().packages == (tmp_path / "mine",)
+        made = instantiate(compose_group("loss", "of_a_package"), "loss")
+    assert type(made).__module__ == "beside_the_configs"
+
+
+def test_configs_elsewhere_bring_no_packages(folders):
+    assert Catalogue(folders).packages == ()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_takes_a_folder_and_refuses_a_name_of_the_suites(verb, folders, capsys):
+    (folders[0] / "table").mkdir()
+    (folders[0] / "table" / "quick.yaml").write_text("")
+    given = ARGUMENTS.get(verb, ["quick"])
+    assert main([verb, *given, "--config-dir", str(folders[0])]) == 2
+    said = capsys.readouterr().err
+    assert "table/quick.yaml must have another name: table/quick is one of" in said

@@ -33,7 +33,7 @@ def test_other_targets_are_refused(target):
 def test_nothing_refused_is_imported(tmp_path, monkeypatch):
     (tmp_path / "foreign.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match="DGMBENCH_TRUST=package"):
+    with pytest.raises(UserError, match="DGMBENCH_TRUST=foreign, if"):
         check_trusted({"_target_": "foreign.Model"}, "model")
 
 

@@ -98,3 +98,10 @@ def test_mistakes_in_a_specification_of_ones_own(mini, tmp_path, text, message, 
     shown = capsys.readouterr().err
     assert re.search(message, shown)
     assert "Traceback" not in shown
+
+
+def test_a_source_of_ones_own_must_not_have_the_name_of_one_of_the_suites(own_configs):
+    source = "{citation: P, metric: bits, spread: over seeds, note: made up, rows: {}}"
+    (own_configs / "published.yaml").write_text(f"lucic2018_table2: {source}\n")
+    with pytest.raises(UserError, match="lucic2018_table2 must have another name"):
+        load_published()

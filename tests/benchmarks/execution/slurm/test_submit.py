@@ -1,12 +1,16 @@
 """Runs into the queue: as few arrays as possible, and nothing twice."""
 
 import os
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.config.catalogue import searching
 from benchmarks.core.errors import UserError
+from benchmarks.core.paths import ROOT
 from benchmarks.execution.slurm import commands, submit
 from benchmarks.execution.slurm.commands import Entry
 from benchmarks.execution.slurm.launcher import load_launcher
@@ -80,8 +84,12 @@ def test_many_runs_are_few_arrays(plan, cluster):
 def test_paths_travel_whole(plan, cluster, outputs, monkeypatch):
     monkeypatch.setenv("DGMBENCH_OUTPUTS", "outputs")
     monkeypatch.setenv("DGMBENCH_TRUST", "mine")
-    submitted(plan.all_runs, ["threads=2"], load_launcher("slurm", []), "quick")
+    monkeypatch.delenv("DGMBENCH_PATH", raising=False)
+    Path("own").mkdir()
+    with searching(["own"]):
+        submitted(plan.all_runs, ["threads=2"], load_launcher("slurm", []), "quick")
     (made, _) = all_submissions()
+    assert made.variables["DGMBENCH_PATH"] == str(Path("own").resolve())
     assert made.variables["DGMBENCH_OUTPUTS"] == str(outputs.resolve())
     assert made.variables["DGMBENCH_TRUST"] == "mine"
     assert made.jobs[0][0].command[0] == "train"
@@ -143,6 +151,7 @@ def test_what_sbatch_is_given(plan, answering, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "3")  # from within another job
     settings = ["partition=gpu", "environment={A: b c}", "setup=[module load x]",
                 "python=apptainer exec i.sif python", "array_parallelism=4"]  # fmt: skip
+    monkeypatch.setattr(sys, "path", [str(Path.cwd()), *sys.path])  # as the command line does
     launcher = load_launcher("slurm", [f"launcher.{s}" for s in settings])
     submitted(plan.all_runs, [], launcher, "quick")
     (made,) = all_submissions()
@@ -153,6 +162,7 @@ def test_what_sbatch_is_given(plan, answering, monkeypatch):
         "#SBATCH --signal=USR2@120", "#SBATCH --open-mode=append", "#SBATCH --time=60",
         f"#SBATCH --job-name={made.name}", "module load x", "export A='b c'",
         "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK",
+        f"export PYTHONSAFEPATH=1 PYTHONPATH={ROOT}:{Path.cwd()}${{PYTHONPATH:+:$PYTHONPATH}}",
     ):  # fmt: skip
         assert f"\n{line}\n" in text
     assert "apptainer exec i.sif python -u -m submitit" in text
