@@ -2,7 +2,10 @@
 
 import argparse
 
-KINDS = ("methods", "losses", "datasets", "searches", "experiments", "tables", "protocols")
+KINDS = (
+    *("methods", "models", "losses", "penalties", "datasets", "searches", "experiments"),
+    *("tables", "protocols", "extractors"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """List methods, losses, data sets, experiments, tables, protocols."""
+    """List methods, parts, data sets, experiments, tables, protocols: the suite's and yours."""
     from benchmarks.tables.listing import print_listing
 
     return print_listing([given.what] if given.what else list(KINDS))

@@ -41,13 +41,14 @@ def _group(group: str) -> Callable[[], list[tuple[str, str]]]:
     return lambda: [(name, _first_comment(group, name)) for name in names(group)]
 
 
-def _losses() -> list[tuple[str, str]]:
-    lines = []
-    for name in names("loss"):
-        cfg = OmegaConf.load(catalogue().file("loss", name))
-        assert isinstance(cfg, DictConfig)
-        lines.append((name, str(cfg._target_).rsplit(".", 1)[-1]))
-    return lines
+def _classes(group: str) -> Callable[[], list[tuple[str, str]]]:
+    return lambda: [(name, _class_of(group, name)) for name in names(group)]
+
+
+def _class_of(group: str, name: str) -> str:
+    cfg = OmegaConf.load(catalogue().file(group, name))
+    named = isinstance(cfg, DictConfig) and "_target_" in cfg
+    return str(cfg._target_).rsplit(".", 1)[-1] if named else ""
 
 
 def _tables() -> list[tuple[str, str]]:
@@ -55,16 +56,19 @@ def _tables() -> list[tuple[str, str]]:
 
 
 def _first_comment(group: str, name: str) -> str:
-    first = catalogue().file(group, name).read_text().splitlines()[0]
+    first = catalogue().file(group, name).read_text().partition("\n")[0]
     return first.removeprefix("# ") if first.startswith("#") else ""
 
 
 KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "methods": _methods,
-    "losses": _losses,
+    "models": _group("model"),
+    "losses": _classes("loss"),
+    "penalties": _classes("penalty"),
     "datasets": _group("datamodule"),
     "searches": _group("search"),
     "experiments": _experiments,
     "tables": _tables,
     "protocols": _group("protocol"),
+    "extractors": _group("extractor"),
 }

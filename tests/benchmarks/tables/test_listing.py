@@ -67,10 +67,16 @@ def test_what_is_ones_own_is_listed_too(own_configs, capsys):
     (own_configs / "loss" / "mine.yaml").write_text("_target_: my_parts.losses.MyLoss\n")
     assert listed(capsys, "datasets")["datasets"]["mine"] == ""  # nothing is said of it
     assert listed(capsys, "losses")["losses"]["mine"] == "MyLoss"
+    for group, text in (("penalty", ""), ("model", "# Of mine.\n"), ("extractor", "")):
+        (own_configs / group).mkdir()
+        (own_configs / group / "mine.yaml").write_text(text)
+    assert listed(capsys, "penalties")["penalties"]["mine"] == ""  # it is begun only
+    assert listed(capsys, "models")["models"]["mine"] == "Of mine."
+    assert listed(capsys, "extractors")["extractors"]["mine"] == ""
 
 
 def test_other_kinds_are_refused(capsys):
     with pytest.raises(SystemExit) as code:
         main(["list", "loss"])
     assert code.value.code == 2
-    assert "invalid choice: 'loss' (choose from 'methods', 'losses'," in capsys.readouterr().err
+    assert "invalid choice: 'loss' (choose from 'methods', 'models'," in capsys.readouterr().err
