@@ -1,8 +1,7 @@
-"""docs/extending.md as it stands: its files in a folder of a user's own, its commands beside it."""
+"""docs/extending.md as it stands: its files in a user's folder, its commands beside that."""
 
 import re
 import shlex
-from glob import glob
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,11 @@ def arguments_of(command):
     """Return what a shell gives the program."""
     program, *words = shlex.split(command)
     assert program == "dgmbench"
-    return [found for word in words for found in (glob(word) if "*" in word else [word])]
+    return [
+        found
+        for word in words
+        for found in (map(str, Path().glob(word)) if "*" in word else [word])
+    ]
 
 
 @pytest.mark.trial

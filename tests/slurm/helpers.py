@@ -48,13 +48,13 @@ def table_file(folder, name, seeds, experiment="untrained/pixelcnn_quick", datas
     return str(path)
 
 
-def dgmbench(*arguments, **environment):
-    """Run a verb; return its code and what it said."""
+def dgmbench(*arguments, cwd=ROOT, **environment):
+    """Run a verb in a folder; return its code and what it said."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *arguments],
         capture_output=True,
         text=True,
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, **environment},
         timeout=PATIENCE_SECONDS,
         check=False,

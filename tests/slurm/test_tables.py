@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.config.compose import compose
+from benchmarks.core.paths import ROOT
 from benchmarks.execution.slurm import commands, doctor
 from benchmarks.execution.slurm.submissions import Submission
 from benchmarks.runs.folder import Run
@@ -93,6 +94,36 @@ def test_two_runs_share_a_job(cluster, space, tmp_path):
     wait_for(lambda: all(map(is_at_work, pair)), "both at once")
     wait_for(lambda: not mine(), "the end of the packed")
     assert {s: r.status for s, r in records(space).items()} == dict.fromkeys(range(3), "finished")
+
+
+OWN = """# @package _global_
+defaults:
+  - /experiment/toy/ns_gan
+  - _self_
+
+method: mine
+model: {loss: {_target_: parts_of_a_job.MyLoss}}
+per_dataset:
+  gaussian_ring: {images_seen: 512}
+  gaussian_grid: null
+"""
+LOSS = "from lit_models.adversarial.losses import NonSaturatingLoss\nclass MyLoss(NonSaturatingLoss): pass\n"
+
+
+def test_a_folder_of_ones_own_reaches_its_jobs(cluster, space, tmp_path):
+    """Named by a relative path, from a folder that holds another `benchmarks`."""
+    (tmp_path / "mine" / "configs" / "experiment" / "mine").mkdir(parents=True)
+    (tmp_path / "mine" / "configs" / "experiment" / "mine" / "loss.yaml").write_text(OWN)
+    (tmp_path / "mine" / "parts_of_a_job.py").write_text(LOSS)
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "__init__.py").write_text("raise SystemExit('not the suite')")
+    spec = table_file(tmp_path, "own", 1, "mine/loss", "gaussian_ring", "modes_2500", "modes")
+    environment = {"PYTHONSAFEPATH": "1", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    arguments = ("table", spec, "--launcher", "slurm", "--config-dir", "mine")
+    code, said = dgmbench(*arguments, cwd=tmp_path, **environment)
+    assert code == 0, said
+    wait_for(lambda: not mine(), "the end of one's own")
+    assert {s: r.status for s, r in records(space).items()} == {0: "finished"}
 
 
 def test_cancel_ends_what_runs_and_what_waits(cluster, space, tmp_path):
