@@ -48,10 +48,10 @@ def table_file(folder, name, seeds, experiment="untrained/pixelcnn_quick", datas
     return str(path)
 
 
-def dgmbench(*arguments, cwd=ROOT, **environment):
+def dgmbench(*arguments, program=("-m", "benchmarks"), cwd=ROOT, **environment):
     """Run a verb in a folder; return its code and what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
+        [sys.executable, *program, *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,

@@ -107,7 +107,11 @@ per_dataset:
   gaussian_ring: {images_seen: 512}
   gaussian_grid: null
 """
-LOSS = "from lit_models.adversarial.losses import NonSaturatingLoss\nclass MyLoss(NonSaturatingLoss): pass\n"
+LOSS = """
+from lit_models.adversarial.losses import NonSaturatingLoss
+
+class MyLoss(NonSaturatingLoss): pass
+"""
 
 
 def test_a_folder_of_ones_own_reaches_its_jobs(cluster, space, tmp_path):
@@ -118,9 +122,11 @@ def test_a_folder_of_ones_own_reaches_its_jobs(cluster, space, tmp_path):
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "__init__.py").write_text("raise SystemExit('not the suite')")
     spec = table_file(tmp_path, "own", 1, "mine/loss", "gaussian_ring", "modes_2500", "modes")
-    environment = {"PYTHONSAFEPATH": "1", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    script = tmp_path / "bin" / "dgmbench"
+    script.parent.mkdir()
+    script.write_text("import sys\nfrom benchmarks.__main__ import main\nsys.exit(main())\n")
     arguments = ("table", spec, "--launcher", "slurm", "--config-dir", "mine")
-    code, said = dgmbench(*arguments, cwd=tmp_path, **environment)
+    code, said = dgmbench(*arguments, program=[str(script)], cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert code == 0, said
     wait_for(lambda: not mine(), "the end of one's own")
     assert {s: r.status for s, r in records(space).items()} == {0: "finished"}
