@@ -142,8 +142,7 @@ def searching(folders: Sequence[str]) -> Iterator[None]:
     added = [_configs_of(folder, "--config-dir") for folder in folders]
     known = Catalogue(tuple(dict.fromkeys([*added, *catalogue().own])))
     known.check()
-    new = [str(place) for place in known.packages if str(place) not in sys.path]
-    sys.path[:0] = new
+    sys.path[:0] = [str(place) for place in known.packages if str(place) not in sys.path]
     if known.own:  # whole paths: a job of a cluster may begin elsewhere
         os.environ[VARIABLE] = os.pathsep.join(map(str, known.own))
     try:

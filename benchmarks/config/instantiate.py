@@ -27,8 +27,8 @@ __all__ = [
 TRUSTED = ("lit_models", "datamodules", "torch.nn", "torch.optim")
 NEVER_BUILT = ("trainer", "logger")  # from a config that came with files
 # a key, with indices, or what `config.deviations` reads of the config; nothing nested in it
-logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # our errors say the same in one line
 PLAIN = re.compile(r"\$\{(?:number:)?[\w.,\[\] ]+\}")
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # our errors say the same in one line
 
 
 def instantiate(node: DictConfig, where: str, **extra: Any) -> Any:
@@ -112,7 +112,15 @@ def _check_target(target: str, where: str) -> None:
     def inside(name: str) -> bool:
         return any(name == package or name.startswith(f"{package}.") for package in TRUSTED + own)
 
-    found = _object_of(target, where) if inside(target) else None
+    try:
+        found = _object_of(target, where) if inside(target) else None
+    except UserError as error:
+        if target.split(".")[0] not in SUITE:
+            raise
+        raise UserError(
+            f"{where}._target_ names {target}, which this version has not: the run is older "
+            "than its table of names (the record tells the commit that can open it)"
+        ) from error
     if not (inspect.isclass(found) and inside(found.__module__)):
         package = target.split(".")[0]
         known = {*SUITE, *LIBRARIES, *sys.stdlib_module_names}
@@ -134,10 +142,7 @@ def _object_of(target: str, where: str) -> Any:
     except Exception as error:
         package, reason = target.split(".")[0], one_line(error)
         if package in SUITE:
-            reason += (
-                " (the record of an older run tells the commit that can open it; packages of your "
-                "own must have another name)"
-            )
+            reason += " (packages of your own must have another name)"
         elif not _is_there(package):
             reason = (
                 f"no package {package} lies in the current folder, or beside the configs/ that "

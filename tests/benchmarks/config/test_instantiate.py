@@ -188,3 +188,24 @@ def test_what_a_class_leaves_out_of_its_contract_is_named(tmp_path, monkeypatch)
         node = OmegaConf.create({"_target_": f"unfinished_parts.{name}"})
         with pytest.raises(UserError, match=f"^model: {name} must implement {missing}$"):
             instantiate(node, "model")
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (
+            "not_here.Model",
+            "no package not_here lies in the current folder, or beside the configs",
+        ),
+        ("datamodules.of_mine.Data", "packages of your own must have another name"),
+    ],
+)
+def test_what_is_not_found_says_where_it_is_looked_for(target, message, monkeypatch, capfd):
+    monkeypatch.setenv("DGMBENCH_TRUST", "not_here")
+    node = OmegaConf.create({"_target_": target})
+    with pytest.raises(UserError, match=message):
+        instantiate(node, "model")
+    if target.startswith("not_here"):  # trusted, but not there
+        with pytest.raises(UserError, match=message):
+            check_trusted({"_target_": target}, "model")
+    assert capfd.readouterr().err == ""
