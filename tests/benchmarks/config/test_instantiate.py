@@ -195,7 +195,7 @@ def test_what_a_class_leaves_out_of_its_contract_is_named(tmp_path, monkeypatch)
     [
         (
             "not_here.Model",
-            "no package not_here lies in the current folder, or beside the configs",
+            "no package not_here lies in the current folder, or beside",
         ),
         ("datamodules.of_mine.Data", "packages of your own must have another name"),
     ],
