@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import datamodules  # noqa: F401 - before a folder of this name beside the user's can be found
-from benchmarks import __version__
 from benchmarks.commands.settings import add_config_dir
 from benchmarks.core.environment import is_first_process
 from benchmarks.core.errors import UserError
 from benchmarks.core.redaction import redacted
+from benchmarks.core.version import __version__
 from lit_models.training.interruption import EXIT_CODE, Interrupted, signals_noted
 
 __all__ = ["main", "parser"]

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["checked_name", "data_root"]
+__all__ = ["checked_name", "data_root", "name_from"]
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
 
@@ -35,3 +35,9 @@ def checked_name(name: Any, what: str) -> str:
             f"three (it names a folder), got {name!r}"
         )
     return name
+
+
+def name_from(path: str | Path) -> str:
+    """Return a name for what lies at a path: its last part, with `_` for what no name may hold."""
+    last = Path(os.path.abspath(Path(path).expanduser())).name.removesuffix(".npz")  # noqa: PTH100
+    return re.sub(r"[^A-Za-z0-9_.+-]", "_", last).lstrip(".+-")[:100] or "images"

@@ -30,9 +30,15 @@ class Samples(Protocol):
     """It draws samples."""
 
     def sample(
-        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
+        self,
+        num_samples: int,
+        generator: torch.Generator | None = None,
+        labels: Tensor | None = None,
     ) -> Tensor:
-        """Draw num_samples (N, ...) in the model's own range, with this generator alone."""
+        """Draw num_samples (N, ...) in the model's own range, with this generator alone.
+
+        None is torch's global generator, for use by hand; training and protocols give their own.
+        """
 
 
 class HasCodes(Protocol):

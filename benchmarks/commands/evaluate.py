@@ -6,21 +6,24 @@ from pathlib import Path
 from benchmarks.commands.settings import number_of, numbers_in, settings_in
 from benchmarks.core.errors import UserError
 
-OF_IMAGES = ("images", "datamodule", "value_range")
+OF_IMAGES = ("images", "datamodule", "against", "value_range", "against_range")
 OF_A_RUN = ("checkpoint", "weights")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument(
-        "overrides", nargs="+", metavar="RUN | key=value", help="RUN protocol=NAME"
+        "overrides",
+        nargs="+",
+        metavar="RUN | key=value",
+        help="RUN protocol=NAME, or images=PATH against=PATH",
     )
 
 
 def run(given: argparse.Namespace) -> int:
     """Score a run's checkpoint, or images made elsewhere, under a protocol."""
     from benchmarks.config.compose import compose_group
-    from benchmarks.evaluation.evaluate import evaluate_images, evaluate_run
+    from benchmarks.evaluation.evaluate import evaluate_against, evaluate_images, evaluate_run
     from benchmarks.evaluation.scoring import describe
 
     folder = None if "=" in given.overrides[0] else given.overrides[0]
@@ -29,9 +32,9 @@ def run(given: argparse.Namespace) -> int:
     settings = settings_in(
         [o for o in overrides if o not in of_data], ("protocol", "draws", *OF_IMAGES, *OF_A_RUN)
     )
-    if "protocol" not in settings:
+    if "protocol" not in settings and "against" not in settings:
         raise UserError("protocol must be given (dgmbench list protocols), e.g. protocol=NAME")
-    protocols = settings["protocol"].strip("[]").split(",")
+    protocols = settings["protocol"].strip("[]").split(",") if "protocol" in settings else []
     for name in protocols:
         compose_group("protocol", name)
     for name in (n for n in (OF_IMAGES if folder else OF_A_RUN) if n in settings):
@@ -45,9 +48,23 @@ def run(given: argparse.Namespace) -> int:
             settings.get("weights"),
             number_of(settings, "draws"),
         )
+    elif "images" in settings and "against" in settings:
+        if "datamodule" in settings:
+            raise UserError("images must be compared with against or datamodule, got both")
+        record = evaluate_against(
+            settings["images"],
+            settings["against"],
+            protocols,
+            numbers_in(settings, "value_range"),
+            numbers_in(settings, "against_range"),
+            number_of(settings, "draws"),
+        )
     elif "images" in settings:
         if "datamodule" not in settings:
-            raise UserError("datamodule must be given: the data set that images are compared with")
+            raise UserError(
+                "datamodule must be given, the data set that images are compared with, or "
+                "against=PATH, images"
+            )
         values = [o.removeprefix("datamodule.") for o in of_data]
         data = compose_group("datamodule", settings["datamodule"], values)
         value_range = numbers_in(settings, "value_range")

@@ -17,6 +17,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from benchmarks.config.catalogue import Catalogue, catalogue, flat
+from benchmarks.config.counts import same_but_counts, with_counts
 from benchmarks.config.deviations import register_resolver
 from benchmarks.config.settings import CONFIG_ERRORS, LEAST, LISTS, SWITCHES, check_settings
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
@@ -160,6 +161,8 @@ def with_values(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
 def compose_group(group: str, name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Compose one file of a group, alone (`protocol`, `datamodule`, ...).
 
+    A protocol may be named with other counts than those of a file (`benchmarks.config.counts`).
+
     Raises:
         UserError: for a name or key that does not exist.
     """
@@ -170,6 +173,8 @@ def compose_group(group: str, name: str, overrides: Sequence[str] = ()) -> DictC
 @lru_cache(maxsize=256)  # a table asks for the same few many times
 def _group(group: str, name: str, known: Catalogue) -> DictConfig:
     known.check()
+    if name not in known.names(group) and (file := same_but_counts(name, known.names(group))):
+        return with_counts(_group(group, file, known), name)
     root = known.folder_of(group, name)  # the user's folder need not hold the whole group
     with user_errors(*CONFIG_ERRORS), _hydra(root):
         cfg = hydra_compose(f"{group}/{name}", _search_path(known.folders if known.own else ()))

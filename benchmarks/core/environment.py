@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import Any
 
-from benchmarks import __version__
 from benchmarks.core.paths import ROOT
+from benchmarks.core.version import __version__
 
 __all__ = [
     "LOOKED_AFTER",

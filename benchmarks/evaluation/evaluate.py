@@ -3,11 +3,10 @@
 import hashlib
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.config.compose import compose_group
 from benchmarks.config.identity import SPLITS, images_run_id, libraries_of
@@ -15,17 +14,20 @@ from benchmarks.config.instantiate import instantiate
 from benchmarks.core.environment import code_state, exact_arithmetic, library_versions, now
 from benchmarks.core.errors import user_errors
 from benchmarks.core.paths import check_writable, outputs_dir
-from benchmarks.evaluation.images_from_disk import Images, read_images
+from benchmarks.evaluation.images_from_disk import GivenImages, Images, read_files, read_images
+from benchmarks.evaluation.in_python import check_against
 from benchmarks.evaluation.opening import check_data, default_device, load_model, open_run
 from benchmarks.evaluation.scoring import Scoring, build_protocols
 from benchmarks.evaluation.sources import ModelSource, TensorSource
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record
+from datamodules.base import DataModule
+from datamodules.root import name_from
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import image_grid, save_png
 from lit_models.training.checkpoint_files import find_snapshots
 
-__all__ = ["evaluate_images", "evaluate_run"]
+__all__ = ["evaluate_against", "evaluate_images", "evaluate_run"]
 
 FAULTS_OF_DATA = (ValueError, TypeError, OSError, MemoryError)
 
@@ -99,18 +101,67 @@ def evaluate_images(
     """
     torch.set_num_threads(1)
     exact_arithmetic()
-    with ExitStack() as stack, user_errors(*FAULTS_OF_DATA):
+    with user_errors(*FAULTS_OF_DATA):
         data = instantiate(composed_data, "datamodule")
         data.setup()
         found = read_images(images, data, value_range)
-        if found.left_out:
-            print(f"{found.name}: {found.left_out}", file=sys.stderr)
-        source = TensorSource(found.pixels, found.num_levels, seed=0, device=default_device())
         key = images if images in SPLITS else _digest(found)
-        identifier = images_run_id(key, composed_data)
-        run = Run(outputs_dir() / "images" / data.name / identifier)
-        check_writable(run.folder)
-        stack.enter_context(run.locked())
+        return _evaluate(found, key, data, composed_data, protocols, draws)
+
+
+def evaluate_against(
+    images: str,
+    against: str,
+    protocols: Sequence[str],
+    value_range: Sequence[float] | None = None,
+    against_range: Sequence[float] | None = None,
+    draws: int = 1,
+) -> Record:
+    """Score a folder of images, or an npz, against another.
+
+    The record stands in outputs/images/<name of the other>/<id>/.
+
+    Args:
+        images: What is scored.
+        against: The real images.
+        protocols: Names; empty for a Frechet distance that fits all images of both sides.
+        value_range: As for `evaluate_images`.
+        against_range: The same of the other side.
+        draws: As for `evaluate_images`.
+
+    Raises:
+        UserError: if images are absent, unreadable, in doubt, too few, or do not fit.
+    """
+    torch.set_num_threads(1)
+    exact_arithmetic()
+    with user_errors(*FAULTS_OF_DATA):
+        real = read_files(Path(against).expanduser(), value_range=against_range)
+        data = GivenImages(real, name_from(against))
+        data.setup()
+        found = read_files(Path(images).expanduser(), value_range)
+        if real.left_out:
+            print(f"{real.name}: {real.left_out}", file=sys.stderr)
+        source = TensorSource(found.pixels, found.num_levels, seed=0)
+        names = [check_against(source, data, name) for name in protocols or [None]]
+        held = OmegaConf.create({"against": data.found_fingerprint, "levels": data.num_levels})
+        return _evaluate(found, _digest(found), data, held, names, draws)
+
+
+def _evaluate(
+    found: Images,
+    key: str,
+    data: DataModule,
+    config: DictConfig,
+    protocols: Sequence[str],
+    draws: int,
+) -> Record:
+    """Score images against data that are set up, and write their record."""
+    if found.left_out:
+        print(f"{found.name}: {found.left_out}", file=sys.stderr)
+    source = TensorSource(found.pixels, found.num_levels, seed=0, device=default_device())
+    run = Run(outputs_dir() / "images" / data.name / images_run_id(key, config))
+    check_writable(run.folder)
+    with run.locked():
         measured = [compose_group("protocol", name) for name in protocols]
         record = run.record() or Record(
             experiment="images",
@@ -123,7 +174,7 @@ def evaluate_images(
             code=code_state(),
             data_fingerprint=data.found_fingerprint,
             data_pinned=data.fingerprint is not None,
-            versions=library_versions(libraries_of(composed_data, *measured)),
+            versions=library_versions(libraries_of(config, *measured)),
             started=now(),
         )
         check_data(record, data)

@@ -1,4 +1,4 @@
-"""Images that exist already: a split of the data, a folder, an npz."""
+"""Images that exist already: a split of the data, a folder, an npz, an array."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from torch import Tensor
 
 from benchmarks.config.identity import SPLITS
 from benchmarks.core.errors import UserError
-from datamodules.base import DataModule
+from datamodules.base import DataModule, DataSpec, Splits
 from datamodules.npz import nchw, read_arrays
 from datamodules.pictures import find_pictures, read_pictures
 
-__all__ = ["Images", "read_images"]
+__all__ = ["GivenImages", "Images", "images_of", "read_files", "read_images"]
 
 FLOATS = (np.float16, np.float32, np.float64)
+CHANNELS = (1, 3)
 CLEARLY_255 = 128  # values that reach it are in [0, 255]; below, they may be in another range
 
 
@@ -60,6 +61,21 @@ def read_images(
             raise UserError(f"value_range is that of the data set with images={images}")
         return Images(datamodule.split(images)[0], datamodule.num_levels, images)
     path = Path(images).expanduser()
+    if not (path.is_dir() or (path.suffix == ".npz" and path.is_file())):
+        raise UserError(
+            f"images must be one of {', '.join(SPLITS)}, a folder of images, or an npz, "
+            f"got {images!r}"
+        )
+    return read_files(path, value_range)
+
+
+def read_files(path: Path, value_range: Sequence[float] | None = None) -> Images:
+    """Read a folder of images, or an npz with `images`, as `read_images` does.
+
+    Raises:
+        UserError: if there is nothing such, or two ranges are stated.
+        ValueError: if it cannot be read or used, or its range is in doubt.
+    """
     if path.is_dir():
         files, left_out = find_pictures(path)
         array = read_pictures(files, path.name)
@@ -73,13 +89,71 @@ def read_images(
             )
         value_range = value_range if stated is None else stated.tolist()
     else:
-        raise UserError(
-            f"images must be one of {', '.join(SPLITS)}, a folder of images, or an npz, "
-            f"got {images!r}"
-        )
-    _check_array(array, path.name)
-    bounds = _stated(value_range, path.name) or _evident(array, path.name)
-    return _in_range(array, bounds, path.name, left_out)
+        raise UserError(f"images must be a folder of images, or an npz, got {str(path)!r}")
+    return _checked(array, path.name, value_range, left_out)
+
+
+def images_of(
+    array: np.ndarray | Tensor, name: str, value_range: Sequence[float] | None = None
+) -> Images:
+    """Take images from memory.
+
+    Args:
+        array: uint8 or floats, (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3, where
+            the shape leaves no doubt which of the last two it is.
+        name: What messages call it.
+        value_range: As for `read_images`.
+
+    Raises:
+        ValueError: naming what does not fit.
+    """
+    if isinstance(array, Tensor):
+        array = array.detach().cpu()
+        array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+    array = np.asarray(array)
+    if array.ndim == 4:
+        first, last = array.shape[1] in CHANNELS, array.shape[3] in CHANNELS
+        if first == last:
+            raise ValueError(
+                f"{name} must have 1 or 3 channels either second (N, C, H, W) or last "
+                f"(N, H, W, C), got shape {array.shape}"
+            )
+        array = array.transpose(0, 2, 3, 1) if first else array
+    return _checked(array, name, value_range, None)
+
+
+class GivenImages(DataModule):
+    """Images to compare with, as a data set whose every split they are.
+
+    Args:
+        images: The images.
+        name: The name of the data set.
+    """
+
+    def __init__(self, images: Images, name: str) -> None:
+        shape = tuple(images.pixels.shape[1:])
+        super().__init__(DataSpec(name, "images", shape, images.num_levels, 1, 0, None))
+        self.images = images.pixels
+
+    def load(self) -> Splits:
+        x = self.images.numpy()
+        labels = np.zeros(len(x), np.int64)
+        return Splits(x[:0], labels[:0], x, labels)
+
+    def split(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return the images, whatever split a protocol asks for."""
+        return super().split("test")
+
+    def _check(self, splits: Splits) -> None:
+        """Nothing: they were checked as they were read, and may be floats."""
+
+
+def _checked(
+    array: np.ndarray, name: str, value_range: Sequence[float] | None, left_out: str | None
+) -> Images:
+    _check_array(array, name)
+    bounds = _stated(value_range, name) or _evident(array, name)
+    return _in_range(array, bounds, name, left_out)
 
 
 def _check_array(array: np.ndarray, name: str) -> None:

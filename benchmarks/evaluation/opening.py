@@ -111,8 +111,16 @@ def _is_of(record: Record, cfg: DictConfig) -> bool:
     return is_same and record.run_id.endswith(f"-r{cfg.revision}-s{cfg.seed}")
 
 
-def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativeModel, int]:
+def load_model(
+    cfg: DictConfig, run: Run, checkpoint: str, device: str | torch.device | None = None
+) -> tuple[LitGenerativeModel, int]:
     """Return the model of a checkpoint, and its images_seen.
+
+    Args:
+        cfg: The run's config.
+        run: The run.
+        checkpoint: "last", "best", or the images_seen of a snapshot.
+        device: Where the model is put; None for a GPU where there is one.
 
     Raises:
         CheckpointError: if there is none, or it does not belong to this config.
@@ -121,7 +129,7 @@ def load_model(cfg: DictConfig, run: Run, checkpoint: str) -> tuple[LitGenerativ
     model.to(parameter_dtype(cfg.precision))
     ids = run_ids(run, _trained_as(run, cfg))
     images_seen = load_into(model, run.checkpoints, checkpoint, *ids)
-    return model.eval().to(default_device()), images_seen
+    return model.eval().to(device or default_device()), images_seen
 
 
 def _trained_as(run: Run, cfg: DictConfig) -> str:

@@ -156,7 +156,10 @@ class TwoPlayerModel(AdversarialModel):
         return self.generator_objective(real, self._with_labels(self.generator, z, labels), labels)
 
     def sample(
-        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
+        self,
+        num_samples: int,
+        generator: torch.Generator | None = None,
+        labels: Tensor | None = None,
     ) -> Tensor:
         labels = labels_in_turn(labels, num_samples, self.num_classes, self.device)
         return self.decode(

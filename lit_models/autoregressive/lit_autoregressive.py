@@ -120,7 +120,10 @@ class Autoregressive(LitGenerativeModel):
             follow(self.ema_network, self.network, self.ema_decay)
 
     def sample(
-        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
+        self,
+        num_samples: int,
+        generator: torch.Generator | None = None,
+        labels: Tensor | None = None,
     ) -> Tensor:
         return self.complete(None, 0, num_samples, generator, labels)
 
@@ -129,7 +132,7 @@ class Autoregressive(LitGenerativeModel):
         given: Tensor | None,
         num_given: int,
         num_samples: int,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
         labels: Tensor | None = None,
     ) -> Tensor:
         """Draw levels (B, C, H, W) whose first num_given pixels are those of `given`.

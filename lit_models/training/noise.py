@@ -20,7 +20,8 @@ class Noise:
     sees the same noise on any number of processes.
 
     Args:
-        generator: Source of all draws; it stays on its own device.
+        generator: Source of all draws; it stays on its own device. None is torch's global one,
+            by which nothing that is recorded is drawn.
         device: Where the draws are returned.
         dtype: Floating-point type of the draws.
         rank: Index of this process.
@@ -29,13 +30,13 @@ class Noise:
 
     def __init__(
         self,
-        generator: torch.Generator,
+        generator: torch.Generator | None,
         device: torch.device | str = "cpu",
         dtype: Any = torch.float32,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.generator = generator
+        self.generator = torch.default_generator if generator is None else generator
         self.device, self.dtype = torch.device(device), dtype
         self.rank, self.world_size = rank, world_size
 

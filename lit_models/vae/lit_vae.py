@@ -174,7 +174,10 @@ class VAE(LayeredInference, LitGenerativeModel):
         return self.decoder(z, self._one_hot(labels))
 
     def sample(
-        self, num_samples: int, generator: torch.Generator, labels: Tensor | None = None
+        self,
+        num_samples: int,
+        generator: torch.Generator | None = None,
+        labels: Tensor | None = None,
     ) -> Tensor:
         """Draw codes of all layers, and return E[x | z] of the lowest."""
         noise = Noise(generator, self.device, self.dtype)

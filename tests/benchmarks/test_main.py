@@ -126,6 +126,15 @@ MISTAKES = [
     ),
     (["evaluate", "images=train", "protocol=bits_per_dim_test"], "datamodule must be given"),
     (
+        ["evaluate", "images=a", "against=b", "datamodule=digits"],
+        "against or datamodule, got both",
+    ),
+    (
+        ["evaluate", "images=a", "against=nothing_here"],
+        "must be a folder of images, or an npz, got",
+    ),
+    (["evaluate", "outputs/x", "against=b"], "against must be given with images=PATH only"),
+    (
         [
             *("evaluate", "images=train", "datamodule=gaussian_ring"),
             "protocol=fd_lenet_2k_test2k",

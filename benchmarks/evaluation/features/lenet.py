@@ -5,10 +5,19 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from benchmarks.evaluation.features.base import Features, check_hash
 
-__all__ = ["LeNet", "LeNetDigits", "LeNetExtractor", "LeNetFashion", "LeNetStackedDigits"]
+__all__ = [
+    "LeNet",
+    "LeNetDigits",
+    "LeNetExtractor",
+    "LeNetFashion",
+    "LeNetFashionColour28",
+    "LeNetFashionGrey28",
+    "LeNetStackedDigits",
+]
 
 HERE = Path(__file__).parent
 
@@ -107,3 +116,39 @@ class LeNetStackedDigits(LeNetDigits):
         red, green, blue = self.network.head(pooled).log_softmax(1).unflatten(0, (-1, 3)).unbind(1)
         joint = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
         return Features(pooled.unflatten(0, (-1, 3)).flatten(1), joint.flatten(1))
+
+
+class LeNetFashionGrey28(LeNetFashion):
+    """`lenet_fashion` on images of any size: it sees neither colour nor what 28x28 pixels lack.
+
+    Colours are averaged; then a bilinear, antialiased resize to 28x28.
+    """
+
+    def __call__(self, images: Tensor) -> Features:
+        """Return features (B, 64) of floats in [0, 255], (B, C, H, W)."""
+        return super().__call__(_at_28(images).mean(1, keepdim=True))
+
+
+class LeNetFashionColour28(LeNetFashion):
+    """`lenet_fashion` on each of three channels, of images of any size at 28x28: 192 features.
+
+    The resize is bilinear and antialiased. There are no logits.
+    """
+
+    channels = 3
+
+    def __call__(self, images: Tensor) -> Features:
+        """Return features (B, 192) of floats in [0, 255], (B, 3, H, W)."""
+        return super().__call__(_at_28(images))
+
+    def features(self, x: Tensor) -> Features:
+        """Return features (B, 192) of (B, 3, 28, 28) in [0, 1]."""
+        return Features(
+            self.network.body(x.flatten(0, 1)[:, None]).unflatten(0, (-1, 3)).flatten(1)
+        )
+
+
+def _at_28(images: Tensor) -> Tensor:
+    sides = (28, 28)
+    x = images.float()
+    return interpolate(x, sides, mode="bilinear", antialias=True, align_corners=False)

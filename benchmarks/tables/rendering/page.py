@@ -15,11 +15,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from benchmarks import __version__
 from benchmarks.config.catalogue import flat
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.core.redaction import redacted_values
+from benchmarks.core.version import __version__
 from benchmarks.runs.record import Record, bound_sign
 from benchmarks.tables.analysis.cells import Table, join
 from benchmarks.tables.plan.plan import make_plan
