@@ -127,7 +127,7 @@ MISTAKES = [
     (["evaluate", "images=train", "protocol=bits_per_dim_test"], "datamodule must be given"),
     (
         ["evaluate", "images=a", "against=b", "datamodule=digits"],
-        "against or datamodule, got both",
+        "or datamodule, got both",
     ),
     (
         ["evaluate", "images=a", "against=nothing_here"],
