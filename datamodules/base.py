@@ -156,7 +156,10 @@ class DataModule(LightningDataModule, ABC):
         order_seed: The seed of the order of the batches.
         device: Where the training examples are kept, and so the batches made.
         found_fingerprint: SHA-256 of the data, once set up.
+        left_out: What of the source is not in the data set, in one line; None for nothing.
     """
+
+    left_out: str | None = None
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()

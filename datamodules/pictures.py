@@ -2,16 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
-__all__ = ["SUFFIXES", "find_pictures", "read_picture", "read_pictures"]
+__all__ = ["SUFFIXES", "find_pictures", "read_picture", "read_pictures", "read_square"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 MODES = ("L", "RGB")
+CONVERTED = (*MODES, "1", "P", "LA", "PA", "RGBA")  # what can be shown as one of them
+WHITE = (255, 255, 255, 255)
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], str | None]:
@@ -82,16 +85,47 @@ def read_picture(file: Path) -> np.ndarray:
         ValueError: naming the file, if it is no such image, has more bits or frames than would be
             kept, or is too large to be one.
     """
+    with _opened(file, MODES) as image:
+        return np.asarray(image)
+
+
+def read_square(file: Path, side: int, channels: int) -> np.ndarray:
+    """Return the central square of an image at another size, (channels, side, side), uint8.
+
+    The rotation that a camera has noted is applied, transparent pixels lie on white, grey is
+    Pillow's "L", and the resize is Pillow's antialiased bilinear one.
+
+    Raises:
+        ValueError: naming the file, if it is no 8-bit image of one frame, or smaller than that.
+    """
+    with _opened(file, CONVERTED) as opened:
+        image = ImageOps.exif_transpose(opened)
+        short = min(image.size)
+        if short < side:
+            raise _UnfitError(f"be at least {side} pixels wide and high")
+        if image.has_transparency_data:
+            layer = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", layer.size, WHITE), layer)
+        image = image.convert("L" if channels == 1 else "RGB")
+        left, top = (image.width - short) / 2, (image.height - short) / 2
+        box = (left, top, left + short, top + short)
+        square = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box))
+    return square.reshape(side, side, channels).transpose(2, 0, 1)
+
+
+@contextmanager
+def _opened(file: Path, modes: Sequence[str]) -> Iterator[Image.Image]:
+    """Open an image of 8 bits and one frame; what fails within is told as the file's fault."""
     try:
         with Image.open(file) as image:
-            if image.mode not in MODES:
+            if image.mode not in modes:
                 raise _UnfitError(f"be 8-bit grey or RGB, got mode {image.mode}")
             if any(";16" in mode for mode in _raw_modes(image)):  # Pillow would cut its bits
                 raise _UnfitError("be 8-bit grey or RGB, got 16 bits per channel")
             frames = getattr(image, "n_frames", 1)
             if frames > 1:
                 raise _UnfitError(f"hold one image, got {frames} frames")
-            return np.asarray(image)
+            yield image
     except _UnfitError as error:
         raise ValueError(f"{file.name} must {error}") from None
     except Image.DecompressionBombError as error:

@@ -21,7 +21,7 @@ from benchmarks.config.counts import same_but_counts, with_counts
 from benchmarks.config.deviations import register_resolver
 from benchmarks.config.settings import CONFIG_ERRORS, LEAST, LISTS, SWITCHES, check_settings
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
-from datamodules.root import checked_name
+from datamodules.root import checked_name, name_from
 
 __all__ = [
     "Composed",
@@ -37,6 +37,7 @@ __all__ = [
 NAMED = ("experiment", "datamodule", "model", "trainer", "logger")  # groups of one choice
 STATE_OTHERS = ("deviations", "data_deviations", "per_dataset")  # they refer to other keys
 register_resolver()
+OmegaConf.register_new_resolver("name_from", name_from, replace=True)
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,19 @@ def _finished(
 ) -> Composed:
     """Apply what the experiment sets for the data set, then the command line's values."""
     with user_errors(*CONFIG_ERRORS):
+        for key in ("path", "name"):  # by which runs are filed
+            if OmegaConf.is_missing(cfg.datamodule, key):
+                raise UserError(f"datamodule.{key} must be given")
         dataset = str(cfg.datamodule.name)
+        if OmegaConf.is_interpolation(cfg.datamodule, "name"):  # a record says what it was
+            cfg.datamodule.name = dataset
     with user_errors(ValueError):  # both are folders of the run's
         checked_name(cfg.datamodule.name, "datamodule.name")
         checked_name(flat(experiment), "the name of an experiment")
     _apply(cfg, cfg.per_dataset.get(dataset) or {}, f"per_dataset.{dataset} of {experiment}")
     cfg = with_values(cfg, values) if values else cfg  # a copy takes its time
+    if cfg.protocols is None and dataset in datasets_of(cfg):
+        cfg.protocols = []
     _check_complete(cfg, experiment, dataset)
     return Composed(experiment, dataset, cfg, overrides)
 

@@ -75,7 +75,7 @@ def _check_kinds(cfg: DictConfig, keys: Sequence[str]) -> None:
         with user_errors(*CONFIG_ERRORS):
             value = cfg[key]
             fits = isinstance(value, ListConfig) and all(isinstance(v, str) for v in value)
-        if not fits:
+        if not fits and not (value is None and key == "protocols"):  # those that fit the data
             raise UserError(f"{key} must be a list of texts, got {value}")
     if cfg.precision not in PRECISIONS:  # other spellings would be other runs
         raise UserError(f"precision must be one of {', '.join(PRECISIONS)}, got {cfg.precision}")

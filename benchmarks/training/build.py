@@ -2,22 +2,25 @@
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import get_object
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.config.compose import Composed
+from benchmarks.config.compose import Composed, with_values
 from benchmarks.config.instantiate import check_signatures, instantiate
-from benchmarks.core.environment import exact_arithmetic
+from benchmarks.core.environment import exact_arithmetic, is_first_process
 from benchmarks.core.errors import UserError, one_line, user_errors
 from benchmarks.core.seeds import GRIDS, INITIALISATION, NOISE, ORDER, seed_of
+from benchmarks.evaluation.default_protocol import default_protocol
 from benchmarks.evaluation.opening import parameter_dtype, run_ids
 from benchmarks.evaluation.scoring import BuiltProtocol, Scoring, build_protocols
 from benchmarks.runs.folder import Run
@@ -34,6 +37,7 @@ from benchmarks.training.tracking import Tracker, check_track
 from benchmarks.training.trial import try_out
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
+from lit_models.capabilities import Samples, has
 from lit_models.callbacks.checkpoints import Checkpoints
 from lit_models.callbacks.monitor import Monitor
 from lit_models.callbacks.process_watchdog import ProcessWatchdog
@@ -43,7 +47,7 @@ from lit_models.callbacks.settings_agreement import SettingsAgreement
 from lit_models.training.checkpoint_files import find_checkpoint
 from lit_models.training.lightning_internals import leave_signals_alone
 
-__all__ = ["Parts", "begin", "build", "build_model", "protocols_of", "quiet", "trial"]
+__all__ = ["Parts", "begin", "build", "build_model", "protocols_of", "quiet", "trial", "with_protocols"]
 
 CHECKPOINTS_PER_RUN = 10
 HARMLESS = (  # true of every run here, and meant so
@@ -91,7 +95,33 @@ def begin(composed: Composed) -> DataModule:
     with user_errors(ValueError, TypeError, OSError):
         data.setup()
     data.order_seed = seed_of(composed.cfg.seed, ORDER)
+    if data.left_out:
+        _tell(f"{data.name}: {data.left_out}")
     return data
+
+
+def with_protocols(composed: Composed, data: DataModule) -> Composed:
+    """Return a run with the protocols that score it, and say so where nobody has chosen them.
+
+    An experiment names those of its own data sets; of any other it cannot know what fits.
+    """
+    if composed.cfg.protocols is not None:
+        return composed
+    model = get_object(composed.cfg.model._target_)
+    if has(model, Samples):
+        name, tried = default_protocol(data)
+    else:
+        name, tried = None, f"{model.__name__} draws no samples"
+    if name is None:
+        _tell(f"{data.name}: no score at the end ({tried}; protocols=[NAME] chooses one)")
+    else:
+        _tell(f"{data.name}: will be scored under {name}" + (f" ({tried})" if tried else ""))
+    return replace(composed, cfg=with_values(composed.cfg, {"protocols": [name] if name else []}))
+
+
+def _tell(text: str) -> None:
+    if is_first_process():
+        print(f"dgmbench: {text}", file=sys.stderr)
 
 
 def trial(composed: Composed) -> list[str]:
@@ -104,7 +134,8 @@ def trial(composed: Composed) -> list[str]:
         UserError: naming the part that failed, and why.
     """
     quiet()
-    cfg, data = composed.cfg, begin(composed)
+    data = begin(composed)
+    cfg = with_protocols(composed, data).cfg
     protocols = protocols_of(cfg)
     model = build_model(cfg, data, protocols)
     whole_updates(cfg.images_seen, model.images_per_step)

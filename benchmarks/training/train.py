@@ -19,7 +19,7 @@ from benchmarks.loggers.base import Summarizes
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Evaluation, Record
 from benchmarks.runs.writer import RunWriter
-from benchmarks.training.build import Parts, begin, build, quiet
+from benchmarks.training.build import Parts, begin, build, quiet, with_protocols
 from benchmarks.training.checks import check_not_begun_before
 from benchmarks.training.tracking import BEST
 from benchmarks.training.untrained import note_if_nothing_was_learned
@@ -67,6 +67,7 @@ def train(composed: Composed, bar: bool = True) -> Record:
 
 def _train(composed: Composed, run: Run, bar: bool) -> Record:
     data = begin(composed)
+    composed = with_protocols(composed, data)
     writer = RunWriter.open(composed, run)
     record = writer.record
     check_data(record, data)
