@@ -107,9 +107,9 @@ def read_square(file: Path, side: int, channels: int) -> np.ndarray:
             layer = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", layer.size, WHITE), layer)
         image = image.convert("L" if channels == 1 else "RGB")
-        left, top = (image.width - short) / 2, (image.height - short) / 2
-        box = (left, top, left + short, top + short)
-        square = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box))
+        left, top = (image.width - short) // 2, (image.height - short) // 2
+        image = image.crop((left, top, left + short, top + short))
+        square = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
     return square.reshape(side, side, channels).transpose(2, 0, 1)
 
 
