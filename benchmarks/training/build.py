@@ -47,7 +47,16 @@ from lit_models.callbacks.settings_agreement import SettingsAgreement
 from lit_models.training.checkpoint_files import find_checkpoint
 from lit_models.training.lightning_internals import leave_signals_alone
 
-__all__ = ["Parts", "begin", "build", "build_model", "protocols_of", "quiet", "trial", "with_protocols"]
+__all__ = [
+    "Parts",
+    "begin",
+    "build",
+    "build_model",
+    "protocols_of",
+    "quiet",
+    "trial",
+    "with_protocols",
+]
 
 CHECKPOINTS_PER_RUN = 10
 HARMLESS = (  # true of every run here, and meant so

@@ -176,5 +176,7 @@ def test_mistakes_are_one_line(folder, names, settings, message):
 
 
 def test_no_such_folder(tmp_path):
-    with pytest.raises(ValueError, match="path must be a folder of images, got .*: no such folder"):
+    with pytest.raises(
+        ValueError, match="path must be a folder of images, got .*: no such folder"
+    ):
         data_of(tmp_path / "nowhere")
