@@ -209,7 +209,7 @@ class ImageFolder(ImageDataModule):
     def _write(
         self, found: _Found, folder: Path
     ) -> tuple[dict[str, list[int]], dict[str, list[str]]]:
-        """Write the images of each split; return their labels, and the files left out by reason."""
+        """Write each split's images; return their labels, and the files left out by reason."""
         labels: dict[str, list[int]] = {split: [] for split in SPLITS}
         reasons: dict[str, list[str]] = {}
         with (folder / "train").open("wb") as train, (folder / "test").open("wb") as test:

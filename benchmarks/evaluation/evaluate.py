@@ -139,8 +139,6 @@ def evaluate_against(
         data = GivenImages(real, name_from(against))
         data.setup()
         found = read_files(Path(images).expanduser(), value_range)
-        if real.left_out:
-            print(f"{real.name}: {real.left_out}", file=sys.stderr)
         source = TensorSource(found.pixels, found.num_levels, seed=0)
         names = [check_against(source, data, name) for name in protocols or [None]]
         held = OmegaConf.create({"against": data.found_fingerprint, "levels": data.num_levels})
@@ -156,8 +154,9 @@ def _evaluate(
     draws: int,
 ) -> Record:
     """Score images against data that are set up, and write their record."""
-    if found.left_out:
-        print(f"{found.name}: {found.left_out}", file=sys.stderr)
+    for name, left_out in ((data.name, data.left_out), (found.name, found.left_out)):
+        if left_out:
+            print(f"{name}: {left_out}", file=sys.stderr)
     source = TensorSource(found.pixels, found.num_levels, seed=0, device=default_device())
     run = Run(outputs_dir() / "images" / data.name / images_run_id(key, config))
     check_writable(run.folder)

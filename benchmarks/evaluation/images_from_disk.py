@@ -133,7 +133,7 @@ class GivenImages(DataModule):
     def __init__(self, images: Images, name: str) -> None:
         shape = tuple(images.pixels.shape[1:])
         super().__init__(DataSpec(name, "images", shape, images.num_levels, 1, 0, None))
-        self.images = images.pixels
+        self.images, self.left_out = images.pixels, images.left_out
 
     def load(self) -> Splits:
         x = self.images.numpy()

@@ -37,13 +37,13 @@ from benchmarks.training.tracking import Tracker, check_track
 from benchmarks.training.trial import try_out
 from datamodules.base import DataModule
 from lit_models.base import LitGenerativeModel
-from lit_models.capabilities import Samples, has
 from lit_models.callbacks.checkpoints import Checkpoints
 from lit_models.callbacks.monitor import Monitor
 from lit_models.callbacks.process_watchdog import ProcessWatchdog
 from lit_models.callbacks.progress import Progress
 from lit_models.callbacks.sample_grids import SampleGrids
 from lit_models.callbacks.settings_agreement import SettingsAgreement
+from lit_models.capabilities import Samples, has
 from lit_models.training.checkpoint_files import find_checkpoint
 from lit_models.training.lightning_internals import leave_signals_alone
 
