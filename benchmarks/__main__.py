@@ -27,12 +27,12 @@ EPILOG = """examples:
   dgmbench list experiments
 """
 VERBS = (  # of benchmarks.commands, in the order of --help
-    *("train", "evaluate", "pictures", "table", "queue", "status", "cancel", "logs", "sync"),
-    *("prune", "publish", "report", "offline", "compare", "verdicts", "gate", "reproduce"),
-    *("export", "list", "prefetch", "migrate", "doctor"),
+    *("train", "evaluate", "pictures", "table", "sweep", "queue", "status", "cancel", "logs"),
+    *("sync", "prune", "publish", "report", "offline", "compare", "verdicts", "gate"),
+    *("reproduce", "export", "list", "prefetch", "migrate", "doctor"),
 )
 STOPPABLE = (  # by signals
-    *("train", "evaluate", "pictures", "table", "queue", "gate", "reproduce", "doctor"),
+    *("train", "evaluate", "pictures", "table", "sweep", "queue", "gate", "reproduce", "doctor"),
 )
 
 

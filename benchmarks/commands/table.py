@@ -20,8 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="passed on to every run: trainer=... logger=...; or launcher.KEY=VALUE",
     )
-    parser.add_argument("--jobs", type=int, help="runs side by side (default: cores)")
     add_choice(parser)
+    add_running(parser)
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """Let a verb be told how a table's runs are done."""
+    parser.add_argument("--jobs", type=int, help="runs side by side (default: cores)")
     parser.add_argument("--retry", default="", help="do again: failed, timeout, oom, diverged")
     parser.add_argument("--published", action="store_true", help="count results/ as done, too")
     parser.add_argument("--dry-run", action="store_true", help="print the runs and their cost")
@@ -30,17 +35,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Run what a table lacks, then print it."""
-    from benchmarks.tables.plan.plan import check_passed_on
     from benchmarks.tables.run import run_table
     from benchmarks.tables.spec import load_spec
 
     spec = load_spec(given.table)
-    of_launcher = [o for o in given.overrides if o.startswith("launcher.")]
-    passed_on = [o for o in given.overrides if o not in of_launcher]
+    passed_on, executor = who_runs(spec, given.overrides, given)
+    return run_table(spec, passed_on, choice_of(given), executor, given.dry_run)
+
+
+def is_passed_on(override: str) -> bool:
+    """Return whether an override is of how runs are done, and not of what they are."""
+    from benchmarks.tables.plan.plan import PASSED_ON
+
+    return override.lstrip("+~").split("=")[0].split(".")[0] in (*PASSED_ON, "launcher")
+
+
+def who_runs(
+    spec: "TableSpec", overrides: Sequence[str], given: argparse.Namespace
+) -> "tuple[list[str], Executor]":
+    """Return what of the overrides is passed on to a table's runs, and who does them."""
+    from benchmarks.tables.plan.plan import check_passed_on
+
+    of_launcher = [o for o in overrides if o.startswith("launcher.")]
+    passed_on = [o for o in overrides if o not in of_launcher]
     check_passed_on(spec, passed_on)
-    choice = choice_of(given)
-    executor = _executor(spec, passed_on, of_launcher, given.jobs, given.launcher, choice.retry)
-    return run_table(spec, passed_on, choice, executor, given.dry_run)
+    retry = choice_of(given).retry
+    return passed_on, _executor(spec, passed_on, of_launcher, given.jobs, given.launcher, retry)
 
 
 def _executor(

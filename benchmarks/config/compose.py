@@ -3,9 +3,12 @@
 Precedence: group files, the experiment, its `per_dataset` entry, the command line.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from benchmarks.config.catalogue import Catalogue, catalogue, flat
@@ -25,6 +28,7 @@ from datamodules.root import checked_name, name_from
 
 __all__ = [
     "Composed",
+    "as_override",
     "compose",
     "compose_for",
     "compose_group",
@@ -35,6 +39,8 @@ __all__ = [
 ]
 
 NAMED = ("experiment", "datamodule", "model", "trainer", "logger")  # groups of one choice
+# texts that Hydra's grammar reads as they stand, and as texts
+PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z][\w/-]*", re.IGNORECASE)
 STATE_OTHERS = ("deviations", "data_deviations", "per_dataset")  # they refer to other keys
 register_resolver()
 OmegaConf.register_new_resolver("name_from", name_from, replace=True)
@@ -125,24 +131,36 @@ def _finished(
     return Composed(experiment, dataset, cfg, overrides)
 
 
-def compose_for(experiment: str, dataset: str) -> Composed | None:
+def compose_for(
+    experiment: str, dataset: str, values: Mapping[str, Any] | None = None
+) -> Composed | None:
     """Compose an experiment on a data set as `compose` does, quicker; None where it is not for it.
 
     Hydra composes an experiment once; the data set's group takes the place of its own, unless the
-    experiment sets something of it.
+    experiment sets something of it, or one of the values is the choice of a group.
+
+    Args:
+        experiment: Its name.
+        dataset: The name of the data set.
+        values: By key, what the command line would set.
     """
-    experiment = catalogue().experiment(experiment)
+    experiment, values = catalogue().experiment(experiment), values or {}
     own = experiment_config(experiment)
     if dataset not in datasets_of(own):
         return None
+    overrides = (
+        f"experiment={experiment}",
+        f"datamodule={dataset}",
+        *starmap(as_override, values.items()),
+    )
     plain = compose_group("datamodule", str(own.datamodule.name))
-    if own.datamodule != plain:
-        return compose([f"experiment={experiment}", f"datamodule={dataset}"])
+    if own.datamodule != plain or any("@" in k or catalogue().is_group(k) for k in values):
+        return compose(overrides)
     cfg = own.copy()
     if dataset != str(own.datamodule.name):
         with open_dict(cfg):
             cfg.datamodule = compose_group("datamodule", dataset)
-    return _finished(cfg, experiment, {}, (f"experiment={experiment}", f"datamodule={dataset}"))
+    return _finished(cfg, experiment, values, overrides)
 
 
 def experiment_config(experiment: str) -> DictConfig:
@@ -160,10 +178,34 @@ def _experiment_config(experiment: str, known: Catalogue) -> DictConfig:
 def with_values(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     """Return a copy with dotted keys updated; every key must exist."""
     cfg = cfg.copy()
-    with user_errors(*CONFIG_ERRORS):
-        for key, value in values.items():
+    for key, value in values.items():
+        try:
             OmegaConf.update(cfg, key, value, merge=not isinstance(value, list))
+        except CONFIG_ERRORS as error:
+            known = set(_keys(cfg))
+            raise UserError(
+                f"{key}: {one_line(error)}"
+                if key in known
+                else f"{key} is not a key of this experiment{suggest(key, known)}"
+            ) from error
     return cfg
+
+
+def as_override(key: str, value: Any) -> str:
+    """Return what the command line gives to set a key: `parse_overrides` reads the value back."""
+    return f"{key}={_written(value)}"
+
+
+def _written(value: Any) -> str:
+    """Return a value of JSON in Hydra's grammar."""
+    if isinstance(value, str):
+        plain = PLAIN.fullmatch(value)
+        return value if plain else QuotedString(value, Quote.double).with_quotes()
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{_written(part)}' for key, part in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_written, value))}]"
+    return json.dumps(value)
 
 
 def compose_group(group: str, name: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -236,6 +278,11 @@ def _check_names(parsed: Sequence[Override], known: Catalogue) -> None:
         group, value = override.key_or_group, override.value()
         if not group:
             raise UserError(f"an override must be key=value, got {override.input_line}")
+        if override.is_sweep_override():
+            raise UserError(
+                f"{group} must have one value, got {override.input_line} (dgmbench sweep compares "
+                "several)"
+            )
         if group in NAMED and not isinstance(value, str):
             raise UserError(f"{group} must be one name, got {override.input_line}")
         if _is_group(override) and isinstance(value, str):

@@ -1,5 +1,7 @@
 """A table's specification: rows, columns, seeds, published numbers, checked."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from functools import lru_cache
@@ -13,7 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic.dataclasses import dataclass
 
 from benchmarks.config.catalogue import catalogue
-from benchmarks.config.identity import Split
+from benchmarks.config.deviations import override_key
+from benchmarks.config.identity import IDENTITY_KEYS, Split
 from benchmarks.config.schema import STRICT, Count, Natural, Text, parse
 from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, one_line, suggest
@@ -29,6 +32,7 @@ __all__ = [
     "TableSpec",
     "load_published",
     "load_spec",
+    "spec_of",
     "table_names",
 ]
 
@@ -45,6 +49,8 @@ ERRORS = (
     RecursionError,
 )
 MOST_SEEDS = 10_000
+DATA_SET = ("datamodule", "datamodule.name")  # which columns choose
+KEY = re.compile(r"\w[\w./-]*(@[\w.]+)?")  # a dotted key, or the choice of a group
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -92,6 +98,8 @@ class Row:
     Attributes:
         label: Name of the row.
         experiment: Experiment to train.
+        overrides: What the row sets otherwise than its experiment, by dotted key, or, for another
+            part, by `group@key`, as on the command line.
         images: Split to score instead.
         published: Row in the columns' published source.
         reading: How the row reads what the paper leaves open; rows of one published row that
@@ -105,6 +113,7 @@ class Row:
 
     label: str
     experiment: str | None = None
+    overrides: Mapping[str, Any] | None = field(default=None, hash=False)
     images: Split | None = None
     published: str | None = None
     reading: Text | None = None
@@ -121,6 +130,7 @@ class Row:
     def __post_init__(self) -> None:
         if self.search is not None and self.experiment is None:
             raise ValueError(f"row {self.label!r} must have an experiment to search")
+        self._check_overrides()
         if self.draws > 1 and (self.published_only or self.search is not None):
             raise ValueError(
                 f"draws of row {self.label!r} must have images, or an experiment without search"
@@ -133,6 +143,27 @@ class Row:
             raise ValueError(f"row {self.label!r} must have either experiment or images, got both")
         if self.experiment is None and self.images is None and self.published is None:
             raise ValueError(f"row {self.label!r} must have experiment, images or published")
+
+    def _check_overrides(self) -> None:
+        """Refuse overrides of anything but what makes a run of the row's experiment another."""
+        if self.overrides and (self.experiment is None or self.search is not None):
+            raise ValueError(
+                f"overrides of row {self.label!r} must come with an experiment and no search"
+            )
+        for key, value in (self.overrides or {}).items():
+            changed = override_key(key)
+            is_set = changed.split(".")[0] in IDENTITY_KEYS and changed not in DATA_SET
+            if not KEY.fullmatch(key) or not is_set:
+                raise ValueError(
+                    f"overrides of row {self.label!r} must be of what a run is made of "
+                    f"({', '.join(IDENTITY_KEYS)}; its data set is the column's), got {key}"
+                )
+            try:
+                json.dumps(value, allow_nan=False)
+            except ValueError:
+                raise ValueError(
+                    f"overrides of row {self.label!r}: {key} must be finite, got {value}"
+                ) from None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -213,18 +244,7 @@ class TableSpec:
             twice = next((x for x in labels if labels.count(x) > 1), None)
             if twice is not None:
                 raise ValueError(f"{kind} {twice!r} stands twice")
-        for kind in ("experiment", "images"):
-            first: dict[str, str] = {}
-            for row in self.rows:
-                if row.first_seed >= self.seeds:
-                    continue  # other runs, whatever row has its experiment
-                value = getattr(row, kind)
-                other = first.setdefault(value, row.label) if value is not None else row.label
-                if other != row.label:
-                    raise ValueError(
-                        f"rows {other!r} and {row.label!r} must differ in their {kind}, "
-                        f"got {value} twice"
-                    )
+        self._check_rows_differ()
         for row in self.rows:
             if row.search is not None and (
                 self.search is None or list(row.search) != list(self.search.phases)
@@ -234,6 +254,23 @@ class TableSpec:
                     f"search of row {row.label!r} must be by the table's phases ({phases}), got "
                     f"{', '.join(row.search)}"
                 )
+
+    def _check_rows_differ(self) -> None:
+        for kind in ("experiment", "images"):
+            first: dict[str, str] = {}
+            for row in self.rows:
+                if row.first_seed >= self.seeds:
+                    continue  # other runs, whatever row has its experiment
+                value = getattr(row, kind)
+                if value is None:
+                    continue
+                runs = json.dumps([value, row.overrides or {}], sort_keys=True)
+                other = first.setdefault(runs, row.label)
+                if other != row.label:
+                    raise ValueError(
+                        f"rows {other!r} and {row.label!r} must differ in their {kind}"
+                        f"{' or overrides' if row.overrides else ''}, got {value} twice"
+                    )
 
 
 def table_names() -> list[str]:
@@ -254,10 +291,21 @@ def load_spec(name: str) -> TableSpec:
     path = Path(name) if name.endswith(".yaml") else catalogue().file("table", name)
     if not path.is_file():
         raise UserError(f"table {name!r} does not exist{suggest(name, table_names())}")
-    name = path.stem
+    try:
+        values: Any = OmegaConf.to_container(read_yaml(path), resolve=True)
+    except ERRORS as error:
+        raise UserError(f"table {path.stem}: {one_line(error)}") from error
+    return spec_of(path.stem, values)
+
+
+def spec_of(name: str, values: Any) -> TableSpec:
+    """Check what a specification holds.
+
+    Raises:
+        UserError: if it has a wrong or missing key.
+    """
     try:
         checked_name(name, "the name of a table")
-        values: Any = OmegaConf.to_container(read_yaml(path), resolve=True)
         if not isinstance(values, dict):
             raise ValueError("a specification must map keys to values")
         spec = _with_full_names(parse(TableSpec, {**values, "name": name}))

@@ -120,8 +120,11 @@ def check_counts(protocol: Protocol, *names: str) -> None:
             raise ValueError(f"{name} must be an integer >= 1, got {value}")
 
 
-def first_value(metrics: Mapping[str, Metric]) -> tuple[str, bool] | None:
-    """Return the name of the first metric's first value, and whether higher is better."""
+def first_value(metrics: Mapping[str, Metric | type[Metric]]) -> tuple[str, bool] | None:
+    """Return the name of the first metric's first value, and whether higher is better.
+
+    None where neither is. Metrics may be given as classes.
+    """
     name, metric = next(iter(metrics.items()))
     if metric.higher_is_better is None:
         return None

@@ -1,5 +1,6 @@
 """The plan of a table: rows x columns x seeds -> run ids. It joins, and never globs a folder."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -10,7 +11,8 @@ from omegaconf import DictConfig
 
 from benchmarks.config.compose import Composed, compose, compose_for, compose_group, with_values
 from benchmarks.config.identity import images_run_id, run_id, without_seed
-from benchmarks.core.errors import UserError, user_errors
+from benchmarks.config.settings import CONFIG_ERRORS
+from benchmarks.core.errors import UserError, one_line, user_errors
 from benchmarks.core.redaction import check_no_secret
 from benchmarks.core.seeds import phase_seed
 from benchmarks.runs.record import Record, better, many_records, read_record
@@ -155,6 +157,7 @@ def make_plan(
             elif row.experiment is not None:
                 runs += _training_runs(spec, row, dataset, protocols, seeds)
     _check_columns(spec, [*runs, *searched])
+    _check_rows(spec, runs)
     return Plan(spec, tuple(runs), tuple(searched), seeds)
 
 
@@ -175,6 +178,18 @@ def _check_columns(spec: TableSpec, runs: Sequence[PlannedRun]) -> None:
             raise UserError(
                 f"table {spec.name}: column {column.label!r}: no row is scored under "
                 f"{column.protocol} on {column.dataset}"
+            )
+
+
+def _check_rows(spec: TableSpec, runs: Sequence[PlannedRun]) -> None:
+    """Refuse two rows of the same runs, of which overrides make no others."""
+    first: dict[Key, PlannedRun] = {}
+    for run in runs:
+        other = first.setdefault(run.key, run)
+        if other.row != run.row and (other.values or run.values):
+            raise UserError(
+                f"table {spec.name}: overrides of rows {other.row.label!r} and {run.row.label!r} "
+                f"must make runs that differ on {run.dataset}, got the same"
             )
 
 
@@ -211,12 +226,17 @@ def _images_run(
 def _training_runs(
     spec: TableSpec, row: Row, dataset: str, protocols: tuple[str, ...], seeds: int
 ) -> list[PlannedRun]:
-    assert row.experiment is not None
-    composed = _compose(row.experiment, dataset)
+    try:
+        composed = _composed(row, dataset)
+        stem = "" if composed is None else without_seed(run_id(composed.cfg))
+    except (UserError, *CONFIG_ERRORS) as error:
+        if not row.overrides:
+            raise
+        where = f"table {spec.name}: overrides of row {row.label!r} on {dataset}"
+        raise UserError(f"{where}: {one_line(error)}") from error
     if composed is None:
         return []
     own = tuple(p for p in protocols if p in composed.cfg.protocols)
-    stem = without_seed(run_id(composed.cfg))
     first = PlannedRun(
         row,
         dataset,
@@ -226,8 +246,9 @@ def _training_runs(
         own,
         composed.cfg.images_seen,
         composed.cfg.weights,
-        () if spec.selection == "none" else _snapshots(spec, composed.cfg, row.experiment),
+        () if spec.selection == "none" else _snapshots(spec, composed.cfg, composed.experiment),
         spec.selected_by,
+        tuple((row.overrides or {}).items()),
         table=spec.name,
     )
     chosen = range(row.first_seed, row.first_seed + seeds)
@@ -251,8 +272,7 @@ def _search_runs(
             f"{row.experiment} is not scored under {wanted}, the protocol of its first column"
         )
     first = replace(base[0], protocols=(*base[0].protocols, *([by] if by else [])))
-    assert row.experiment is not None
-    composed = _compose(row.experiment, dataset)
+    composed = _composed(row, dataset)
     assert composed is not None
     found = []
     for number, (phase, count) in enumerate(spec.search.phases.items()):
@@ -315,10 +335,15 @@ def _check_names(spec: TableSpec) -> None:
             )
 
 
+def _composed(row: Row, dataset: str) -> Composed | None:
+    """Compose a row on a data set, with what it sets; None where it is not for it."""
+    assert row.experiment is not None
+    return _compose(row.experiment, dataset, json.dumps(row.overrides or {}))
+
+
 @lru_cache(maxsize=256)
-def _compose(experiment: str, dataset: str) -> Composed | None:
-    """Compose a row on a data set; None where it is not for it."""
-    return compose_for(experiment, dataset)
+def _compose(experiment: str, dataset: str, overrides: str) -> Composed | None:
+    return compose_for(experiment, dataset, json.loads(overrides))
 
 
 def _read(path: Path) -> Record | None:

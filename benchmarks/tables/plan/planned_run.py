@@ -5,13 +5,14 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from benchmarks.config.catalogue import flat
-from benchmarks.config.compose import compose_group
+from benchmarks.config.compose import as_override, compose_group
 from benchmarks.config.identity import protocol_fingerprint
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.evaluation.prefetch import INCEPTION
@@ -52,7 +53,7 @@ class PlannedRun:
         snapshots: The images_seen of the snapshots to select among; none where the last
             checkpoint is shown.
         selected_by: Protocol that selects among them; None for each column's own.
-        values: What a search sets, by dotted key.
+        values: What the row or its search sets, by key.
         phase: The phase of a search; None for a run whose score is shown.
         configuration: The number of the configuration in the phase.
         table: Name of the table.
@@ -116,7 +117,7 @@ class PlannedRun:
             f"protocols=[{protocols}]",
             *([snapshots] if self.snapshots else []),
             *([f"draws={self.row.draws}"] if self.row.draws > 1 else []),
-            *(f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in self.values),
+            *starmap(as_override, self.values),
             *(self._wandb_names() if "logger=wandb" in overrides else []),
             *overrides,
         ]

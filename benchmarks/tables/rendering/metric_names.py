@@ -10,7 +10,7 @@ from benchmarks.config.compose import compose_group
 from benchmarks.core.errors import UserError, suggest
 from benchmarks.tables.spec import TableSpec
 
-__all__ = ["check_metrics", "metric_names"]
+__all__ = ["check_metrics", "main_value", "metric_names"]
 
 
 def check_metrics(spec: TableSpec) -> None:
@@ -45,6 +45,19 @@ def metric_names(protocol: str) -> tuple[str, ...]:
     for name, metric in cfg.metrics.items():
         names += _class(metric._target_).value_names or (name,)
     return tuple(names)
+
+
+@lru_cache
+def main_value(protocol: str) -> tuple[str, bool] | None:
+    """Return a protocol's first value, and whether higher is better; None where neither is."""
+    cfg = compose_group("protocol", protocol)
+    if "extractor" not in cfg:
+        found: tuple[str, bool] | None = hydra.utils.instantiate(cfg).main_value
+        return found
+    # lazily: torch takes a second, and only sweeps ask
+    from benchmarks.evaluation.protocols.base import first_value
+
+    return first_value({name: _class(metric._target_) for name, metric in cfg.metrics.items()})
 
 
 def _class(target: str) -> Any:

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config.compose import compose, compose_group, with_values
+from benchmarks.config.compose import (
+    as_override,
+    compose,
+    compose_for,
+    compose_group,
+    parse_overrides,
+    with_values,
+)
 from benchmarks.config.identity import canonical, config_hash, identity, run_id
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
@@ -176,6 +183,52 @@ def test_updates_give_the_ids_of_composition():
         assert run_id(with_values(compose([E]).cfg, values)) == run_id(
             compose([E, *overrides]).cfg
         )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model.n_critic": 2, "images_seen": 640},
+        {"model.generator.optimizer": {"lr": 1e-05, "betas": [0.1, 0.2]}},
+        {"model.penalty": None, "precision": "64-true", "datamodule.validation_size": 5},
+        {"loss@model.loss": "hinge", "model.n_critic": 1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+def test_what_a_row_sets_gives_the_ids_of_the_command_line(values, dataset):
+    quick = compose_for("lucic2018/wgan_gp", dataset, values)
+    given = [as_override(key, value) for key, value in values.items()]
+    whole = compose([E, f"datamodule={dataset}", *given])
+    assert run_id(quick.cfg) == run_id(whole.cfg)
+    assert quick.overrides == whole.overrides
+    assert run_id(quick.cfg) != run_id(compose_for("lucic2018/wgan_gp", dataset).cfg)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "plain",
+            "a/b",
+            "a b",
+            "it's",
+            "ünï",
+            "null",
+            "True",
+            "1e3",
+            "",
+            "a\\",
+            '"q\\"',
+            "x,[y]=z",
+        ),
+        *(1, 1.5, 1e-05, True, None, [1, ["2", None]], {"_target_": "a.B", "c": [0.5, "d e"]}),
+    ],
+    ids=str,
+)
+def test_an_override_is_read_as_it_was_written(value):
+    (read,) = parse_overrides([as_override("model.key", value)])
+    assert (read.key_or_group, read.value()) == ("model.key", value)
 
 
 def test_ids_need_no_torch():

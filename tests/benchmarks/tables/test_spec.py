@@ -63,6 +63,36 @@ def test_every_published_number_has_mark_and_spread():
             r"search of row 'B' must be by the table's phases \(no search\), got wide",
         ),
         (MINI + "search: {phases: {wide: 0}, seed: 0}", "phases.wide must be an integer >= 1"),
+        (
+            MINI + "  - {label: D, images: test, overrides: {model.x: 1}}",
+            "overrides of row 'D' must come with an experiment and no search",
+        ),
+        (
+            MINI + "  - {label: D, published: x, overrides: {model.x: 1}}",
+            "overrides of row 'D' must come with an experiment and no search",
+        ),
+        (
+            MINI.replace("note: of B", "search: {wide: x}, overrides: {model.x: 1}"),
+            "overrides of row 'B' must come with an experiment and no search",
+        ),
+        *(
+            (
+                MINI.replace("note: of B", f"overrides: {{{key}: 1}}"),
+                f"overrides of row 'B' must be of what a run is made of .*, got {re.escape(key)}",
+            )
+            for key in ("seed", "trainer.devices", "datamodule", "datamodule.name", "+model.x")
+        ),
+        (
+            MINI.replace("note: of B", "overrides: {model.x: .inf}"),
+            "overrides of row 'B': model.x must be finite, got inf",
+        ),
+        (MINI.replace("note: of B", "overrides: [1]"), "overrides must map names to values or nu"),
+        (
+            MINI.replace("untrained/pixelcnn_quick, note: of B", "X, overrides: {model.x: 1}")
+            .replace("lucic2018/vae_quick", "X, overrides: {model.x: 1}")
+            .replace("X", "lucic2018/vae_quick"),
+            "rows 'B' and 'C' must differ in their experiment or overrides, got lucic2018/vae_qu",
+        ),
     ],
 )
 def test_a_wrong_specification_is_one_line(mini, text, message):

@@ -2,6 +2,9 @@
 
 import pytest
 
+from benchmarks.config.compose import as_override, compose
+from benchmarks.config.deviations import stated_deviations
+from benchmarks.config.identity import run_id
 from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import Run
 from benchmarks.tables.plan import plan as plans
@@ -56,3 +59,65 @@ def test_a_selector_must_look_at_validation_images(mini):
         write_mini(text.replace("NAME", name))
         with pytest.raises(UserError, match=message):
             make_plan(load_spec("mini"), 1)
+
+
+RING = """
+title: Ring
+note: A note.
+seeds: 2
+columns:
+  - label: modes
+    dataset: gaussian_ring
+    protocol: modes_2500
+    metric: modes
+    better: higher
+    digits: 2
+rows:
+  - {label: A, experiment: toy/ns_gan}
+  - label: B
+    experiment: toy/ns_gan
+    overrides: {model.generator.optimizer.lr: 1.0e-3, model.generator.optimizer.betas: [0, 0.9]}
+  - {label: C, experiment: toy_ns_gan, overrides: {loss@model.loss: hinge, model.penalty: null}}
+  - {label: D, experiment: toy/wgan, overrides: {images_seen: 2560}, first_seed: 3}
+"""
+
+
+def test_a_row_with_overrides_is_planned_as_train_does_it(mini):
+    write_mini(RING)
+    plan = make_plan(load_spec("mini"))
+    assert [(run.row.label, run.seed) for run in plan.runs] == [
+        *(("A", 0), ("A", 1), ("B", 0), ("B", 1), ("C", 0), ("C", 1), ("D", 3), ("D", 4))
+    ]
+    for run in plan.runs:
+        verb, bar, *overrides = run.command(["threads=1"])
+        composed = compose(overrides)
+        assert (verb, bar, run_id(composed.cfg)) == ("train", "--no-bar", run.run_id)
+        assert run.images_seen == composed.cfg.images_seen
+        stated = stated_deviations(composed.cfg, composed.overrides)
+        set_ = [d for d in stated if d.startswith("overridden: ")]
+        assert set_ == [f"overridden: {as_override(*item)}" for item in run.values]
+    assert len({run.key for run in plan.runs}) == len(plan.runs)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            "{model.generator.optimiser.lr: 1.0}",
+            "overrides of row 'E' on gaussian_ring: model.generator.optimiser.lr is not a key of "
+            "this experiment; did you mean model.generator.optimizer.lr",
+        ),
+        ("{images_seen: half}", "row 'E' on gaussian_ring: images_seen must be an integer >= 0"),
+        ("{loss@model.loss: hing}", "row 'E' on gaussian_ring: loss 'hing' does not exist; did"),
+        (
+            "{model.n_critic: 1}",
+            "overrides of rows 'A' and 'E' must make runs that differ on gaussian_ring, got the",
+        ),
+    ],
+)
+def test_overrides_that_do_not_fit_are_told_by_row_and_key(mini, row, message):
+    write_mini(f"{RING}  - {{label: E, experiment: toy/ns_gan, overrides: {row}}}\n")
+    with pytest.raises(UserError) as error:
+        make_plan(load_spec("mini"))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
