@@ -29,6 +29,7 @@ from datamodules.root import checked_name, name_from
 __all__ = [
     "Composed",
     "as_override",
+    "choices",
     "compose",
     "compose_for",
     "compose_group",
@@ -38,7 +39,8 @@ __all__ = [
     "with_values",
 ]
 
-NAMED = ("experiment", "datamodule", "model", "trainer", "logger")  # groups of one choice
+NAMED = ("experiment", "datamodule", "model", "trainer")  # groups of one choice
+SEVERAL = ("logger", "callbacks")  # of which a run may have several, each by a name of its own
 # texts that Hydra's grammar reads as they stand, and as texts
 PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z][\w/-]*", re.IGNORECASE)
 STATE_OTHERS = ("deviations", "data_deviations", "per_dataset")  # they refer to other keys
@@ -250,6 +252,16 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
+def choices(overrides: Sequence[str], group: str) -> list[str]:
+    """Return the names that overrides choose of a group."""
+    found: list[Any] = []
+    for override in parse_overrides(overrides):
+        if override.get_key_element().lstrip("+") == group:
+            value = override.value()
+            found = value if isinstance(value, list) else [value]
+    return [str(name) for name in found]
+
+
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Return overrides of the command line by key and value.
 
@@ -285,8 +297,14 @@ def _check_names(parsed: Sequence[Override], known: Catalogue) -> None:
             )
         if group in NAMED and not isinstance(value, str):
             raise UserError(f"{group} must be one name, got {override.input_line}")
-        if _is_group(override) and isinstance(value, str):
-            known.folder_of(group, value)
+        if not _is_group(override):
+            continue
+        names = value if isinstance(value, list) else [value]
+        if group in SEVERAL and not all(isinstance(name, str) for name in names):
+            raise UserError(f"{group} must be names of configs, got {override.input_line}")
+        for name in names:
+            if isinstance(name, str):
+                known.folder_of(group, name)
 
 
 def _compose(overrides: Sequence[str], parsed: Sequence[Override], known: Catalogue) -> DictConfig:
@@ -346,7 +364,9 @@ def _check_top_level(cfg: DictConfig, experiment: str) -> None:
 
 
 def _check_nodes(cfg: DictConfig) -> None:
-    for key in ("datamodule", "model", "trainer", "logger"):
+    for key in SEVERAL:
+        _check_several(cfg, key)
+    for key in ("datamodule", "model", "trainer"):
         node = cfg._get_node(key) if key in cfg else None
         if not isinstance(node, DictConfig) or node._is_none() or "_target_" not in node:
             raise UserError(f"{key} must be the name of a config that has a _target_")
@@ -355,6 +375,17 @@ def _check_nodes(cfg: DictConfig) -> None:
     for name, values in cfg.per_dataset.items():
         if values is not None and not isinstance(values, DictConfig):
             raise UserError(f"per_dataset.{name!s} must map settings to values, got {values}")
+
+
+def _check_several(cfg: DictConfig, key: str) -> None:
+    node = cfg._get_node(key) if key in cfg else None
+    if not isinstance(node, DictConfig) or node._is_none():
+        raise UserError(f"{key} must map names to configs that have a _target_")
+    for name in map(str, node):
+        part = node._get_node(name)
+        is_config = isinstance(part, DictConfig) and "_target_" in part
+        if not is_config and node[name] is not None:
+            raise UserError(f"{key}.{name} must be a config that has a _target_, or null")
 
 
 def _apply(cfg: DictConfig, values: Any, where: str) -> None:

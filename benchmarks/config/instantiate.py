@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 TRUSTED = ("lit_models", "datamodules", "torch.nn", "torch.optim")
-NEVER_BUILT = ("trainer", "logger")  # from a config that came with files
+NEVER_BUILT = ("trainer", "logger", "callbacks")  # from a config that came with files
 # a key, with indices, or what `config.deviations` reads of the config; nothing nested in it
 PLAIN = re.compile(r"\$\{(?:number:)?[\w.,\[\] ]+\}")
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # our errors say the same in one line
@@ -71,8 +71,8 @@ def check_trusted(node: Any, where: str) -> None:
 def check_trusted_config(cfg: Any, name: str) -> None:
     """Refuse the config of a run that came with files, if building it could do anything else.
 
-    It may build classes of ours and torch's only, and look up nothing but its own keys. Trainer
-    and logger are never built from such a config.
+    It may build classes of ours and torch's only, and look up nothing but its own keys. Trainer,
+    loggers and callbacks are never built from such a config.
 
     Args:
         cfg: The config.

@@ -75,18 +75,14 @@ class ImagesSeenWandbLogger(WandbLogger):
         held: Names that earlier lives of the run logged offline, by images_seen. A run that was
             killed goes on from its last checkpoint and comes by them again, with the same values
             (on one machine; to rounding on another). A server sorts them out by itself.
-        beside: The run's `metrics.csv`, which holds all of it whichever logger a part had.
     """
 
     held: Mapping[int, set[str]] = {}
-    beside: CsvLogger | None = None
     _pending = False  # wandb writes a step when it is told of the next one
     _gone = False
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        if self.beside is not None:
-            self.beside.log_metrics(metrics, step)
         held = self.held.get(step or 0, set())
         new = {name: value for name, value in metrics.items() if name not in held}
         if new:
@@ -137,6 +133,7 @@ def wandb_logger(
     folder: Path,
     run_id: str,
     images_seen: int,
+    history: CsvLogger,
     project: str,
     entity: str | None,
     group: str | None,
@@ -153,6 +150,7 @@ def wandb_logger(
         run_id: Name of the run, and the beginning of its id.
         images_seen: Where the run goes on (the server keeps the x axis). What is in its offline
             files from there on, from before a kill, is not logged again.
+        history: The run's `metrics.csv`, which holds all of it whichever loggers a part had.
         project: Project.
         entity: Team or user, or None.
         group: Group, or None.
@@ -177,12 +175,11 @@ def wandb_logger(
             x_disable_meta=True, x_transaction_log_flush_interval=FLUSH_SECONDS
         ),
     )
-    logger.beside = CsvLogger(folder, run_id, images_seen)
     if mode == "offline":
         logger.held = _held(folder, wandb_id, images_seen)
     _use_images_seen(logger)
     if images_seen > 0:
-        _log_what_another_logger_had(logger, folder, wandb_id, images_seen)
+        _log_what_another_logger_had(logger, history, folder, wandb_id, images_seen)
     return logger
 
 
@@ -198,7 +195,9 @@ def _mode(mode: str | None) -> str:
         mode = settings.mode if chosen else ("online" if has_key() else "offline")
     mode = ALIASES.get(mode, mode)
     if mode not in MODES:
-        raise UserError(f"logger.mode must be one of {', '.join(MODES)} or null, got {mode!r}")
+        raise UserError(
+            f"logger.wandb.mode must be one of {', '.join(MODES)} or null, got {mode!r}"
+        )
     return mode
 
 
@@ -349,14 +348,17 @@ def _held(folder: Path, wandb_id: str, images_seen: int) -> dict[int, set[str]]:
 
 @rank_zero_only
 def _log_what_another_logger_had(
-    logger: ImagesSeenWandbLogger, folder: Path, wandb_id: str, images_seen: int
+    logger: ImagesSeenWandbLogger,
+    history: CsvLogger,
+    folder: Path,
+    wandb_id: str,
+    images_seen: int,
 ) -> None:
     """Log to W&B the part of `metrics.csv` that a stretch without W&B has written."""
-    assert logger.beside is not None
     offline = [row.get("images_seen") or 0 for row in read_offline(folder, wandb_id).rows]
     online = getattr(logger.experiment, "starting_step", 0) or 0  # after the server's last one
     last = max([0, online - 1, *offline])
-    for step, values in logger.beside.rows().items():
+    for step, values in history.rows().items():
         if last < step <= images_seen:
             logger._log(values, step)
 

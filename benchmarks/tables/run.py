@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.config.compose import compose
+from benchmarks.config.compose import choices, compose
 from benchmarks.core.environment import now
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable, outputs_dir, results_dir
@@ -67,7 +67,7 @@ def run_table(
     figure = write_table(table, folder)
     samples_figure([(run.row.label, grid) for run, grid in sample_grids(plan)], figure)
     print(to_terminal(rendered(table)))
-    if "logger=wandb" in overrides:
+    if "wandb" in choices(overrides, "logger"):
         _log_to_wandb(table, folder, figure, overrides)
     print(f"\n{folder / 'table.md'}, table.csv, table.tex, table.json, {figure.name}")
     for line in executor.closing():
@@ -89,7 +89,7 @@ def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence
     experiment = table.plan.spec.first_experiment
     if experiment is None:  # nothing of ours to log
         return
-    logger = compose([f"experiment={experiment}", *overrides]).cfg.logger
+    logger = compose([f"experiment={experiment}", *overrides]).cfg.logger.wandb
     settings = {key: logger[key] for key in ("project", "entity", "mode")}
     marks = {f"{c.protocol}:{fingerprint_of(c.protocol)[:12]}" for c in table.plan.spec.columns}
     tags = [f"table:{name}", *sorted(marks)]

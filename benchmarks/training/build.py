@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 from hydra.utils import get_object
-from lightning import Trainer
+from lightning import Callback, Trainer
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.config.compose import Composed, with_values
@@ -23,6 +24,7 @@ from benchmarks.core.seeds import GRIDS, INITIALISATION, NOISE, ORDER, seed_of
 from benchmarks.evaluation.default_protocol import default_protocol
 from benchmarks.evaluation.opening import parameter_dtype, run_ids
 from benchmarks.evaluation.scoring import BuiltProtocol, Scoring, build_protocols
+from benchmarks.loggers.csv_logger import CsvLogger
 from benchmarks.runs.folder import Run
 from benchmarks.runs.writer import RunWriter
 from benchmarks.training.checks import (
@@ -148,7 +150,8 @@ def trial(composed: Composed) -> list[str]:
     protocols = protocols_of(cfg)
     model = build_model(cfg, data, protocols)
     whole_updates(cfg.images_seen, model.images_per_step)
-    check_signatures(OmegaConf.to_container(cfg.logger, resolve=True), "logger")
+    for key in ("logger", "callbacks"):
+        check_signatures(OmegaConf.to_container(cfg[key], resolve=True), key)
     return _try(cfg, data, model, protocols)
 
 
@@ -175,9 +178,7 @@ def build(writer: RunWriter, data: DataModule, bar: bool) -> Parts:
         max_epochs=-1,
         max_steps=budget // model.images_per_step,
         precision=cfg.precision,
-        logger=instantiate(
-            cfg.logger, "logger", folder=run.logs, run_id=run.id, images_seen=images_seen
-        ),
+        logger=_loggers(cfg, run, images_seen),
         callbacks=[
             watchdog,
             SettingsAgreement(_agreed(cfg, run, data, images_seen)),
@@ -187,6 +188,7 @@ def build(writer: RunWriter, data: DataModule, bar: bool) -> Parts:
             ),
             progress,
             *_tracker(writer, scoring, progress),
+            *_own_callbacks(cfg),
             checkpoints,  # last: what the others keep is saved with them
         ],
         default_root_dir=str(run.folder),
@@ -270,6 +272,27 @@ def _trainer(cfg: DictConfig, **settings: Any) -> Trainer:
         enable_model_summary=False,
     )
     return trainer
+
+
+def _loggers(cfg: DictConfig, run: Run, images_seen: int) -> list[Logger]:
+    """Return the file that every run writes, then the loggers that were asked for."""
+    history = CsvLogger(run.logs, run.id, images_seen)
+    given = {"folder": run.logs, "run_id": run.id, "images_seen": images_seen, "history": history}
+    asked = [(name, node) for name, node in cfg.logger.items() if node is not None]
+    return [history, *(instantiate(node, f"logger.{name}", **given) for name, node in asked)]
+
+
+def _own_callbacks(cfg: DictConfig) -> list[Callback]:
+    found = []
+    for name, node in cfg.callbacks.items():
+        callback = None if node is None else instantiate(node, f"callbacks.{name}")
+        if not isinstance(callback, Callback | None):
+            raise UserError(
+                f"callbacks.{name}._target_ must be a class that inherits from "
+                f"lightning.Callback, got {node._target_}"
+            )
+        found += [] if callback is None else [callback]
+    return found
 
 
 def _checkpoints(cfg: DictConfig, run: Run, budget: int) -> Checkpoints:

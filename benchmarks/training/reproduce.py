@@ -23,7 +23,7 @@ __all__ = ["reproduce"]
 
 # of a record's overrides: given otherwise, or nothing that determines a result
 NOT_REPEATED = ("experiment", "datamodule", "seed", "protocols", "draws")
-NEVER_REPEATED = ("trainer", "logger")
+NEVER_REPEATED = ("trainer", "logger", "callbacks")
 REPEATED = (*IDENTITY_KEYS, "revision", "threads", "channels_last", "compile", "weights")
 
 
@@ -49,8 +49,9 @@ def reproduce(path: str) -> int:
     composed = compose([*given, *_repeated(old.overrides, path), f"protocols=[{protocols}]"])
     check_trusted_config(composed.cfg, path)  # a record may be a stranger's
     clean = compose(given).cfg
-    with open_dict(composed.cfg):  # these two are built without that check: as they stand here
-        composed.cfg.trainer, composed.cfg.logger = clean.trainer, clean.logger
+    with open_dict(composed.cfg):  # these are built without that check: as they stand here
+        for key in NEVER_REPEATED:
+            composed.cfg[key] = clean[key]
     if run_id(composed.cfg) != old.run_id:
         raise UserError(
             f"{path} must be of today's config of {old.experiment}: its id is {old.run_id}, "

@@ -24,7 +24,10 @@ from benchmarks.tables.spec import MOST_SEEDS, Column, Row, TableSpec
 
 __all__ = ["Plan", "check_passed_on", "make_plan"]
 
-PASSED_ON = ("trainer", "logger", "threads", "channels_last", "compile", "data_on_device")
+PASSED_ON = (
+    *("trainer", "logger", "threads", "channels_last", "compile", "data_on_device"),
+    "callbacks",
+)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmarks.config.catalogue import flat
-from benchmarks.config.compose import as_override, compose_group
+from benchmarks.config.compose import as_override, choices, compose_group
 from benchmarks.config.identity import protocol_fingerprint
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.evaluation.prefetch import INCEPTION
@@ -118,7 +118,7 @@ class PlannedRun:
             *([snapshots] if self.snapshots else []),
             *([f"draws={self.row.draws}"] if self.row.draws > 1 else []),
             *starmap(as_override, self.values),
-            *(self._wandb_names() if "logger=wandb" in overrides else []),
+            *(self._wandb_names() if "wandb" in choices(overrides, "logger") else []),
             *overrides,
         ]
 
@@ -128,7 +128,7 @@ class PlannedRun:
         seed = f"seed:{self.seed}" if self.phase is None else f"{self.phase}:{self.configuration}"
         tags = [f"table:{self.table}", f"row:{self.row.label}", f"data:{self.dataset}", seed]
         listed = ",".join(json.dumps(tag[:LONGEST_TAG]) for tag in [*tags, *marks])
-        return [f"logger.group={self.table}", f"logger.tags=[{listed}]"]
+        return [f"logger.wandb.group={self.table}", f"logger.wandb.tags=[{listed}]"]
 
     def lacks(self) -> str | None:
         """Return what this run needs and this machine has not, with what mends it; or None."""

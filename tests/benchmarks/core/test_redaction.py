@@ -159,11 +159,12 @@ def test_no_sink_lets_a_secret_through(outputs, tmp_path, monkeypatch, capsys):
     secrets = [*SECRETS.values(), "correct horse battery"]
     monkeypatch.setenv("PGPASSWORD", "correct horse battery")
     text = " and ".join(secrets)
-    settings = [f"logger.{name}={value}" for name, value in (("mode", "offline"), ("group", "g"))]
+    given = (("mode", "offline"), ("group", "g"))
+    settings = [f"logger.wandb.{name}={value}" for name, value in given]
     composed = tiny_run("lucic2018/ns_gan_quick", ["logger=wandb", *settings])
     cfg = composed.cfg
-    cfg.method, cfg.deviations, cfg.logger.tags = text, [text], ["a " + secrets[0]]
-    cfg.logger.group = cfg.logger.project = "p " + secrets[2]
+    cfg.method, cfg.deviations, cfg.logger.wandb.tags = text, [text], ["a " + secrets[0]]
+    cfg.logger.wandb.group = cfg.logger.wandb.project = "p " + secrets[2]
 
     def fail(*_):
         raise RuntimeError(text)
@@ -205,7 +206,7 @@ def test_what_jobs_would_write_is_refused(monkeypatch):
         with pytest.raises(UserError, match=r"launcher\.\w+.* must hold no secret"):
             load_launcher("slurm", [override])
     with pytest.raises(UserError, match=r"overrides\[0\] must hold no secret"):
-        check_passed_on(load_spec("quick"), [f"logger.group={SECRETS['github']}"])
+        check_passed_on(load_spec("quick"), [f"logger.wandb.group={SECRETS['github']}"])
 
 
 @pytest.mark.parametrize(

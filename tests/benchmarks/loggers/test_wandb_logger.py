@@ -16,6 +16,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.core.errors import UserError
 from benchmarks.loggers import wandb_logger
+from benchmarks.loggers.csv_logger import CsvLogger
 from benchmarks.loggers.wandb_logger import log_table, read_offline
 from benchmarks.runs.folder import Run
 from benchmarks.training.train import train
@@ -33,14 +34,9 @@ def offline(monkeypatch, outputs):
 
 
 def with_wandb(composed, protocols=()):
-    composed.cfg.logger = {
-        "_target_": "benchmarks.loggers.wandb_logger.wandb_logger",
-        "project": "dgmbench",
-        "entity": None,
-        "group": None,
-        "tags": ["test"],
-        "mode": None,
-    }
+    settings = {"project": "dgmbench", "entity": None, "group": None, "tags": ["test"]}
+    target = "benchmarks.loggers.wandb_logger.wandb_logger"
+    composed.cfg.logger = {"wandb": {"_target_": target, **settings, "mode": None}}
     composed.cfg.protocols = list(protocols)
     return composed
 
@@ -105,9 +101,11 @@ def test_runs_that_change_their_logger_keep_one_history(offline, monkeypatch, fi
 LIFE = """
 import sys, time
 from pathlib import Path
+from benchmarks.loggers.csv_logger import CsvLogger
 from benchmarks.loggers.wandb_logger import wandb_logger
 folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-logger = wandb_logger(folder, "a-r1-s0", first - 8, "p", None, None, [], "offline")
+history = CsvLogger(folder, "a-r1-s0", first - 8)
+logger = wandb_logger(folder, "a-r1-s0", first - 8, history, "p", None, None, [], "offline")
 for seen in range(first, last + 1, 8):
     logger.log_metrics({"train/loss": seen / 2, "train/kl": 1.0}, step=seen)
 logger.finalize("success")
@@ -223,7 +221,9 @@ def read_when_there(folder):
 def test_what_a_dead_machine_left_is_read_as_far_as_it_is_whole(offline, tmp_path):
     import wandb
 
-    logger = wandb_logger.wandb_logger(tmp_path, "a-r1-s0", 0, "p", None, None, [], "offline")
+    of_run = (tmp_path, "a-r1-s0", 0)
+    settings = ("p", None, None, [], "offline")
+    logger = wandb_logger.wandb_logger(*of_run, CsvLogger(*of_run), *settings)
     for seen in range(8, 400, 8):
         logger.log_metrics({"train/loss": 1.0}, step=seen)
     logger.finalize("success")
@@ -351,7 +351,9 @@ def test_every_name_of_a_mode(own_wandb, monkeypatch, variable, given, expected)
 
 
 def test_a_mode_that_is_none(own_wandb, monkeypatch):
-    with pytest.raises(UserError, match=r"logger.mode must be one of online, .*, got 'ofline'"):
+    with pytest.raises(
+        UserError, match=r"logger.wandb.mode must be one of online, .*, got 'ofline'"
+    ):
         wandb_logger._mode("ofline")
     monkeypatch.setenv("WANDB_MODE", "ofline")
     with pytest.raises(UserError, match="a setting of W&B is wrong"):
@@ -374,5 +376,6 @@ def test_the_environment_can_forbid_going_online(monkeypatch, tmp_path):
         monkeypatch.delenv("WANDB_MODE", raising=False)
         if environment:
             monkeypatch.setenv("WANDB_MODE", environment)
-        wandb_logger.wandb_logger(tmp_path, "id", 0, mode=mode, **settings)
+        of_run = (tmp_path, "id", 0)
+        wandb_logger.wandb_logger(*of_run, CsvLogger(*of_run), mode=mode, **settings)
         assert made["mode"] == expected

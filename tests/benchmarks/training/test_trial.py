@@ -176,7 +176,7 @@ def test_a_metric_that_wants_more_samples_is_told_before_a_training(outputs, tmp
         (["model.batch_size=100", "images_seen=99"], "at least one training step of 100 images"),
         (["trainer.devices=foo"], "trainer"),
         (["trainer=ddp_cpu", "trainer.devices=7"], "batch_size must be a multiple of the 7"),
-        (["logger=wandb", "+logger.x=1"], "logger.x is no setting of wandb_logger"),
+        (["logger=wandb", "+logger.wandb.x=1"], "logger.wandb.x is no setting of wandb_logger"),
     ],
 )
 def test_a_trial_refuses_what_a_training_refuses(outputs, capsys, overrides, message):

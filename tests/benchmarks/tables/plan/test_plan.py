@@ -27,6 +27,14 @@ def test_only_overrides_that_do_not_change_the_runs_pass():
             check_passed_on(spec, [override])
 
 
+def test_runs_of_a_table_are_grouped_where_wandb_is_among_their_loggers(mini):
+    for given in ("logger=wandb", "logger=[tensorboard,wandb]"):
+        command = mini.runs[0].command([given])
+        assert "logger.wandb.group=mini" in command
+        assert run_id(compose(command[2:]).cfg) == mini.runs[0].run_id
+    assert not [o for o in mini.runs[0].command(["logger=csv"]) if o.startswith("logger.")]
+
+
 def test_selection_needs_snapshots_and_a_known_name(mini):
     text = MINI.replace("note: A note.", "selection: test_as_in_paper\nnote: A note.")
     write_mini(text)
