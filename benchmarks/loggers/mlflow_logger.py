@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,7 @@ def mlflow_logger(
     """
     check_installed("mlflow", "mlflow")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would tell of each call
-    database = (outputs_dir() / "mlflow.db").absolute()
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database}"
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _uri_of(_database())
     name = "/".join((*folder.absolute().parts[-4:-2], run_id))  # experiment, data set, id
     marks = {key: redacted(str(value)) for key, value in tags.items()}
     try:
@@ -89,6 +89,8 @@ def _run_of(
         logging.getLogger(noisy).setLevel(logging.ERROR)
     path = folder / ID
     with held(outputs_dir() / ".mlflow.lock", wait=True):  # two that make the tables would fail
+        if uri == _uri_of(_database()) and not _database().exists():
+            _make(_database())
         client = MlflowClient(uri)
         known = path.read_text().strip() if path.exists() else None
         there = None if known is None else _found(client, known)
@@ -103,6 +105,27 @@ def _run_of(
         begun = client.create_run(number, tags=dict(tags), run_name=name).info.run_id
     write_atomically(path, f"{begun}\n")
     return str(begun)
+
+
+def _database() -> Path:
+    return (outputs_dir() / "mlflow.db").absolute()
+
+
+def _uri_of(database: Path) -> str:
+    return f"sqlite:///{database}"
+
+
+def _make(database: Path) -> None:
+    """Make the local store, whole or not at all: a kill in between would leave one for good."""
+    # lazily: it is an extra
+    from mlflow.tracking import MlflowClient
+
+    part = database.with_name(f".{database.name}.{secrets.token_hex(4)}.part")
+    try:
+        MlflowClient(_uri_of(part)).search_experiments(max_results=1)
+        part.replace(database)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _found(client: Any, mlflow_id: str) -> Any:

@@ -45,6 +45,7 @@ def test_a_run_killed_and_resumed_is_one_run_of_one_history(store, outputs, monk
     cut(composed, monkeypatch)
     (begun,) = runs_of(store())
     record = train(composed, bar=False)
+    assert not list(outputs.glob(".mlflow.db*"))  # it was made whole, and renamed
     (run,) = runs_of(store())
     assert run.info.run_id == begun.info.run_id
     assert run.info.status == "FINISHED"

@@ -228,7 +228,7 @@ def test_what_a_dead_machine_left_is_read_as_far_as_it_is_whole(offline, tmp_pat
         logger.log_metrics({"train/loss": 1.0}, step=seen)
     logger.finalize("success")
     wandb.finish()
-    read_when_there(tmp_path)
+    wait_until(lambda: 392 in images_of(tmp_path))  # a moment later, under load
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     data, whole = path.read_bytes(), images_of(tmp_path)
     assert whole == list(range(8, 400, 8))
