@@ -1,11 +1,15 @@
 """The command line: it finds the verb, and tells of mistakes and signals in one line."""
 
 import argparse
+import errno
+import io
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,9 +17,12 @@ from typing import Any
 import datamodules  # noqa: F401 - before a folder of this name beside the user's can be found
 from benchmarks.commands.settings import add_config_dir
 from benchmarks.core.environment import is_first_process
-from benchmarks.core.errors import UserError
+from benchmarks.core.errors import UserError, one_line, shortened
+from benchmarks.core.files import write_atomically
+from benchmarks.core.paths import outputs_dir
 from benchmarks.core.redaction import redacted
 from benchmarks.core.version import __version__
+from datamodules.root import PathError
 from lit_models.training.interruption import EXIT_CODE, Interrupted, signals_noted
 
 __all__ = ["main", "parser"]
@@ -33,6 +40,10 @@ VERBS = (  # of benchmarks.commands, in the order of --help
 )
 STOPPABLE = (  # by signals
     *("train", "evaluate", "pictures", "table", "sweep", "queue", "gate", "reproduce", "doctor"),
+)
+NOT_OURS = (  # faults of the machine that any file may meet: told in a line, as a mistake is
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EMFILE),
 )
 
 
@@ -57,9 +68,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb; mistakes of the user give one line and exit code 2."""
+    """Run a verb; mistakes of the user give one line and exit code 2, faults of ours code 1."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # we tell of processes that died
     sys.excepthook = _print_without_secrets
+    _print_what_the_terminal_can()
     _import_from_here()
     given = _parse(argv)
     # lazily: help needs no configs
@@ -69,21 +81,62 @@ def main(argv: Sequence[str] | None = None) -> int:
         stoppable = signals_noted() if given.verb in STOPPABLE else nullcontext()
         with stoppable, searching(given.config_dir):
             return given.function(given)
-    except UserError as error:
-        if is_first_process():
-            print(f"dgmbench: {redacted(str(error))}", file=sys.stderr)
-        return 2
+    except (UserError, PathError) as error:
+        return _refuse(str(error))
     except Interrupted as signal:
         code, what = _leave(str(signal))
         if is_first_process():
             print(f"dgmbench: stopped by {signal}; {what}", file=sys.stderr)
         return code
     except BrokenPipeError:  # such as `dgmbench list | head`
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         return 141
     except KeyboardInterrupt:
         print("dgmbench: interrupted; the same command begins again", file=sys.stderr)
         return 130
+    except OSError as error:
+        if error.errno not in NOT_OURS:
+            return _fault(given.verb, error)
+        return _refuse(one_line(error))
+    except Exception as error:
+        return _fault(given.verb, error)
+
+
+def _refuse(text: str) -> int:
+    """Tell of a mistake in one line."""
+    if is_first_process():
+        print(f"dgmbench: {shortened(redacted(text))}", file=sys.stderr)
+    return 2
+
+
+def _fault(verb: str, error: Exception) -> int:
+    """Tell of a fault of ours in one line, which names the file that has its trace."""
+    trace = redacted("".join(traceback.format_exception(error)))
+    name = f"{verb}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
+    said = f"dgmbench: {type(error).__name__}: {shortened(redacted(one_line(error)))}"
+    for folder in (_outputs_or_nothing(), Path(tempfile.gettempdir()) / "dgmbench-errors"):
+        with suppress(OSError):
+            if folder is not None:
+                write_atomically(folder / name, trace)
+                print(f"{said} (a fault of the program: {folder / name})", file=sys.stderr)
+                return 1
+    print(f"{trace}{said}", file=sys.stderr)  # no file can be written
+    return 1
+
+
+def _outputs_or_nothing() -> Path | None:
+    """Return the folder of traces in the working space."""
+    try:
+        return outputs_dir() / "errors"
+    except PathError:
+        return None
+
+
+def _print_what_the_terminal_can() -> None:
+    """Replace characters that the terminal, or where its output goes, does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _import_from_here() -> None:

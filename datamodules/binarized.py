@@ -5,7 +5,6 @@ own name.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from datamodules.base import BatchStream, ImageDataModule, Splits
 from datamodules.prepared import PreparedImages
-from datamodules.root import data_root
+from datamodules.root import data_root, expanded
 
 __all__ = [
     "BinarizedOnce",
@@ -160,7 +159,7 @@ class LarochelleMnist(ImageDataModule):
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        self.root = Path(root).expanduser() if root else data_root()
+        self.root = expanded(root, f"root of {self.name}") if root else data_root()
 
     def load(self) -> Splits:
         train, valid, test = (self._read(part) for part in ("train", "valid", "test"))

@@ -96,7 +96,7 @@ class CelebA64(PreparedImages):
             self._convert([name for name, part in pairs if part == code], split)
 
     def _partition(self) -> list[list[str]]:
-        lines = (self.originals / PARTITION).read_text().split("\n")
+        lines = (self.originals / PARTITION).read_text(encoding="utf-8").split("\n")
         return [line.split() for line in lines if line.strip()]
 
     def _absent(self) -> Path | None:
@@ -121,7 +121,8 @@ class CelebA64(PreparedImages):
         if target.exists():
             return
         done_file = self.path / f"{split}.done"
-        done = int(done_file.read_text()) if part.exists() and done_file.exists() else 0
+        begun = part.exists() and done_file.exists()
+        done = int(done_file.read_text(encoding="utf-8")) if begun else 0
         shape = (len(names), 3, SIDE, SIDE)
         out = np.lib.format.open_memmap(part, "r+" if done else "w+", np.uint8, shape)
         for i in tqdm(
@@ -130,7 +131,7 @@ class CelebA64(PreparedImages):
             out[i] = crop_and_resize(_read(self.originals / IMAGES / names[i]))
             if (i + 1) % KEPT_EVERY == 0:
                 out.flush()
-                done_file.write_text(str(i + 1))
+                done_file.write_text(str(i + 1), encoding="utf-8")
         out.flush()
         del out
         part.replace(target)

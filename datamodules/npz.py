@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.base import ImageDataModule, Splits
+from datamodules.root import expanded
 
 __all__ = ["NpzImages", "nchw", "read_arrays", "read_npz"]
 
@@ -73,7 +74,7 @@ def read_arrays(
         ValueError: if the file is absent, unreadable, lacks one of them, or declares more than it
             holds or the memory can.
     """
-    path = Path(path).expanduser()
+    path = expanded(path, "path")
     try:
         with zipfile.ZipFile(path) as members, np.load(path, allow_pickle=False) as file:
             present = [*keys, *(key for key in optional if key in file)]

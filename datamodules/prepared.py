@@ -9,7 +9,7 @@ import torchvision
 
 from datamodules.base import ImageDataModule, Splits
 from datamodules.npz import read_npz
-from datamodules.root import data_root
+from datamodules.root import data_root, expanded
 
 __all__ = ["PreparedImages", "download_with_torchvision"]
 
@@ -35,7 +35,7 @@ class PreparedImages(ImageDataModule):
     ) -> None:
         super().__init__(**shared)
         self.source = source
-        self.root = Path(root).expanduser() if root else data_root()
+        self.root = expanded(root, f"root of {self.name}") if root else data_root()
         self.file = self.root / f"{self.name}.npz"
 
     @property

@@ -5,14 +5,51 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["checked_name", "data_root", "name_from"]
+__all__ = ["PathError", "checked_name", "data_root", "expanded", "name_from"]
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
 
 
+class PathError(ValueError):
+    """A path that leads nowhere on this machine."""
+
+
 def data_root() -> Path:
-    """Return the folder of prepared data and weights: $DGMBENCH_DATA, else ~/.cache/dgmbench."""
-    return Path(os.environ.get("DGMBENCH_DATA", "~/.cache/dgmbench")).expanduser()
+    """Return the folder of prepared data and weights: $DGMBENCH_DATA, else ~/.cache/dgmbench.
+
+    Raises:
+        PathError: if the one is not given and there is no home folder for the other.
+    """
+    given = os.environ.get("DGMBENCH_DATA")
+    if given is not None:
+        return expanded(given, "DGMBENCH_DATA")
+    try:
+        return Path("~/.cache/dgmbench").expanduser()
+    except RuntimeError:
+        raise PathError(
+            "DGMBENCH_DATA must be set to a folder for data and weights: there is no home folder "
+            "(HOME is not set)"
+        ) from None
+
+
+def expanded(path: str | Path, what: str) -> Path:
+    """Return a path whose ~ or ~user is replaced by a home folder.
+
+    Every path that a user gives passes here.
+
+    Args:
+        path: The path.
+        what: Its key, for the message.
+
+    Raises:
+        PathError: if there is no such home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        home = str(path).split("/")[0]
+        why = "HOME is not set" if home == "~" else f"no user is called {home[1:]}"
+        raise PathError(f"{what} must name a place on this machine, got {path}: {why}") from None
 
 
 def checked_name(name: Any, what: str) -> str:

@@ -256,3 +256,29 @@ def test_wandb_is_named_by_one_file():
 
 def test_no_absolute_paths_in_the_sources():
     assert not [p for p in SOURCES if "/home/" in p.read_text() or "/root/" in p.read_text()]
+
+
+TEXT = {"read_text", "write_text", "open", "fdopen", "TextIOWrapper"}
+
+
+@pytest.mark.parametrize("package", sorted(NEVER))
+def test_files_are_of_one_encoding_wherever_the_suite_runs(package):
+    """Python reads and writes what the locale says, unless it is told."""
+    found = []
+    for path in files(package):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or _last_name(node.func) not in TEXT:
+                continue
+            given = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            if _is_of_bytes(node, given) or "encoding" in {k.arg for k in node.keywords}:
+                continue
+            found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not found
+
+
+def _is_of_bytes(call, given):
+    """Return whether a call opens bytes, or is of another `open` than that of files."""
+    owner = getattr(call.func, "value", None)
+    return any(isinstance(mode, str) and "b" in mode for mode in given[:2]) or getattr(
+        owner, "id", None
+    ) in {"os", "Image", "members", "RunWriter"}

@@ -1,13 +1,14 @@
 """`dgmbench evaluate`."""
 
 import argparse
-from pathlib import Path
 
-from benchmarks.commands.settings import number_of, numbers_in, settings_in
+from benchmarks.commands.settings import is_path, number_of, numbers_in, settings_in
 from benchmarks.core.errors import UserError
+from datamodules.root import expanded
 
 OF_IMAGES = ("images", "datamodule", "against", "value_range", "against_range")
 OF_A_RUN = ("checkpoint", "weights")
+KNOWN = ("protocol", "draws", *OF_IMAGES, *OF_A_RUN)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +27,10 @@ def run(given: argparse.Namespace) -> int:
     from benchmarks.evaluation.evaluate import evaluate_against, evaluate_images, evaluate_run
     from benchmarks.evaluation.scoring import describe
 
-    folder = None if "=" in given.overrides[0] else given.overrides[0]
+    folder = given.overrides[0] if is_path(given.overrides[0], KNOWN) else None
     overrides = given.overrides[folder is not None :]
     of_data = [o for o in overrides if o.startswith("datamodule.")]
-    settings = settings_in(
-        [o for o in overrides if o not in of_data], ("protocol", "draws", *OF_IMAGES, *OF_A_RUN)
-    )
+    settings = settings_in([o for o in overrides if o not in of_data], KNOWN)
     if "protocol" not in settings and "against" not in settings:
         raise UserError("protocol must be given (dgmbench list protocols), e.g. protocol=NAME")
     protocols = settings["protocol"].strip("[]").split(",") if "protocol" in settings else []
@@ -42,7 +41,7 @@ def run(given: argparse.Namespace) -> int:
         raise UserError(f"{name} must be given with {other} only, got {name}={settings[name]}")
     if folder is not None:
         record = evaluate_run(
-            Path(folder),
+            expanded(folder, "RUN"),
             protocols,
             settings.get("checkpoint", "last"),
             settings.get("weights"),

@@ -1,7 +1,8 @@
 """`dgmbench export`."""
 
 import argparse
-from pathlib import Path
+
+from datamodules.root import expanded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +17,6 @@ def run(given: argparse.Namespace) -> int:
     """Write a run's weights (safetensors), config, samples (npz) and citation."""
     from benchmarks.evaluation.export import export
 
-    target = given.output and Path(given.output)
-    print(export(Path(given.run), given.samples, given.checkpoint, target))
+    target = given.output and expanded(given.output, "--output")
+    print(export(expanded(given.run, "RUN"), given.samples, given.checkpoint, target))
     return 0

@@ -1,10 +1,10 @@
 """`dgmbench pictures`."""
 
 import argparse
-from pathlib import Path
 
 from benchmarks.commands.settings import settings_in
 from benchmarks.core.errors import UserError
+from datamodules.root import expanded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(given: argparse.Namespace) -> int:
     if not all(label.isascii() and label.strip().isdecimal() for label in classes):
         raise UserError(f"classes must be numbers such as 9,7,2, got {settings['classes']}")
     for path in draw_pictures(
-        Path(given.run),
+        expanded(given.run, "RUN"),
         settings.get("protocol"),
         settings.get("checkpoint", "last"),
         settings.get("weights"),

@@ -1,7 +1,8 @@
 """`dgmbench report`."""
 
 import argparse
-from pathlib import Path
+
+from datamodules.root import expanded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,5 +15,5 @@ def run(given: argparse.Namespace) -> int:
     """Write one HTML page of all tables, runs and figures; it needs no network."""
     from benchmarks.tables.rendering.page import report
 
-    print(report(given.tables, given.output and Path(given.output)))
+    print(report(given.tables, given.output and expanded(given.output, "--output")))
     return 0

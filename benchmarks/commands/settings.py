@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.core.errors import UserError, suggest
@@ -13,6 +14,7 @@ __all__ = [
     "add_choice",
     "add_config_dir",
     "choice_of",
+    "is_path",
     "names_in",
     "number_of",
     "numbers_in",
@@ -56,6 +58,12 @@ def choice_of(given: argparse.Namespace) -> "Choice":
 def names_in(text: str) -> tuple[str, ...]:
     """Return names with commas between."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def is_path(argument: str, known: Sequence[str]) -> bool:
+    """Return whether an argument is a path, which may hold a =, and no setting of a verb."""
+    key, equals, _ = argument.partition("=")
+    return not equals or "/" in key or (key not in known and Path(argument).exists())
 
 
 def settings_in(overrides: Sequence[str], known: Sequence[str]) -> dict[str, str]:

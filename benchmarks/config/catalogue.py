@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.config.yaml_files import check_folders
 from benchmarks.core.errors import UserError, suggest, user_errors
 from benchmarks.core.paths import CONFIGS
+from datamodules.root import expanded
 
 __all__ = ["INCEPTION", "Catalogue", "catalogue", "flat", "names", "searching"]
 
@@ -65,7 +66,7 @@ class Catalogue:
             UserError: if there is none, with the nearest names.
         """
         for folder in self.folders:
-            if (folder / group / f"{name}.yaml").is_file():
+            if _is_there(folder / group / f"{name}.yaml"):
                 return folder
         raise UserError(f"{group} {name!r} does not exist{suggest(name, self.names(group))}")
 
@@ -83,7 +84,7 @@ class Catalogue:
         Raises:
             UserError: if there is none, with the nearest names.
         """
-        if not any((f / "experiment" / f"{name}.yaml").is_file() for f in self.folders):
+        if not any(_is_there(f / "experiment" / f"{name}.yaml") for f in self.folders):
             renamed = {flat(known): known for known in self.names("experiment")}
             if name in renamed:
                 return renamed[name]
@@ -153,9 +154,17 @@ def searching(folders: Sequence[str]) -> Iterator[None]:
             os.environ[VARIABLE] = before
 
 
+def _is_there(path: Path) -> bool:
+    """Return whether a file is there; one that the system cannot even look for is not."""
+    try:
+        return path.is_file()
+    except OSError:  # too long a name, or a folder that is closed to us
+        return False
+
+
 def _configs_of(text: str, name: str) -> Path:
     """Return the folder of groups that a user's folder is, or holds."""
-    folder = Path(text).expanduser()
+    folder = expanded(text, name)
     if not folder.is_dir():
         raise UserError(f"{name} must be a folder, got {text}")
     folder = folder.resolve()

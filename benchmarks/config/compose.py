@@ -4,6 +4,7 @@ Precedence: group files, the experiment, its `per_dataset` entry, the command li
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ def _finished(
     cfg = with_values(cfg, values) if values else cfg  # a copy takes its time
     if cfg.protocols is None and dataset in datasets_of(cfg):
         cfg.protocols = []
+    _make_whole(cfg)
     _check_complete(cfg, experiment, dataset)
     return Composed(experiment, dataset, cfg, overrides)
 
@@ -396,14 +398,37 @@ def _apply(cfg: DictConfig, values: Any, where: str) -> None:
         raise UserError(f"{where}: {one_line(error).split(' full_key')[0]}") from error
 
 
+def _leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (key, value) of everything that holds nothing else."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _leaves(part, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list):
+        for i, part in enumerate(value):
+            yield from _leaves(part, f"{where}[{i}]")
+    else:
+        yield where, value
+
+
+def _make_whole(cfg: DictConfig) -> None:
+    """Make integers of numbers such as 1e5 where a setting of a run is one."""
+    for key in (k for k in LEAST if k in cfg and not OmegaConf.is_missing(cfg, k)):
+        if isinstance(cfg._get_node(key)._value(), float) and float(cfg[key]).is_integer():
+            cfg[key] = int(cfg[key])
+
+
 def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:
     others = [str(key) for key in cfg if key not in STATE_OTHERS]
     with user_errors(*CONFIG_ERRORS):
-        missing = sorted(OmegaConf.missing_keys(OmegaConf.masked_copy(cfg, others)))
-    if missing:
-        raise UserError(
-            f"{missing[0]} must be given: experiment {experiment} has no value for {dataset}"
-        )
+        stated = OmegaConf.masked_copy(cfg, others)
+        leaves = dict(_leaves(OmegaConf.to_container(stated)))
+    for key in sorted(key for key, value in leaves.items() if value == "???"):
+        raise UserError(f"{key} must be given: experiment {experiment} has no value for {dataset}")
+    for key, value in leaves.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{key} must be a finite number, got {value}")
+    with user_errors(*CONFIG_ERRORS):
+        OmegaConf.to_container(stated, resolve=True)
     for key in ("method", "paper"):
         if not isinstance(cfg[key], str):
             raise UserError(f"{key} must be a text, got {cfg[key]}")

@@ -197,7 +197,7 @@ def check_unique_names(root: Path = ROOT) -> None:
 def _classes(root: Path) -> Iterator[tuple[Path, str]]:
     for package in SUITE:
         for file in sorted((root / package).rglob("*.py")):
-            for node in ast.parse(file.read_text()).body:
+            for node in ast.parse(file.read_text(encoding="utf-8")).body:
                 if isinstance(node, ast.ClassDef):
                     yield file, node.name
 

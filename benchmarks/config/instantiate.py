@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.config.identity import LIBRARIES, SUITE, targets
+from benchmarks.config.parameters import check_kind, parameters
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
 
 __all__ = [
@@ -160,27 +161,9 @@ def _is_there(package: str) -> bool:
 
 
 def check_signatures(node: Any, where: str) -> None:
-    """Compare the keys of every node that has a `_target_` with its parameters."""
+    """Compare the keys and values of every node that has a `_target_` with its parameters."""
     for place, found in targets(node, where):
         _check_keys(found, place)
-
-
-def _parameters(target: Any) -> list[str] | None:
-    """Return the names of a target's parameters, with those that it hands on to its bases.
-
-    None where it takes any.
-    """
-    found: list[str] = []
-    classes = inspect.getmro(target)[:-1] if inspect.isclass(target) else [target]
-    for cls in classes:
-        if cls is not target and "__init__" not in vars(cls):
-            continue
-        signature = inspect.signature(cls)
-        hands_on = [p for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
-        found += [n for n, p in signature.parameters.items() if p not in hands_on]
-        if not hands_on:
-            return found
-    return None
 
 
 def _check_keys(node: dict[str, Any], where: str) -> None:
@@ -188,10 +171,13 @@ def _check_keys(node: dict[str, Any], where: str) -> None:
     if inspect.isabstract(target):
         missing = ", ".join(sorted(target.__abstractmethods__))
         raise UserError(f"{where}: {target.__name__} must implement {missing}")
-    parameters = _parameters(target)
-    if parameters is None:
+    kinds = parameters(target)
+    if kinds is None:
         return  # a library's class that passes arguments on
-    for key in node:
-        if not str(key).startswith("_") and key not in parameters:
-            hint = suggest(str(key), parameters)
+    for key, value in node.items():
+        if str(key).startswith("_"):
+            continue
+        if key not in kinds:
+            hint = suggest(str(key), kinds)
             raise UserError(f"{where}.{key} is no setting of {target.__name__}{hint}")
+        check_kind(value, kinds[key], f"{where}.{key}")

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from benchmarks.core.errors import suggest
 
-__all__ = ["STRICT", "Count", "Natural", "Number", "Text", "parse", "sentence"]
+__all__ = ["STRICT", "Count", "Natural", "Number", "Text", "allowed", "parse", "sentence"]
 
 STRICT = ConfigDict(strict=True, extra="forbid")  # no text becomes a number, no key is lost
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")  # pydantic's names of it
@@ -64,7 +64,7 @@ def sentence(error: ValidationError, cls: type, values: Any, where: str = "") ->
         return f"{name}: {unknown}" if name else unknown
     if first["type"].startswith("missing"):
         return f"{'.'.join(filter(None, (name, str(rest[0]))))} must be given"
-    return f"{name} must {_allowed(hint)}, got {value!r}"
+    return f"{name} must {allowed(hint)}, got {value!r}"
 
 
 def _follow(
@@ -116,21 +116,23 @@ def _is(hint: Any, kind: type) -> bool:
     return isinstance(origin, type) and issubclass(origin, kind) and origin is not str
 
 
-def _allowed(hint: Any) -> str:
+def allowed(hint: Any) -> str:
     """Say what a type allows, after "must"."""
     options = _options(hint)
     if options != [hint]:
-        texts = [_allowed(option) for option in options]
+        texts = [allowed(option) for option in options]
         or_null = " or null" if type(None) in get_args(hint) else ""
         return " or ".join([texts[0], *(text.removeprefix("be ") for text in texts[1:])]) + or_null
     if get_origin(hint) is Annotated:
-        return _allowed(get_args(hint)[0]) + _limits(get_args(hint)[1:])
+        return allowed(get_args(hint)[0]) + _limits(get_args(hint)[1:])
     if get_origin(hint) is Literal:
         return f"be one of {', '.join(map(str, get_args(hint)))}"
     if _is(hint, Mapping):
         return f"map names to {_several((*get_args(hint), Any, Any)[1])}"
     if _is(hint, Sequence):
-        return f"be a list of {_several((*get_args(hint), Any)[0])}"
+        inner = (*get_args(hint), Any)
+        is_pair = get_origin(hint) is tuple and Ellipsis not in inner
+        return f"be a list of {f'{len(inner) - 1} ' if is_pair else ''}{_several(inner[0])}"
     return "map keys to values" if is_dataclass(hint) else f"be {NAMES.get(hint, 'a value')}"
 
 

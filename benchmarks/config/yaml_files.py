@@ -50,7 +50,7 @@ def _check(path: Path) -> None:
     if size > MOST_BYTES:
         raise ValueError(f"{path.name} must have at most {MOST_BYTES} bytes, got {size}")
     try:
-        root = yaml.compose(path.read_text(), yaml.SafeLoader)
+        root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
         nodes = 0 if root is None else _expanded(root, {}, set())
     except RecursionError:
         raise ValueError(f"{path.name} is nested too deeply") from None

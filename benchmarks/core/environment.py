@@ -120,7 +120,7 @@ def instructions(device: Any) -> str:
 def _cpu_model() -> str | None:
     """Return the processor's model name, where the system tells it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

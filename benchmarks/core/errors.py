@@ -1,13 +1,14 @@
 """Mistakes of the user: one line, exit code 2, no traceback."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["UserError", "one_line", "suggest", "user_errors"]
-
+__all__ = ["UserError", "one_line", "shortened", "suggest", "user_errors"]
 
 LONGEST_LIST = 60  # names
+LONGEST_WORD, SHOWN = 400, 60  # characters
 
 
 class UserError(Exception):
@@ -18,7 +19,18 @@ def one_line(error: BaseException) -> str:
     """Return an error's message as one line."""
     if isinstance(error, RecursionError):  # of configs, whose defaults or values are followed
         return "it refers to itself, or is nested too deeply"
+    if isinstance(error, OSError) and None not in (error.filename, error.strerror):
+        return f"{error.filename} cannot be read or written: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def shortened(text: str) -> str:
+    """Return a message whose longest words, such as a name of 5,000 characters, are cut."""
+    return re.sub(
+        rf"\S{{{LONGEST_WORD},}}",
+        lambda word: f"{word[0][:SHOWN]}... ({len(word[0])} characters)",
+        text,
+    )
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.core.errors import UserError
+from datamodules.root import expanded
 
 __all__ = [
     "CONFIGS",
@@ -24,7 +25,7 @@ CONFIGS = ROOT / "configs"
 
 def outputs_dir() -> Path:
     """Return the working space: $DGMBENCH_OUTPUTS, else `outputs` here."""
-    return Path(os.environ.get("DGMBENCH_OUTPUTS", "outputs")).expanduser()
+    return expanded(os.environ.get("DGMBENCH_OUTPUTS", "outputs"), "DGMBENCH_OUTPUTS")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`dgmbench export RUN`: a run's generator and samples for others, without pickle."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from omegaconf import OmegaConf
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from benchmarks.config.instantiate import instantiate
 from benchmarks.core.environment import exact_arithmetic
@@ -74,7 +75,8 @@ def export(
         if num_samples and not has(model, Samples):
             raise UserError(f"samples must be 0 for {type(model).__name__}, which draws none")
         state = {k: v.detach().contiguous().clone() for k, v in model.sampling_state().items()}
-        save_file(state, target / "model.safetensors", _metadata(record, images_seen))
+        weights = save(state, _metadata(record, images_seen))
+        write_atomically(target / "model.safetensors", weights)
         write_atomically(target / "config.json", _config(cfg, record, images_seen))
         write_atomically(target / "record.json", record.to_json())
         write_atomically(
@@ -126,6 +128,6 @@ def _save_samples(model: Any, num_samples: int, num_levels: int | None, path: Pa
         if num_levels is not None:
             x = round_to_uint8(x).permute(0, 2, 3, 1)
         parts.append(x.cpu().numpy())
-    part = path.with_suffix(".part.npz")
-    np.savez_compressed(part, images=np.concatenate(parts))
-    part.replace(path)
+    out = io.BytesIO()
+    np.savez_compressed(out, images=np.concatenate(parts))
+    write_atomically(path, out.getvalue())

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from benchmarks.core.errors import UserError
 from datamodules.base import DataModule, DataSpec, Splits
 from datamodules.npz import nchw, read_arrays
 from datamodules.pictures import find_pictures, read_pictures
+from datamodules.root import expanded
 
 __all__ = ["GivenImages", "Images", "images_of", "read_files", "read_images"]
 
@@ -60,7 +60,7 @@ def read_images(
         if value_range is not None:
             raise UserError(f"value_range is that of the data set with images={images}")
         return Images(datamodule.split(images)[0], datamodule.num_levels, images)
-    path = Path(images).expanduser()
+    path = expanded(images, "images")
     if not (path.is_dir() or (path.suffix == ".npz" and path.is_file())):
         raise UserError(
             f"images must be one of {', '.join(SPLITS)}, a folder of images, or an npz, "

@@ -13,6 +13,7 @@ from benchmarks.core.environment import LOOKED_AFTER, child_environment
 from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import clock
 from benchmarks.runs.record import Record, bound_sign
+from benchmarks.runs.state import tail
 from benchmarks.tables.plan.estimate import Rates
 from benchmarks.tables.plan.plan import Plan
 from benchmarks.tables.plan.planned_run import Key, PlannedRun
@@ -159,7 +160,7 @@ def _outcome(job: RunProcess, failed: list[str]) -> str:
             failed.append(f"{planned.label} was stopped by a signal; the same command continues")
             return failed[-1]
         log = planned.run.folder / "run.log"
-        last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
+        last = (tail(log, 1, None) or ("no output",))[-1]
         why = record.reason if record is not None and record.status == "failed" else last
         failed.append(f"{planned.label} failed: {why} ({log})")
         return failed[-1]

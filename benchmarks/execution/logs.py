@@ -7,6 +7,7 @@ from benchmarks.core.paths import outputs_dir
 from benchmarks.execution.slurm.submissions import all_submissions
 from benchmarks.runs.folder import Run
 from benchmarks.runs.state import tail
+from datamodules.root import expanded
 
 __all__ = ["find_run", "print_logs"]
 
@@ -39,7 +40,7 @@ def find_run(run: str) -> Path:
     Raises:
         UserError: if there is none, or several.
     """
-    for folder in (Path(run), outputs_dir() / run):
+    for folder in (expanded(run, "RUN"), outputs_dir() / run):
         if folder.is_dir():
             return folder.absolute()
     known = {p.parent for p in outputs_dir().glob("*/*/*/record.json")}

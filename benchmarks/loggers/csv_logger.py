@@ -44,7 +44,7 @@ class CsvLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows((step, name, value) for name, value in metrics.items())
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any) -> None:
@@ -60,7 +60,7 @@ class CsvLogger(Logger):
     def _lines(self) -> list[list[str]]:
         if not self.path.exists():
             return []
-        with self.path.open(newline="") as file:
+        with self.path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if len(row) == 3][1:]
         return [row for row in rows if row[0].isdigit()]
 

@@ -332,7 +332,7 @@ def _kept_id(folder: Path, run_id: str, begins: bool) -> str:
     path = folder / "wandb_id"
     if rank_zero_only.rank == 0 and (begins or not path.exists()):
         write_atomically(path, f"{run_id}-{secrets.token_hex(3)}\n")
-    return path.read_text().strip() if path.exists() else run_id
+    return path.read_text(encoding="utf-8").strip() if path.exists() else run_id
 
 
 def _held(folder: Path, wandb_id: str, images_seen: int) -> dict[int, set[str]]:

@@ -111,7 +111,7 @@ class Run:
     def progress(self) -> tuple[float, float | None]:
         """Return (fraction done, seconds left) as the run itself reports; 0 and None before."""
         try:
-            values = json.loads(self.progress_path.read_text())
+            values = json.loads(self.progress_path.read_text(encoding="utf-8"))
             return values["images_seen"] / max(values["budget_images"], 1), values["seconds_left"]
         except (OSError, ValueError, KeyError):
             return 0.0, None

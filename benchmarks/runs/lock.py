@@ -108,7 +108,7 @@ def held(path: Path, wait: bool = False) -> Iterator[None]:
 def owner_of(path: Path) -> Owner | None:
     """Return who has the lease; None if nobody has, or if the file is not whole (yet)."""
     try:
-        return Owner(**json.loads(path.read_text()))
+        return Owner(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -118,7 +118,7 @@ def _create(path: Path, me: Owner) -> bool:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return False
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(json.dumps(asdict(me)))
     return True
 
@@ -169,7 +169,7 @@ def _remove(path: Path, owner: Owner | None) -> None:
 def _beat(path: Path, me: Owner, done: threading.Event) -> None:
     while not done.wait(BEAT_SECONDS):
         try:
-            mine = json.loads(path.read_text())["token"] == me.token
+            mine = json.loads(path.read_text(encoding="utf-8"))["token"] == me.token
             os.utime(path)
         except FileNotFoundError:
             mine = False
@@ -185,7 +185,7 @@ def _place() -> str:
     """Return what process numbers are relative to."""
     parts = [socket.gethostname()]
     for read in (
-        lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        lambda: Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip(),
         lambda: str(Path("/proc/self/ns/pid").readlink()),
     ):
         try:
@@ -198,7 +198,7 @@ def _place() -> str:
 def _born(pid: int) -> str:
     """Return the start of a process in ticks since boot; "" if there is none, or a zombie."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return ""
     return "" if fields[0] in "ZX" else fields[19]

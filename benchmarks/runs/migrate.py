@@ -15,6 +15,7 @@ from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import SCHEMA_VERSION, Record, better, read_record
+from datamodules.root import expanded
 
 __all__ = ["migrate"]
 
@@ -29,7 +30,7 @@ def migrate(folders: Sequence[str]) -> int:
         UserError: for a folder that does not exist, or a record that cannot be read.
     """
     here = [folder for folder in (results_dir(), outputs_dir()) if folder.is_dir()]
-    for place in map(Path, folders) if folders else here:
+    for place in [expanded(f, "FOLDER") for f in folders] or here:
         if not place.is_dir():
             raise UserError(f"FOLDER must be a folder of results or runs, got {place}")
         with user_errors(ValueError, OSError):
@@ -46,7 +47,7 @@ def _runs(place: Path) -> Iterator[Run]:
 
 def _old(path: Path) -> Record | None:
     """Return a record of schema 1 as one of today; None where it is one already."""
-    values = json.loads(path.read_text())
+    values = json.loads(path.read_text(encoding="utf-8"))
     if isinstance(values, dict) and values.get("schema_version") == SCHEMA_VERSION:
         return None
     return read_record(path)

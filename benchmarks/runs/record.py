@@ -242,7 +242,7 @@ def read_record(path: Path) -> Record | None:
         ValueError: naming the file, if it is no record.
     """
     try:
-        return Record.from_json(path.read_text())
+        return Record.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:

@@ -1,7 +1,6 @@
 """`dgmbench compare A B`: records beside each other."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from benchmarks.core.errors import UserError
@@ -10,6 +9,7 @@ from benchmarks.runs.record import Record, records_at, some_records
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.plan.scale import published_scale
 from benchmarks.tables.spec import load_spec, table_names
+from datamodules.root import expanded
 
 __all__ = ["compare", "records_of"]
 
@@ -43,7 +43,7 @@ def records_of(what: str) -> list[Record]:
     Raises:
         UserError: if there is none.
     """
-    path = Path(what).expanduser()
+    path = expanded(what, "A or B")
     if path.exists() and path.suffix != ".yaml":
         return records_at(path)
     if what not in table_names() and not path.exists():

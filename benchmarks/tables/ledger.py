@@ -279,11 +279,11 @@ def write_page(root: Path) -> list[str]:
         return []
     entries, renewed = ledger(), []
     text = page_of(entries)
-    if not page.is_file() or page.read_text() != text:
+    if not page.is_file() or page.read_text(encoding="utf-8") != text:
         write_atomically(page, text)
         renewed.append(str(PAGE))
-    before = readme.read_text() if readme.exists() else ""
-    if into_readme(README, in_readme(entries), readme) and readme.read_text() != before:
+    before = readme.read_bytes() if readme.exists() else b""
+    if into_readme(README, in_readme(entries), readme) and readme.read_bytes() != before:
         renewed.append("README.md")
     return renewed
 

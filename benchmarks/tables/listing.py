@@ -56,7 +56,7 @@ def _tables() -> list[tuple[str, str]]:
 
 
 def _first_comment(group: str, name: str) -> str:
-    first = catalogue().file(group, name).read_text().partition("\n")[0]
+    first = catalogue().file(group, name).read_text(encoding="utf-8").partition("\n")[0]
     return first.removeprefix("# ") if first.startswith("#") else ""
 
 

@@ -1,12 +1,12 @@
 """`dgmbench publish T`: records into results/T/, and the table there and in the README."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.config.identity import without_seed
 from benchmarks.core.environment import now
 from benchmarks.core.errors import UserError, user_errors
+from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable, outputs_dir, results_dir
 from benchmarks.runs.record import Record, better, read_record
 from benchmarks.tables.analysis.cells import Table, join
@@ -100,8 +100,7 @@ def _merge_grids(plan: Plan, folder: Path) -> list[tuple[str, Path]]:
     for planned in plan.runs:
         target = folder / f"{'-'.join(planned.key)}.png"
         if planned in fresh:
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(fresh[planned], target)
+            write_atomically(target, fresh[planned].read_bytes())
         if target.exists():
             found.append((planned.row.label, target))
     return found

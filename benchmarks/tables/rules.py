@@ -76,7 +76,7 @@ def register(spec: TableSpec, folder: Path, now: str, *others: Path) -> None:
     if not history or history[-1]["rules"] != rules:
         history.append({"rules": rules, "since": now})
     text = json.dumps(history, indent=1) + "\n"
-    if not (folder / FILE).is_file() or (folder / FILE).read_text() != text:
+    if not (folder / FILE).is_file() or (folder / FILE).read_text(encoding="utf-8") != text:
         write_atomically(folder / FILE, text)
 
 
@@ -89,5 +89,7 @@ def judged(table: Table, folder: Path) -> Table:
 def _history(folder: Path) -> list[dict[str, str]]:
     """Return the rules that were noted, oldest first."""
     path = folder / FILE
-    found: list[dict[str, str]] = json.loads(path.read_text()) if path.is_file() else []
+    if not path.is_file():
+        return []
+    found: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
     return found

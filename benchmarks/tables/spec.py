@@ -21,7 +21,7 @@ from benchmarks.config.schema import STRICT, Count, Natural, Text, parse
 from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, one_line, suggest
 from benchmarks.tables.margins import margin_of
-from datamodules.root import checked_name
+from datamodules.root import checked_name, expanded
 
 __all__ = [
     "DIFFERENCES",
@@ -288,7 +288,7 @@ def load_spec(name: str) -> TableSpec:
     Raises:
         UserError: if it does not exist or has a wrong or missing key.
     """
-    path = Path(name) if name.endswith(".yaml") else catalogue().file("table", name)
+    path = expanded(name, "TABLE") if name.endswith(".yaml") else catalogue().file("table", name)
     if not path.is_file():
         raise UserError(f"table {name!r} does not exist{suggest(name, table_names())}")
     try:

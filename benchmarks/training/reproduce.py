@@ -18,6 +18,7 @@ from benchmarks.runs.changes import changes, line_of
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Record, readable_record, records_at
 from benchmarks.training.train import train
+from datamodules.root import expanded
 
 __all__ = ["reproduce"]
 
@@ -39,7 +40,8 @@ def reproduce(path: str) -> int:
     Raises:
         UserError: if it is no record of a training run, or its config is another one today.
     """
-    (old,) = _one(records_at(Path(path).expanduser()), path)
+    place = expanded(path, "RECORD")
+    (old,) = _one(records_at(place), path)
     if old.without_digest:
         print(f"{path} has no digest: it may have been changed since it was written")
     if old.experiment == "images":
@@ -72,7 +74,7 @@ def reproduce(path: str) -> int:
         print(f"{name}: on one side only")
     for name, before, now in _conditions(old, new):
         print(f"{name}: {before} before, {now} now")
-    result = compared(old, new, _seeds_of(old, Path(path).expanduser()))
+    result = compared(old, new, _seeds_of(old, place))
     is_empty = not found and old.status == "finished"
     agrees = result.is_good and not lost and not is_empty
     text = "nothing was scored" if is_empty else result.text

@@ -92,7 +92,7 @@ class Progress(Callback):
         }
         part = self.path.with_suffix(".part")
         with suppress(OSError):  # a full disk ends a run at its next checkpoint, not here
-            part.write_text(json.dumps(values))
+            part.write_text(json.dumps(values), encoding="utf-8")
             part.replace(self.path)
         if self._tqdm is not None:
             self._tqdm.update(images_seen - self._tqdm.n)

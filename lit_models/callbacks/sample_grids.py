@@ -1,5 +1,6 @@
 """Grids of samples: drawn from a generator of their own, so that training is untouched."""
 
+import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from lit_models.images import round_to_uint8
 from lit_models.training.clock import crossed
+from lit_models.training.files import write_atomically
 
 __all__ = ["SampleGrids", "image_grid", "model_grids", "sampling", "save_png"]
 
@@ -98,4 +100,6 @@ class SampleGrids(Callback):
 
 def save_png(grid: np.ndarray, path: Path) -> None:
     """Write a uint8 (H, W, C) array with 1 or 3 channels."""
-    Image.fromarray(grid[..., 0] if grid.shape[2] == 1 else grid).save(path)
+    out = io.BytesIO()
+    Image.fromarray(grid[..., 0] if grid.shape[2] == 1 else grid).save(out, format="PNG")
+    write_atomically(path, out.getvalue())

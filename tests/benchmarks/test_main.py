@@ -143,7 +143,11 @@ MISTAKES = [
     ),
     ([*QUICK, "trainer=cpu", "trainer.devices=2"], "trainer.strategy must be ReplicatedStrategy"),
     ([*QUICK, "trainer=ddp_cpu", "trainer.devices=3"], "a multiple of the 3 processes, got 64"),
-    ([*QUICK, "model.generator.optimizer.lr=abc"], "model: an optimizer cannot be built: "),
+    (
+        [*QUICK, "model.generator.optimizer.lr=abc"],
+        "optimizer.lr must be a number, ",
+    ),
+    ([*QUICK, "model.generator.optimizer.lr=-1"], "model: an optimizer cannot be built: Invalid"),
     ([*QUICK, "model.generator.optimizer=null"], "model: an optimizer cannot be built: "),
     ([*QUICK, "precision=bf16"], "precision must be one of 32-true, "),
     ([*QUICK, "channels_last=maybe"], "channels_last must be true or false, got maybe"),

@@ -1,7 +1,6 @@
 """Features of real images on disk, shared by all protocols with the same extractor."""
 
 import hashlib
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from benchmarks.config.identity import fingerprint
+from benchmarks.core.files import write_atomically
 from benchmarks.evaluation.features.base import Features
 
 __all__ = ["FeatureCache"]
@@ -67,12 +67,9 @@ class FeatureCache:
         path = self.path(split, count, seed)
         tensors = {"pooled": features.pooled, "logits": features.logits}
         held = {name: x.cpu().contiguous() for name, x in tensors.items() if x is not None}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{secrets.token_hex(4)}.part")  # process numbers repeat
         key = self._key(split, count, seed)
         about = {"fingerprint": key, "content": _content(held)}
-        safetensors.torch.save_file(held, part, metadata=about)
-        part.replace(path)
+        write_atomically(path, safetensors.torch.save(held, metadata=about))
 
     def _key(self, split: str, count: int, seed: int) -> str:
         return fingerprint([LAYOUT, self.extractor, self.data, split, count, seed])

@@ -107,7 +107,7 @@ def main() -> None:
         accuracy=accuracy,
         sha256=sha256,
     )
-    weights.with_suffix(".md").write_text(card)
+    weights.with_suffix(".md").write_text(card, encoding="utf-8")
     print(f"accuracy {accuracy:.4f}, SHA-256 {sha256}")
 
 

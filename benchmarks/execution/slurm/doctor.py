@@ -114,7 +114,7 @@ def _read_report(folder: Path, job: str, state: str, launcher: Launcher) -> list
                 SHARED,
             )
         ]
-    values = json.loads((folder / REPORT).read_text())
+    values = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     findings = [Finding(**each) for each in values["findings"]]
     apart = abs(seen_at - values["time"])
     mend = "set the clocks of both machines" if apart > CLOCK_SECONDS else ""
@@ -167,7 +167,7 @@ def _of_others(folder: Path, count: int) -> Iterator[Finding]:
             found = f"process {rank} left nothing in {folder} that can be seen from the first"
             yield Finding("shared outputs", found, SHARED)
             continue
-        for values in json.loads(path.read_text())["findings"]:
+        for values in json.loads(path.read_text(encoding="utf-8"))["findings"]:
             if values["mend"]:
                 yield Finding(**{**values, "what": f"process {rank}: {values['what']}"})
     yield Finding("shared outputs", f"the job reads and writes {folder}")

@@ -254,7 +254,7 @@ class Job:
         if self.alone:
             return None
         try:
-            values = json.loads(self._peers_path(work).read_text())
+            values = json.loads(self._peers_path(work).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         return None if values["rank"] == self.rank else str(values["reason"])

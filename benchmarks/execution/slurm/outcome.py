@@ -40,15 +40,15 @@ def why(work: Work, code: int) -> str:
         return f"out of memory{seen}: killed by SIGKILL"
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
-    lines = log_of(work).read_text(errors="replace").strip().splitlines()
+    lines = log_of(work).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return redacted(lines[-1].removeprefix("dgmbench: ")) if lines else f"ended with code {code}"
 
 
 def _ran_out_of_memory() -> bool:
     """Return whether the system has killed a process of this job for its memory (cgroup v2)."""
     with suppress(OSError, ValueError, IndexError):
-        place = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]
-        events = Path(f"/sys/fs/cgroup{place}/memory.events").read_text().split()
+        place = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().rpartition("::")[2]
+        events = Path(f"/sys/fs/cgroup{place}/memory.events").read_text(encoding="utf-8").split()
         return int(events[events.index("oom_kill") + 1]) > 0
     return False
 

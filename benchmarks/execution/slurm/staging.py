@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.runs.lock import held
-from datamodules.root import data_root
+from datamodules.root import PathError, data_root, expanded
 
 __all__ = ["stage"]
 
@@ -24,8 +24,9 @@ def stage(target: str | None, files: Sequence[str]) -> dict[str, str]:
     """
     if target is None or not files:
         return {}
-    source, folder = data_root(), Path(os.path.expandvars(target)).expanduser() / "dgmbench"
+    source, folder = data_root(), Path(os.path.expandvars(target)) / "dgmbench"
     try:
+        folder = expanded(folder, "the folder for copies of data")
         if "$" in str(folder):
             raise OSError(f"{target} names a variable that is not set on this node")
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +36,7 @@ def stage(target: str | None, files: Sequence[str]) -> dict[str, str]:
             for path in source.iterdir():
                 if not (folder / path.name).exists() and not path.name.startswith("."):
                     (folder / path.name).symlink_to(path)
-    except OSError as error:
+    except (OSError, PathError) as error:
         print(f"data are read from {source}, not copied to {folder}: {error}", flush=True)
         return {}
     return {"DGMBENCH_DATA": str(folder)}

@@ -102,7 +102,7 @@ class Submission:
     @classmethod
     def read(cls, folder: Path) -> "Submission":
         """Read it."""
-        values = json.loads((folder / "runs.json").read_text())
+        values = json.loads((folder / "runs.json").read_text(encoding="utf-8"))
         jobs = tuple(tuple(_work(w) for w in works) for works in values.pop("jobs"))
         return cls(**{**values, "folder": folder}, jobs=jobs)
 
@@ -131,7 +131,7 @@ class Submission:
     def job(self, task: int) -> str | None:
         """Return the id of a task's job, "12" or "12_3"; None if it never reached SLURM."""
         try:
-            job = (self.folder / "job").read_text().strip()
+            job = (self.folder / "job").read_text(encoding="utf-8").strip()
         except OSError:
             return self.notes(task).job or None
         return f"{job}_{task}" if len(self.jobs) > 1 else job
@@ -173,7 +173,7 @@ class Notes:
     def read(cls, path: Path) -> "Notes":
         """Read them; empty where there are none."""
         try:
-            return cls(**json.loads(path.read_text()))
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return cls()
 

@@ -41,7 +41,7 @@ def _needs(target: str) -> bool:
     with suppress(ImportError, ValueError, OSError, SyntaxError):  # which its import will tell
         spec = importlib.util.find_spec(module)
         if spec is not None and spec.origin:
-            tree = ast.parse(Path(spec.origin).read_text())
+            tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
             found = [
                 node.value.elts
                 for holder in ast.walk(tree)

@@ -19,7 +19,7 @@ from benchmarks.evaluation.prefetch import INCEPTION
 from benchmarks.runs.folder import Run
 from benchmarks.runs.record import Evaluation, Record
 from benchmarks.tables.spec import Column, Row
-from datamodules.root import data_root
+from datamodules.root import data_root, expanded
 
 __all__ = [
     "ENDED_WITHOUT",
@@ -246,7 +246,7 @@ def _weights_of(protocol: str) -> str | None:
 
 
 def _is_here(data: DictConfig) -> bool:
-    root = Path(data.root).expanduser() if data.root else data_root()
+    root = expanded(data.root, f"root of {data.name}") if data.root else data_root()
     prepared = (root / f"{data.name}.npz", root / data.name / "test.npy")
     return any(file.exists() for file in prepared)
 

@@ -12,7 +12,7 @@ __all__ = ["keep_scale", "published_scale"]
 def published_scale(table: str) -> tuple[int | None, int | None]:
     """Return seeds and configurations of the published table; None for its specification's."""
     try:
-        values = json.loads(_path(table).read_text())
+        values = json.loads(_path(table).read_text(encoding="utf-8"))
         return values["seeds"], values["configurations"]
     except (OSError, ValueError, KeyError, TypeError):
         return None, None

@@ -1,9 +1,12 @@
 """A picture of a table: one grid of samples per row, with its label."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+
+from benchmarks.core.files import write_atomically
 
 __all__ = ["newest_grid", "samples_figure"]
 
@@ -33,7 +36,6 @@ def samples_figure(grids: Sequence[tuple[str, Path]], target: Path) -> None:
         with Image.open(path) as grid:
             picture = grid.convert("RGB").resize((SIDE, SIDE), Image.Resampling.NEAREST)
         figure.paste(picture, (left, top + 24))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    figure.save(part, format="PNG")
-    part.replace(target)
+    out = io.BytesIO()
+    figure.save(out, format="PNG")
+    write_atomically(target, out.getvalue())

@@ -1,10 +1,12 @@
 """Figures of a table, each as SVG and PNG: scores by seed, score against cost, search, curves."""
 
+import io
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.core.files import write_atomically
 from benchmarks.core.plotting import plotting
 from benchmarks.tables.analysis.cells import Table
 from benchmarks.tables.plan.planned_run import fingerprint_of
@@ -40,12 +42,18 @@ def write_figures(table: Table, folder: Path) -> list[Path]:
                 for old in (target, target.with_suffix(".png")):
                     old.unlink(missing_ok=True)
                 continue
-            folder.mkdir(parents=True, exist_ok=True)
-            figure.savefig(target, metadata={"Date": None}, bbox_inches="tight")
-            figure.savefig(target.with_suffix(".png"), dpi=110, bbox_inches="tight")
+            _save(figure, target, metadata={"Date": None})
+            _save(figure, target.with_suffix(".png"), dpi=110)
             pyplot.close(figure)
             written.append(target)
     return written
+
+
+def _save(figure: Any, path: Path, **settings: Any) -> None:
+    """Draw a figure as what its file's name ends in."""
+    out = io.BytesIO()
+    figure.savefig(out, format=path.suffix[1:], bbox_inches="tight", **settings)
+    write_atomically(path, out.getvalue())
 
 
 def _axes(heights: list[float]) -> tuple[Any, list[Any]]:

@@ -210,7 +210,7 @@ def _curves(path: Path) -> Iterator[dict[str, str]]:
     if not path.exists():
         return
     series: dict[str, list[tuple[float, float]]] = {}
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.reader(file):
             if len(row) != 3 or not row[0].isdigit() or not row[1].startswith("train/"):
                 continue

@@ -21,6 +21,7 @@ from benchmarks.core.paths import CONFIGS
 
 ROOT = Path(__file__).parents[3]
 E = "experiment=lucic2018/wgan_gp"
+NPZ, SHAPE = "datamodule=npz", "datamodule.image_shape=[1,28,28]"
 
 
 def test_precedence_is_experiment_then_per_dataset_then_command_line():
@@ -71,7 +72,18 @@ def test_values_of_lists_and_nulls():
         ([E, "threads=0"], "threads must be an integer >= 1, got 0"),
         ([E, "log_every_updates=abc"], "log_every_updates must be an integer >= 1, got abc"),
         ([E, "snapshot_every_images=0"], "snapshot_every_images must be an integer >= 1, got 0"),
-        ([E, "images_seen=1e6"], "images_seen must be an integer >= 0, got 1000000.0"),
+        ([E, "images_seen=1.5"], "images_seen must be an integer >= 0, got 1.5"),
+        ([E, "images_seen=1e-5"], "images_seen must be an integer >= 0, got 1e-05"),
+        ([E, "images_seen=inf"], "images_seen must be a finite number, got inf"),
+        ([E, "seed=nan"], "seed must be a finite number, got nan"),
+        ([E, "~seed"], "seed must be given: "),
+        ([E, "~protocols"], "'protocols'"),
+        ([E, "~images_seen"], "'images_seen'"),
+        (["experiment=[a,b]"], "experiment must be one name, got experiment=[a,b]"),
+        ([E, "datamodule=[a,b]"], "datamodule must be one name, got datamodule=[a,b]"),
+        (["experiment={a:b}"], "experiment must be one name, got experiment={a:b}"),
+        ([E, NPZ, "datamodule.name=x"], "datamodule.image_shape must be given: "),
+        ([E, NPZ, "datamodule.name=x", SHAPE], "datamodule.num_classes must be given: "),
         ([E, "datamodule=digits"], "images_seen must be given"),
         ([E, "model.n_critic"], "model.n_critic"),
         ([E, "datamodule=gaussian_ring", "images_seen=64"], "image_shape"),
@@ -82,6 +94,15 @@ def test_mistakes_give_one_line(overrides, message):
         compose(overrides)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["images_seen", "seed", "threads"])
+def test_a_whole_number_may_be_written_with_an_exponent(key):
+    """It is the same run, whoever wrote it: the command line or an experiment."""
+    one, other = compose([E, f"{key}=1e3"]), compose([E, f"{key}=1000"])
+    assert isinstance(one.cfg[key], int)
+    assert one.cfg == other.cfg
+    assert run_id(one.cfg) == run_id(other.cfg)
 
 
 def write_experiment(folder, text):
