@@ -17,14 +17,18 @@ MOST_BYTES = 1_000_000
 
 
 def read_yaml(path: Path) -> Any:
-    """Return the config that a file holds.
+    """Return the config that a file holds; an empty one is a config without keys.
 
     Raises:
-        ValueError: naming the file, if it is no YAML, too large, or refers to itself.
-        OSError: if it cannot be read.
+        ValueError: naming the file, if it is no YAML, has a key twice or a tag, is too large, or
+            refers to itself.
+        OSError: if it cannot be read, or holds one value alone.
     """
     _check(path)
-    return OmegaConf.load(path)
+    try:
+        return OmegaConf.load(path)
+    except yaml.YAMLError as error:  # what is YAML, but none of a config: a key twice, a tag
+        raise ValueError(f"{path.name} is no config: {one_line(error)}") from None
 
 
 def check_folders(folders: Sequence[Path]) -> None:
@@ -35,12 +39,14 @@ def check_folders(folders: Sequence[Path]) -> None:
     """
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
-            _check_once(path, path.stat().st_mtime_ns)
+            _read_once(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
-def _check_once(path: Path, changed: int) -> None:
-    _check(path)
+def _read_once(path: Path, changed: int) -> None:
+    found = read_yaml(path)
+    if not OmegaConf.is_dict(found):
+        raise ValueError(f"{path.name} must map keys to values, got a list")
 
 
 def _check(path: Path) -> None:

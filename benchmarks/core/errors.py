@@ -2,10 +2,14 @@
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
-__all__ = ["UserError", "one_line", "shortened", "suggest", "user_errors"]
+from benchmarks.core.redaction import redacted
+
+__all__ = ["UserError", "leave_out", "one_line", "shortened", "suggest", "user_errors"]
 
 LONGEST_LIST = 60  # names
 LONGEST_WORD, SHOWN = 400, 60  # characters
@@ -22,6 +26,16 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and None not in (error.filename, error.strerror):
         return f"{error.filename} cannot be read or written: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@lru_cache(maxsize=4096)  # a table reads its records several times
+def leave_out(what: str) -> None:
+    """Name, once, a record, a log or a picture that cannot be read; what is about it goes on.
+
+    Args:
+        what: Its file, and what is wrong with it.
+    """
+    print(f"dgmbench: left out: {shortened(redacted(what))}", file=sys.stderr)
 
 
 def shortened(text: str) -> str:

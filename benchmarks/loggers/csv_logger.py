@@ -11,10 +11,9 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from benchmarks.core.files import write_atomically
+from benchmarks.runs.log import HEADER, read_log
 
 __all__ = ["CsvLogger"]
-
-HEADER = ("images_seen", "name", "value")
 
 
 class CsvLogger(Logger):
@@ -53,21 +52,14 @@ class CsvLogger(Logger):
     def rows(self) -> dict[int, dict[str, float]]:
         """Return what the file holds, by images_seen, in order."""
         found: dict[int, dict[str, float]] = {}
-        for step, name, value in self._lines():
+        for step, name, value in read_log(self.path):
             found.setdefault(int(step), {})[name] = float(value)
         return found
-
-    def _lines(self) -> list[list[str]]:
-        if not self.path.exists():
-            return []
-        with self.path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if len(row) == 3][1:]
-        return [row for row in rows if row[0].isdigit()]
 
     @rank_zero_only
     def _begin(self, images_seen: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [row for row in self._lines() if int(row[0]) <= images_seen]
+        kept = [row for row in read_log(self.path) if int(row[0]) <= images_seen]
         out = io.StringIO()
         csv.writer(out, lineterminator="\r\n").writerows([HEADER, *kept])
         write_atomically(self.path, out.getvalue())

@@ -112,8 +112,10 @@ class Run:
         """Return (fraction done, seconds left) as the run itself reports; 0 and None before."""
         try:
             values = json.loads(self.progress_path.read_text(encoding="utf-8"))
-            return values["images_seen"] / max(values["budget_images"], 1), values["seconds_left"]
-        except (OSError, ValueError, KeyError):
+            left = values["seconds_left"]
+            done = values["images_seen"] / max(values["budget_images"], 1)
+            return float(done), None if left is None else float(left)
+        except (OSError, ValueError, KeyError, TypeError):
             return 0.0, None
 
     def owner(self) -> Owner | None:

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from benchmarks.config.catalogue import flat
 from benchmarks.config.migration import migrated
 from benchmarks.config.schema import STRICT, Number, sentence
-from benchmarks.core.errors import UserError, user_errors
+from benchmarks.core.errors import UserError, one_line, user_errors
 from benchmarks.core.files import write_atomically
 from benchmarks.core.redaction import redacted_values
 from datamodules.root import checked_name
@@ -40,6 +40,10 @@ SCHEMA_VERSION = 2
 BOUNDS = ("elbo", "iwae")  # kinds of likelihood
 Status = Literal["finished", "diverged", "failed", "interrupted"]  # from far to not far
 STATUSES = get_args(Status)
+NUMBERS_OF_COST = (
+    *("seconds", "images_per_second", "processes", "threads"),
+    *("peak_memory_bytes", "peak_device_memory_bytes"),
+)
 T = TypeVar("T")
 
 
@@ -126,6 +130,12 @@ class Record:
     schema_version: int = SCHEMA_VERSION
     without_digest: bool = field(default=False, init=False, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        for key in (k for k in NUMBERS_OF_COST if k in self.cost):
+            value = self.cost[key]
+            if isinstance(value, bool) or not isinstance(value, int | float | None):
+                raise ValueError(f"cost.{key} must be a number or null, got {value!r}")
+
     def add(self, evaluation: Evaluation) -> None:
         """Append an evaluation; one of the same measurement and checkpoint is replaced.
 
@@ -184,10 +194,13 @@ class Record:
             )
         try:
             values = values if version == SCHEMA_VERSION else migrated(values)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, UserError) as error:
             raise ValueError(f"not a record: {error}") from None
         try:
-            values["evaluations"] = [_built(Evaluation, e) for e in values.get("evaluations", [])]
+            evaluations = values.get("evaluations", [])
+            if not isinstance(evaluations, list):
+                raise ValueError(f"evaluations must be a list, got {evaluations!r}")
+            values["evaluations"] = [_built(Evaluation, e) for e in evaluations]
             record = _built(cls, values)
             for name in ("dataset", "run_id"):
                 checked_name(getattr(record, name), name)
@@ -239,12 +252,14 @@ def read_record(path: Path) -> Record | None:
     """Return the record of a file, or None where there is none.
 
     Raises:
-        ValueError: naming the file, if it is no record.
+        ValueError: naming the file, if it is no record or cannot be read.
     """
     try:
         return Record.from_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise ValueError(one_line(error)) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 

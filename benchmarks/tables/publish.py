@@ -16,6 +16,7 @@ from benchmarks.tables.plan.planned_run import published_record_path
 from benchmarks.tables.plan.scale import keep_scale, published_scale
 from benchmarks.tables.rendering.figure import samples_figure
 from benchmarks.tables.rendering.formats import to_markdown
+from benchmarks.tables.rendering.metric_names import check_metrics
 from benchmarks.tables.rendering.readme import into_readme
 from benchmarks.tables.rendering.render import rendered
 from benchmarks.tables.rules import judged, register
@@ -38,6 +39,7 @@ def publish(name: str, seeds: int | None = None, configurations: int | None = No
     before = published_scale(name)
     seeds = before[0] if seeds is None else seeds
     configurations = before[1] if configurations is None else configurations
+    check_metrics(spec)
     plan = make_plan(spec, seeds, configurations)
     folder = results_dir() / name
     check_writable(folder)

@@ -4,10 +4,12 @@ import ast
 import hashlib
 import inspect
 import json
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.core.errors import UserError
 from benchmarks.core.files import write_atomically
 from benchmarks.tables.analysis import agreement
 from benchmarks.tables.analysis.cells import RulesSince, Table
@@ -87,9 +89,18 @@ def judged(table: Table, folder: Path) -> Table:
 
 
 def _history(folder: Path) -> list[dict[str, str]]:
-    """Return the rules that were noted, oldest first."""
+    """Return the rules that were noted, oldest first.
+
+    Raises:
+        UserError: naming the file, if it is no such list: it is evidence, and is not passed over.
+    """
     path = folder / FILE
     if not path.is_file():
         return []
-    found: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    with suppress(ValueError, TypeError):
+        found: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+        known = [asdict(RulesSince(**entry)) for entry in found]
+        texts = [text for entry in known for text in entry.values()]
+        if isinstance(found, list) and all(isinstance(text, str) for text in texts):
+            return found
+    raise UserError(f"{path} must be a list of rules, each with its date")

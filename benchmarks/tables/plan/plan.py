@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from benchmarks.config.compose import Composed, compose, compose_for, compose_group, with_values
 from benchmarks.config.identity import images_run_id, run_id, without_seed
 from benchmarks.config.settings import CONFIG_ERRORS
-from benchmarks.core.errors import UserError, one_line, user_errors
+from benchmarks.core.errors import UserError, leave_out, one_line, user_errors
 from benchmarks.core.redaction import check_no_secret
 from benchmarks.core.seeds import phase_seed
 from benchmarks.runs.record import Record, better, many_records, read_record
@@ -350,5 +350,9 @@ def _compose(experiment: str, dataset: str, overrides: str) -> Composed | None:
 
 
 def _read(path: Path) -> Record | None:
-    with user_errors(ValueError):
+    """Return a record; one that cannot be read is named, and is none of the table's."""
+    try:
         return read_record(path)
+    except ValueError as error:
+        leave_out(one_line(error))
+        return None

@@ -75,7 +75,8 @@ def notes_of(table: Table) -> list[str]:
 
 def _device(record: Record) -> str:
     cost = record.cost
-    return f"{cost['device']}, {cost['processes']} process(es) of {cost['threads']} thread(s)"
+    device, processes, threads = map(cost.get, ("device", "processes", "threads"))
+    return f"{device}, {processes} process(es) of {threads} thread(s)"
 
 
 def _search_notes(table: Table) -> list[str]:

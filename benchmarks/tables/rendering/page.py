@@ -1,7 +1,6 @@
 """The report page: one HTML file that needs no network, with every table, run and figure."""
 
 import base64
-import csv
 import io
 import json
 import math
@@ -20,14 +19,16 @@ from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.core.redaction import redacted_values
 from benchmarks.core.version import __version__
+from benchmarks.runs.log import read_log
 from benchmarks.runs.record import Record, bound_sign
 from benchmarks.tables.analysis.cells import Table, join
 from benchmarks.tables.plan.plan import make_plan
 from benchmarks.tables.plan.planned_run import PlannedRun, fingerprint_of
 from benchmarks.tables.plan.scale import published_scale
-from benchmarks.tables.rendering.figure import newest_grid
+from benchmarks.tables.rendering.figure import newest_grid, picture
 from benchmarks.tables.rendering.figures import write_figures
 from benchmarks.tables.rendering.formats import legend
+from benchmarks.tables.rendering.metric_names import check_metrics
 from benchmarks.tables.rendering.render import rendered
 from benchmarks.tables.spec import load_spec, table_names
 
@@ -62,7 +63,9 @@ def _may_have_records(name: str) -> bool:
 
 
 def _joined(name: str) -> Table:
-    return join(*make_plan(load_spec(name), *published_scale(name)).complete(published=True))
+    spec = load_spec(name)
+    check_metrics(spec)
+    return join(*make_plan(spec, *published_scale(name)).complete(published=True))
 
 
 def page_of(tables: Sequence[Table]) -> str:
@@ -140,7 +143,7 @@ def _figures(table: Table) -> Iterator[dict[str, str]]:
         outputs_dir() / "tables" / name / "samples.png",
         results_dir() / name / "samples.png",
     ):
-        if path.exists():
+        if path.exists() and picture(path) is not None:
             yield {"name": "samples", "uri": _uri("image/png", path.read_bytes())}
             return
 
@@ -188,15 +191,12 @@ def _samples(table: Table, run: PlannedRun) -> str | None:
     path = newest_grid(run.run.samples) or (published if published.exists() else None)
     if path is None:
         return None
-    content = path.read_bytes()
-    if len(content) > MOST_SAMPLES:
-        content = _smaller(content)
-    return _uri("image/png", content)
+    image = picture(path)
+    return None if image is None else _uri("image/png", _smaller(path.read_bytes(), image))
 
 
-def _smaller(content: bytes) -> bytes:
-    with Image.open(io.BytesIO(content)) as opened:
-        image = opened.convert("RGB")
+def _smaller(content: bytes, image: Image.Image) -> bytes:
+    """Return a file's content, or that of a smaller picture where it is too large."""
     while len(content) > MOST_SAMPLES and min(image.size) > SMALLEST:
         image = image.resize((image.width * 3 // 4, image.height * 3 // 4))
         out = io.BytesIO()
@@ -207,15 +207,10 @@ def _smaller(content: bytes) -> bytes:
 
 def _curves(path: Path) -> Iterator[dict[str, str]]:
     """Yield the first few logged training quantities of a run, where its log is here."""
-    if not path.exists():
-        return
     series: dict[str, list[tuple[float, float]]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.reader(file):
-            if len(row) != 3 or not row[0].isdigit() or not row[1].startswith("train/"):
-                continue
-            if math.isfinite(float(row[2])):
-                series.setdefault(row[1], []).append((float(row[0]), float(row[2])))
+    for images_seen, name, value in read_log(path):
+        if name.startswith("train/") and math.isfinite(float(value)):
+            series.setdefault(name, []).append((float(images_seen), float(value)))
     for name, points in list(series.items())[:CURVES]:
         points = points[:: max(len(points) // POINTS, 1)]
         if len(points) > 1:
