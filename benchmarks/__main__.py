@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         stoppable = signals_noted() if given.verb in STOPPABLE else nullcontext()
         with stoppable, searching(given.config_dir):
+            _end_with_parent()
             return given.function(given)
     except (UserError, PathError) as error:
         return _refuse(str(error))
@@ -150,6 +151,15 @@ def _import_from_here() -> None:
         if sys.flags.safe_path and here not in sys.path:
             return  # the user wants none of this
         sys.path[:] = [here, *(place for place in sys.path if place != here)]
+
+
+def _end_with_parent() -> None:
+    """End with the process that has started this one, where that asks for it."""
+    if "DGMBENCH_PARENT" in os.environ:
+        # lazily: most processes are started by a person
+        from benchmarks.core.parent import end_with_parent
+
+        end_with_parent()
 
 
 def _print_without_secrets(kind: type[BaseException], error: BaseException, trace: Any) -> None:

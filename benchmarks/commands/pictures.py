@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("run", metavar="RUN", help="a run's folder")
     parser.add_argument(
-        "overrides", nargs="*", help="[protocol=NAME] [checkpoint=N] [classes=a,b,c]"
+        "overrides", nargs="*", help="[protocol=NAME] [checkpoint=N | all] [classes=a,b,c]"
     )
 
 

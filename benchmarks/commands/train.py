@@ -40,6 +40,8 @@ def run(given: argparse.Namespace) -> int:
         print(f"{what}: {run.folder}" + (f" ({record.reason})" if record.reason else ""))
         for line in (*describe(record), *record.notes):
             print(f"  {line}")
+        if record.status == "finished" and not record.evaluations:
+            print("  not scored, since no protocol was named: dgmbench evaluate RUN protocol=NAME")
     if record.status == "failed":
         if is_first_process():
             print(f"the traceback is in {run.folder / 'error.txt'}", file=sys.stderr)

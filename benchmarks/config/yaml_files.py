@@ -20,14 +20,14 @@ def read_yaml(path: Path) -> Any:
     """Return the config that a file holds; an empty one is a config without keys.
 
     Raises:
-        ValueError: naming the file, if it is no YAML, has a key twice or a tag, is too large, or
-            refers to itself.
-        OSError: if it cannot be read, or holds one value alone.
+        ValueError: naming the file, if it is no YAML, has a key twice, a tag or one value alone,
+            is too large, or refers to itself.
+        OSError: if it cannot be read.
     """
     _check(path)
     try:
         return OmegaConf.load(path)
-    except yaml.YAMLError as error:  # what is YAML, but none of a config: a key twice, a tag
+    except (yaml.YAMLError, OSError) as error:  # YAML, but no config: a key twice, one value
         raise ValueError(f"{path.name} is no config: {one_line(error)}") from None
 
 

@@ -16,7 +16,13 @@ from benchmarks.core.errors import user_errors
 from benchmarks.core.paths import check_writable, outputs_dir
 from benchmarks.evaluation.images_from_disk import GivenImages, Images, read_files, read_images
 from benchmarks.evaluation.in_python import check_against
-from benchmarks.evaluation.opening import check_data, default_device, load_model, open_run
+from benchmarks.evaluation.opening import (
+    check_data,
+    checkpoints_of,
+    default_device,
+    load_model,
+    open_run,
+)
 from benchmarks.evaluation.scoring import Scoring, build_protocols
 from benchmarks.evaluation.sources import ModelSource, TensorSource
 from benchmarks.runs.folder import Run
@@ -25,7 +31,6 @@ from datamodules.base import DataModule
 from datamodules.root import name_from
 from lit_models.callbacks.monitor import DivergedError
 from lit_models.callbacks.sample_grids import image_grid, save_png
-from lit_models.training.checkpoint_files import find_snapshots
 
 __all__ = ["evaluate_against", "evaluate_images", "evaluate_run"]
 
@@ -63,8 +68,7 @@ def evaluate_run(
         data.setup()
         check_data(record, data)
         scoring = Scoring(data, build_protocols(protocols))
-        every = [*map(str, find_snapshots(run.checkpoints)), "last"]
-        for at in every if checkpoint == "all" else [checkpoint]:
+        for at in checkpoints_of(run, checkpoint):
             model, images_seen = load_model(cfg, run, at)
             model.weights = weights or cfg.weights
             if record.status != "finished":  # its last checkpoint is not the run's last

@@ -36,6 +36,7 @@ from lit_models.training.checkpoint_files import (
 
 __all__ = [
     "check_data",
+    "checkpoints_of",
     "default_device",
     "load_into",
     "load_model",
@@ -109,6 +110,13 @@ def _is_of(record: Record, cfg: DictConfig) -> bool:
     trained = without_sources(determining_of(record.config))
     is_same = trained == without_sources(identity(cfg))
     return is_same and record.run_id.endswith(f"-r{cfg.revision}-s{cfg.seed}")
+
+
+def checkpoints_of(run: Run, checkpoint: str) -> list[str]:
+    """Return the checkpoints that a name means: all snapshots and the last, or itself."""
+    if checkpoint != "all":
+        return [checkpoint]
+    return [*map(str, find_snapshots(run.checkpoints)), "last"]
 
 
 def load_model(

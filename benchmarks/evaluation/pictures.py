@@ -20,7 +20,7 @@ from benchmarks.evaluation.features.cache import FeatureCache
 from benchmarks.evaluation.latent_figure import latent_figure
 from benchmarks.evaluation.metrics.mode_coverage import ModeCoverage
 from benchmarks.evaluation.metrics.neighbours import nearest_few
-from benchmarks.evaluation.opening import load_model, open_run
+from benchmarks.evaluation.opening import checkpoints_of, load_model, open_run
 from benchmarks.evaluation.protocols.base import Protocol
 from benchmarks.evaluation.protocols.modes import KnownModes
 from benchmarks.evaluation.protocols.samples import SampleProtocol, in_order, split_features
@@ -56,7 +56,7 @@ def draw_pictures(
         folder: The run's folder.
         protocol: Whose extractor says what is near and of which class; None for the first of the
             run's protocols that has one.
-        checkpoint: "last", "best", or the images_seen of a snapshot.
+        checkpoint: "last", "best", the images_seen of a snapshot, or "all" snapshots and the last.
         weights: "raw" or "ema"; None for the experiment's.
         classes: a, b, c of the arithmetic a - b + c; empty for the three commonest.
 
@@ -69,17 +69,16 @@ def draw_pictures(
     with user_errors(ValueError, OSError):
         datamodule = instantiate(cfg.datamodule, "datamodule")
         datamodule.setup()
-        model, _ = load_model(cfg, run, checkpoint)
-        model.weights = weights or cfg.weights
-        target = run.folder / "pictures" / checkpoint
-        target.mkdir(parents=True, exist_ok=True)
         near = _near(protocol, cfg.protocols, datamodule)
         if classes and (near is None or datamodule.num_levels is None):
             raise UserError("classes must come with images and a protocol that has a classifier")
         paths = []
-        for name, picture in _pictures(model, datamodule, near, classes):
-            save_png(picture, target / f"{name}.png")
-            paths.append(target / f"{name}.png")
+        for at in checkpoints_of(run, checkpoint):
+            model, _ = load_model(cfg, run, at)
+            model.weights = weights or cfg.weights
+            for name, picture in _pictures(model, datamodule, near, classes):
+                paths.append(run.folder / "pictures" / at / f"{name}.png")
+                save_png(picture, paths[-1])
     return paths
 
 

@@ -11,9 +11,10 @@ from typing import IO
 from benchmarks.config.compose import compose
 from benchmarks.core.environment import LOOKED_AFTER, child_environment
 from benchmarks.core.errors import UserError
+from benchmarks.core.parent import PARENT
 from benchmarks.runs.folder import clock
 from benchmarks.runs.record import Record, bound_sign
-from benchmarks.runs.state import tail
+from benchmarks.runs.state import is_held, tail
 from benchmarks.tables.plan.estimate import Rates
 from benchmarks.tables.plan.plan import Plan
 from benchmarks.tables.plan.planned_run import Key, PlannedRun
@@ -95,7 +96,9 @@ def run_all(
 ) -> list[str]:
     """Run all; return one line for each run that left no result.
 
-    A signal ends the processes, each with a checkpoint, and the same command continues.
+    A signal ends the processes, each with a checkpoint, and the same command continues; so does
+    the end of this process, whatever that was. A run that another process is at, such as one that
+    is still saving after that, is waited for.
 
     Args:
         planned: The runs.
@@ -109,16 +112,21 @@ def run_all(
     """
     waiting, running = list(planned), list[RunProcess]()
     failed: list[str] = []
+    told = set[Key]()
     known = dict(rates or {})
     display = Display(len(planned))
     try:
         while (waiting or running) and not is_over():
             stop_if_asked()
-            while waiting and len(running) < jobs:
-                running.append(_start(waiting.pop(0), overrides))
+            while len(running) < jobs and (chosen := _next(waiting, told)) is not None:
+                waiting.remove(chosen)
+                running.append(_start(chosen, overrides))
             for job in [j for j in running if j.process.poll() is not None]:
                 running.remove(job)
                 job.log.close()
+                if is_held(job.planned.run):  # another process was quicker
+                    waiting.append(job.planned)
+                    continue
                 if job.planned.images_seen:
                     known[_kind(job.planned)] = job.seconds / job.planned.images_seen
                 display.ended(_outcome(job, failed), len(failed))
@@ -134,13 +142,25 @@ def run_all(
     return failed
 
 
+def _next(waiting: Sequence[PlannedRun], told: set[Key]) -> PlannedRun | None:
+    """Return the first run that no other process is at; say, once, of which it is waited for."""
+    for planned in waiting:
+        if not is_held(planned.run):
+            return planned
+        if planned.key not in told:
+            told.add(planned.key)
+            print(f"{planned.label} is at work elsewhere, waited for: {planned.run.owner()}")
+    return None
+
+
 def _start(planned: PlannedRun, overrides: Sequence[str]) -> RunProcess:
     folder = planned.run.folder
     folder.mkdir(parents=True, exist_ok=True)
     planned.run.progress_path.unlink(missing_ok=True)
     log = (folder / "run.log").open("ab")
     command = [sys.executable, "-m", "benchmarks", *planned.command(overrides)]
-    environment = {**child_environment(), "PYTHONUNBUFFERED": "1", LOOKED_AFTER: "1"}
+    about = {"PYTHONUNBUFFERED": "1", LOOKED_AFTER: "1", PARENT: str(os.getpid())}
+    environment = {**child_environment(), **about}
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
     )

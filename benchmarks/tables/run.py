@@ -53,6 +53,8 @@ def run_table(
     """
     plan = choice.plan(spec)
     check_metrics(spec)
+    if choice.published:
+        _tell_of_missing_results(spec)
     folder = outputs_dir() / "tables" / spec.name
     if not dry_run:
         check_writable(folder)
@@ -75,6 +77,17 @@ def run_table(
     for line in failed:
         print(f"dgmbench: {line}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _tell_of_missing_results(spec: TableSpec) -> None:
+    """Say so where there are no published records to count, as outside a clone."""
+    records = results_dir() / spec.name / "records"
+    if not records.is_dir():
+        print(
+            f"dgmbench: no records of table {spec.name} are published in {records.absolute()}: "
+            "none is counted (those of the suite lie in its clone)",
+            file=sys.stderr,
+        )
 
 
 def _log_to_wandb(table: Table, folder: Path, samples: Path, overrides: Sequence[str]) -> None:

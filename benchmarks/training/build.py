@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from hydra.utils import get_object
 from lightning import Callback, Trainer
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,6 +30,7 @@ from benchmarks.runs.folder import Run
 from benchmarks.runs.writer import RunWriter
 from benchmarks.training.checks import (
     check_fit,
+    check_pictures,
     check_processes,
     check_protocols,
     check_trainer,
@@ -106,6 +108,7 @@ def begin(composed: Composed) -> DataModule:
     with user_errors(ValueError, TypeError, OSError):
         data.setup()
     data.order_seed = seed_of(composed.cfg.seed, ORDER)
+    check_pictures(composed.cfg, data)
     if data.left_out:
         _tell(f"{data.name}: {data.left_out}")
     return data
@@ -266,6 +269,7 @@ def _trainer(cfg: DictConfig, **settings: Any) -> Trainer:
         cfg.trainer,
         "trainer",
         **settings,
+        plugins=_place(cfg),
         use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -293,6 +297,19 @@ def _own_callbacks(cfg: DictConfig) -> list[Callback]:
             )
         found += [] if callback is None else [callback]
     return found
+
+
+def _place(cfg: DictConfig) -> list[LightningEnvironment]:
+    """Keep Lightning from taking an interactive session of SLURM for the launcher of one process.
+
+    A session for several tasks, in which none was started by srun, would be refused.
+    """
+    devices, nodes = cfg.trainer.get("devices"), cfg.trainer.get("num_nodes", 1)
+    count = len(devices) if OmegaConf.is_list(devices) else devices
+    is_one = nodes == 1 and count in (1, "1")
+    is_started_alone = os.environ.get("SLURM_STEP_NUM_TASKS", "1") == "1"
+    is_interactive = "SLURM_NTASKS" in os.environ and "WORLD_SIZE" not in os.environ
+    return [LightningEnvironment()] if is_one and is_started_alone and is_interactive else []
 
 
 def _checkpoints(cfg: DictConfig, run: Run, budget: int) -> Checkpoints:

@@ -24,6 +24,7 @@ from lit_models.training.distributed import ReplicatedStrategy
 __all__ = [
     "check_fit",
     "check_not_begun_before",
+    "check_pictures",
     "check_processes",
     "check_protocols",
     "check_trainer",
@@ -124,6 +125,20 @@ def check_fit(model: LitGenerativeModel, data: DataModule) -> None:
                 f"model.num_classes must cover the labels of data set {data.name}, got "
                 f"{model.num_classes} classes and labels up to {highest}"
             )
+
+
+def check_pictures(cfg: DictConfig, data: DataModule) -> None:
+    """Refuse pictures in training of what is no image.
+
+    Raises:
+        UserError: naming the setting, and the verb that draws points.
+    """
+    every = cfg.sample_grid_every_images
+    if every is not None and len(data.shape) != 3:
+        raise UserError(
+            f"sample_grid_every_images must be null for {data.name}, which holds no images, got "
+            f"{every} (`dgmbench pictures RUN checkpoint=all` draws the snapshots of a run)"
+        )
 
 
 def check_protocols(

@@ -141,6 +141,7 @@ def test_overrides_that_leave_no_config_are_one_line(outputs, capsys, override):
         ("experiment: 5", "rows[0].experiment must be a text or null, got 5"),
         ("images: /etc", "rows[0].images must be one of train, validation, test or null"),
         ("title: [a]", "title must be a text"),
+        ("seeds: true", "seeds must be an integer in 1 .. 10000, got True"),
         ("seeds: 100000000", "seeds must be an integer in 1 .. 10000, got 100000000"),
     ],
 )
@@ -172,3 +173,40 @@ def test_files_that_would_keep_a_reader_waiting(outputs, tmp_path, capsys):
     (tmp_path / "flat.yaml").write_text(f"a: [{'x, ' * 2_000_000}x]")
     assert main(["table", str(tmp_path / "flat.yaml"), "--dry-run"]) == 2
     assert "flat.yaml must have at most 1000000 bytes" in capsys.readouterr().err
+
+
+MISTAKES = {
+    "syntax": ("a: [1\n", "mine.yaml is no YAML"),
+    "a key twice": (INHERITS.format("toy/ns_gan") + "seed: 1\nseed: 2\n", "duplicate key seed"),
+    "a tag of Python": (INHERITS.format("toy/ns_gan") + "seed: !!python/tuple [1]\n", "the tag"),
+    "a tag": (INHERITS.format("toy/ns_gan") + "seed: !mine 1\n", "the tag '!mine'"),
+    "a list": ("[1, 2]\n", "mine.yaml must map keys to values, got a list"),
+    "one value": ("5\n", "mine.yaml"),
+    "no UTF-8": (b"method: \xff\n", "mine.yaml is no YAML"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_in_a_folder_of_ones_own_name_the_file(mistake, outputs, tmp_path, capsys):
+    text, message = MISTAKES[mistake]
+    path = tmp_path / "own/experiment/mine.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    for name in ("mine", "toy/ns_gan"):  # also where another one is asked for
+        call = ["train", "--config-dir", str(tmp_path / "own"), f"experiment={name}", "--trial"]
+        assert main(call) == 2
+        error = capsys.readouterr().err
+        assert len(error.strip().splitlines()) == 1
+        assert "mine.yaml" in error
+        assert message in error
+
+
+@pytest.mark.parametrize("verb", [["status"], ["list", "tables"], ["logs", "x"]])
+def test_a_folder_that_does_not_exist_is_refused_by_every_verb(
+    verb, outputs, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("DGMBENCH_PATH", str(tmp_path / "none"))
+    assert main(verb) == 2
+    assert capsys.readouterr().err == (
+        f"dgmbench: DGMBENCH_PATH must be a folder, got {tmp_path / 'none'}\n"
+    )

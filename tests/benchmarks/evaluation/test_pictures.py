@@ -142,6 +142,19 @@ def test_the_verb_on_points(outputs):
         assert main(["pictures", str(folder), wrong]) == 2
 
 
+def test_all_checkpoints_are_drawn_as_they_are_scored(outputs, capsys):
+    composed = tiny_run("toy/ns_gan")
+    composed.cfg.snapshot_every_images = composed.cfg.images_seen // 2
+    train(composed, bar=False)
+    folder = Run.of(composed).folder
+    assert main(["pictures", str(folder), "checkpoint=all"]) == 0
+    drawn = {p.parent.name for p in (folder / "pictures").rglob("modes.png")}
+    snapshots = {p.stem.split("-")[1] for p in (folder / "checkpoints").glob("snapshot-*.pt")}
+    assert drawn == {*snapshots, "last"}
+    assert len(drawn) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 def test_samples_that_are_not_finite_are_refused():
     class Broken(Painter):
         def decode(self, z):

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.core.environment import LOOKED_AFTER
 from benchmarks.core.errors import UserError
+from benchmarks.core.parent import PARENT
 from benchmarks.execution import local
 from benchmarks.execution.local import (
     STARTUP_SECONDS,
@@ -44,14 +45,16 @@ def test_a_run_per_core_or_one_that_has_the_gpus(monkeypatch):
 
 
 def test_an_executor_runs_the_command_of_each_run(mini, python, capsys):
-    python(f'echo "$@ {LOOKED_AFTER}=${LOOKED_AFTER}"; readlink /proc/$$/fd/0')
+    about = f"{LOOKED_AFTER}=${LOOKED_AFTER} {PARENT}=${PARENT}"
+    python(f'echo "$@ {about}"; readlink /proc/$$/fd/0')
     one, other, *_ = mini.runs
     one.run.folder.mkdir(parents=True)
     (one.run.folder / "run.log").write_text("of an earlier try\n")
     one.run.progress_path.write_text('{"images_seen": 5, "budget_images": 10}')
     failed = LocalExecutor(["threads=2"], 1).run([one, other], {})
     expected = (
-        f"-m benchmarks {' '.join(one.command(['threads=2']))} {LOOKED_AFTER}=1\n/dev/null\n"
+        f"-m benchmarks {' '.join(one.command(['threads=2']))} {LOOKED_AFTER}=1 "
+        f"{PARENT}={os.getpid()}\n/dev/null\n"
     )
     assert log_of(one) == "of an earlier try\n" + expected
     assert "seed=1" in log_of(other)
@@ -229,3 +232,29 @@ def test_a_terminal_has_one_line_that_is_drawn_again(mini, capsys, monkeypatch):
     assert capsys.readouterr().out == "\r\x1b[K" + "[1/4, 1 failed] A digits s0 0%"[:29]
     display.ended("A digits s0: done", 1)
     assert capsys.readouterr().out == "\r\x1b[K[2/4] A digits s0: done\n"
+
+
+def test_a_run_that_another_process_is_at_is_waited_for(mini, python, capsys):
+    one, other, *_ = mini.runs
+    told = set()
+    one.run.folder.mkdir(parents=True)
+    with one.run.locked():
+        assert local._next([one, other], told) is other
+        assert local._next([one], told) is None
+        said = capsys.readouterr().out
+    assert said == f"A digits s0 is at work elsewhere, waited for: {said.partition('for: ')[2]}"
+    assert f"process {os.getpid()} on " in said
+    assert local._next([one], told) is one
+
+
+def test_a_run_that_another_process_was_quicker_with_is_no_failure(
+    mini, python, monkeypatch, capsys
+):
+    """It is begun, found in use, waited for, and begun again."""
+    python("echo begun")
+    answers = iter([False, True, True, True, False, False])
+    monkeypatch.setattr(local, "is_held", lambda run: next(answers))
+    failed = run_all(mini.runs[:1], [], 1)
+    assert log_of(mini.runs[0]) == "begun\nbegun\n"
+    assert len(failed) == 1  # of the second, which left no record
+    assert capsys.readouterr().out.count("[1/1]") == 1

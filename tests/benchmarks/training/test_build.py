@@ -1,10 +1,11 @@
-"""Loggers and callbacks of a run, by config."""
+"""What a run is built with: loggers, callbacks, its Trainer, and what is refused then."""
 
 from typing import ClassVar
 
 import pytest
 from lightning import Callback
 
+from benchmarks.__main__ import main
 from benchmarks.config.compose import choices, compose
 from benchmarks.config.identity import run_id
 from benchmarks.core.errors import UserError
@@ -86,3 +87,30 @@ def test_several_loggers(outputs):
     assert history.path == Run.of(plain).logs / "metrics.csv"
     assert choices(["threads=1", "logger=[csv,wandb]"], "logger") == ["csv", "wandb"]
     assert choices(["logger=wandb", "logger.wandb.mode=offline"], "logger") == ["wandb"]
+
+
+@pytest.mark.parametrize("job", ["mine", "bash"])
+def test_one_process_in_an_interactive_session_of_slurm_for_several(monkeypatch, job):
+    """It was started by nobody's srun: Lightning would refuse the session."""
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_NAME", job)
+    for name in ("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS_PER_NODE", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert build._trainer(compose([TOY, "trainer=cpu"]).cfg, logger=False).world_size == 1
+
+
+@pytest.mark.parametrize("every", [1, 640])
+def test_pictures_of_points_are_refused_before_training(every, outputs, capsys):
+    assert main(["train", TOY, f"sample_grid_every_images={every}", "--trial"]) == 2
+    said = capsys.readouterr().err
+    assert "sample_grid_every_images must be null for gaussian_ring, which holds no images" in said
+
+
+def test_a_run_without_a_protocol_says_that_it_has_no_score(outputs, capsys):
+    call = ["train", TOY, "images_seen=256", "protocols=[]", "--no-bar"]
+    assert main(call) == 0
+    said = capsys.readouterr().out
+    assert "not scored, since no protocol was named: dgmbench evaluate RUN protocol=" in said
+    assert main([*call[:-2], "protocols=[modes_2500]", "--no-bar"]) == 0
+    assert "not scored" not in capsys.readouterr().out
