@@ -161,7 +161,7 @@ class ImageFolder(ImageDataModule):
     def _kept(self, place: Path) -> Splits | None:
         """Return the arrays of an earlier call; None if there are none, or they are damaged."""
         try:
-            about = json.loads((place / "about.json").read_text())
+            about = json.loads((place / "about.json").read_text(encoding="utf-8"))
             splits = self._mapped(place, about["labels"])
             if about["fingerprint"] != fingerprint_of(splits):
                 return None
@@ -196,7 +196,7 @@ class ImageFolder(ImageDataModule):
             self._check_counts(labels, left_out)
             digest = fingerprint_of(self._mapped(part, labels))
             about = {"labels": labels, "left_out": left_out, "fingerprint": digest}
-            (part / "about.json").write_text(json.dumps(about))
+            (part / "about.json").write_text(json.dumps(about), encoding="utf-8")
             shutil.rmtree(place, ignore_errors=True)  # damaged
             with suppress(OSError):  # another process was first
                 part.replace(place)

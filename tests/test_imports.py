@@ -269,7 +269,9 @@ def test_files_are_of_one_encoding_wherever_the_suite_runs(package):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or _last_name(node.func) not in TEXT:
                 continue
-            given = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            given = [
+                c.value for a in node.args for c in ast.walk(a) if isinstance(c, ast.Constant)
+            ]
             if _is_of_bytes(node, given) or "encoding" in {k.arg for k in node.keywords}:
                 continue
             found.append(f"{path.relative_to(ROOT)}:{node.lineno}")

@@ -92,7 +92,7 @@ def _run_of(
         if uri == _uri_of(_database()) and not _database().exists():
             _make(_database())
         client = MlflowClient(uri)
-        known = path.read_text().strip() if path.exists() else None
+        known = path.read_text(encoding="utf-8").strip() if path.exists() else None
         there = None if known is None else _found(client, known)
         if there is not None and images_seen > 0:
             client.update_run(known, status="RUNNING")

@@ -60,7 +60,8 @@ class Sweep:
         Raises:
             UserError: if another file is there, which no sweep has written.
         """
-        if self.path.exists() and not self.path.read_text(errors="replace").startswith(HEADER):
+        before = b"" if not self.path.exists() else self.path.read_bytes()
+        if before and not before.startswith(HEADER.encode()):
             raise UserError(
                 f"--name must be of a new file, or of one that a sweep wrote, got {self.path}"
             )

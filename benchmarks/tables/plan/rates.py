@@ -82,7 +82,7 @@ def _read() -> list[MeasuredRate]:
     if not path.exists():
         return []
     with user_errors(ValueError, OSError):
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, list):
             raise ValueError(f"{path} must hold a list of rates, got {type(found).__name__}")
         return [parse(MeasuredRate, values, f"{path}: {i}") for i, values in enumerate(found)]

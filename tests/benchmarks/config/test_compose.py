@@ -22,6 +22,7 @@ from benchmarks.core.paths import CONFIGS
 ROOT = Path(__file__).parents[3]
 E = "experiment=lucic2018/wgan_gp"
 NPZ, SHAPE = "datamodule=npz", "datamodule.image_shape=[1,28,28]"
+NAMED = "datamodule.name=x", "datamodule.path=y"
 
 
 def test_precedence_is_experiment_then_per_dataset_then_command_line():
@@ -82,8 +83,8 @@ def test_values_of_lists_and_nulls():
         (["experiment=[a,b]"], "experiment must be one name, got experiment=[a,b]"),
         ([E, "datamodule=[a,b]"], "datamodule must be one name, got datamodule=[a,b]"),
         (["experiment={a:b}"], "experiment must be one name, got experiment={a:b}"),
-        ([E, NPZ, "datamodule.name=x"], "datamodule.image_shape must be given: "),
-        ([E, NPZ, "datamodule.name=x", SHAPE], "datamodule.num_classes must be given: "),
+        ([E, NPZ, *NAMED], "datamodule.image_shape must be given: "),
+        ([E, NPZ, *NAMED, SHAPE], "datamodule.num_classes must be given: "),
         ([E, "datamodule=digits"], "images_seen must be given"),
         ([E, "model.n_critic"], "model.n_critic"),
         ([E, "datamodule=gaussian_ring", "images_seen=64"], "image_shape"),
