@@ -6,10 +6,10 @@ TESTERS ?= $(shell echo $$(( $(JOBS) < 8 ? $(JOBS) : 8 )))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup table test test-rounding test-slurm gpu-check reliability test-slow speed lint format clean
+.PHONY: help setup table test test-rounding test-slurm gpu-check fuzz reliability test-slow speed lint format clean
 
 help:
-	@echo "make table | test | test-rounding | test-slurm | gpu-check | reliability | test-slow | speed | lint | format"
+	@echo "make table | test | test-rounding | test-slurm | gpu-check | fuzz | reliability | test-slow | speed | lint | format"
 
 setup: $(READY)
 
@@ -42,6 +42,10 @@ test-slurm: $(READY)
 # on a machine with a GPU: every kind of training, resumed to the bit and tried with its protocols
 gpu-check: $(READY)
 	$(BIN)/python -m pytest -m "gpu and not slurm" -n $(TESTERS) --dist load -rs
+
+# calls that a careless or hostile user may make, drawn by a seed; ten minutes at most
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0)
 
 reliability: $(READY)
 	$(BIN)/python -m pytest tests/reliability --write-reliability

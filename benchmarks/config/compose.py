@@ -270,8 +270,14 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     Raises:
         UserError: for one that does not parse.
     """
-    with user_errors(*CONFIG_ERRORS):
-        return OverridesParser.create().parse_overrides(list(overrides))
+    parser, found = OverridesParser.create(), []
+    for override in overrides:
+        try:
+            found += parser.parse_overrides([override])
+        except CONFIG_ERRORS as error:
+            said = one_line(error).split(" See https://hydra.cc")[0]
+            raise UserError(f"{override!r} must be key=value: {said}") from error
+    return found
 
 
 def _is_group(override: Override) -> bool:

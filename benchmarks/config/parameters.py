@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from benchmarks.config.identity import SUITE
 from benchmarks.config.schema import allowed
 from benchmarks.core.errors import UserError
 
@@ -87,7 +88,8 @@ def _plain(hint: Any) -> Any:
     if origin in (list, tuple, Sequence):
         kinds = [h if h is Ellipsis else _plain(h) for h in inner]
         return None if None in kinds or not kinds else origin[tuple(kinds)]
-    return None
+    is_ours = str(getattr(hint, "__module__", "")).split(".")[0] in SUITE
+    return dict if inspect.isclass(hint) and is_ours else None  # what only a node can build
 
 
 def _holds_a_node(value: Any) -> bool:

@@ -105,8 +105,10 @@ def begin(composed: Composed) -> DataModule:
     exact_arithmetic()
     check_trainer(composed.cfg)
     data: DataModule = instantiate(composed.cfg.datamodule, "datamodule")
-    with user_errors(ValueError, TypeError, OSError):
+    try:
         data.setup()
+    except (ValueError, TypeError, OSError) as error:
+        raise UserError(f"datamodule: {one_line(error)}") from error
     data.order_seed = seed_of(composed.cfg.seed, ORDER)
     check_pictures(composed.cfg, data)
     if data.left_out:
