@@ -3,9 +3,7 @@
 Precedence: group files, the experiment, its `per_dataset` entry, the command line.
 """
 
-import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,34 +14,29 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from benchmarks.config.catalogue import Catalogue, catalogue, flat
 from benchmarks.config.counts import same_but_counts, with_counts
 from benchmarks.config.deviations import register_resolver
+from benchmarks.config.overrides import as_override, parse_overrides
 from benchmarks.config.settings import CONFIG_ERRORS, LEAST, LISTS, SWITCHES, check_settings
 from benchmarks.core.errors import UserError, one_line, suggest, user_errors
 from datamodules.root import checked_name, name_from
 
 __all__ = [
     "Composed",
-    "as_override",
-    "choices",
     "compose",
     "compose_for",
     "compose_group",
     "datasets_of",
     "experiment_config",
-    "parse_overrides",
     "with_values",
 ]
 
 NAMED = ("experiment", "datamodule", "model", "trainer")  # groups of one choice
 SEVERAL = ("logger", "callbacks")  # of which a run may have several, each by a name of its own
-# texts that Hydra's grammar reads as they stand, and as texts
-PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z][\w/-]*", re.IGNORECASE)
 STATE_OTHERS = ("deviations", "data_deviations", "per_dataset")  # they refer to other keys
 register_resolver()
 OmegaConf.register_new_resolver("name_from", name_from, replace=True)
@@ -195,23 +188,6 @@ def with_values(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     return cfg
 
 
-def as_override(key: str, value: Any) -> str:
-    """Return what the command line gives to set a key: `parse_overrides` reads the value back."""
-    return f"{key}={_written(value)}"
-
-
-def _written(value: Any) -> str:
-    """Return a value of JSON in Hydra's grammar."""
-    if isinstance(value, str):
-        plain = PLAIN.fullmatch(value)
-        return value if plain else QuotedString(value, Quote.double).with_quotes()
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{_written(part)}' for key, part in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_written, value))}]"
-    return json.dumps(value)
-
-
 def compose_group(group: str, name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Compose one file of a group, alone (`protocol`, `datamodule`, ...).
 
@@ -252,32 +228,6 @@ def _search_path(folders: Sequence[Path]) -> list[str]:
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-
-
-def choices(overrides: Sequence[str], group: str) -> list[str]:
-    """Return the names that overrides choose of a group."""
-    found: list[Any] = []
-    for override in parse_overrides(overrides):
-        if override.get_key_element().lstrip("+") == group:
-            value = override.value()
-            found = value if isinstance(value, list) else [value]
-    return [str(name) for name in found]
-
-
-def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Return overrides of the command line by key and value.
-
-    Raises:
-        UserError: for one that does not parse.
-    """
-    parser, found = OverridesParser.create(), []
-    for override in overrides:
-        try:
-            found += parser.parse_overrides([override])
-        except CONFIG_ERRORS as error:
-            said = one_line(error).split(" See https://hydra.cc")[0]
-            raise UserError(f"{override!r} must be key=value: {said}") from error
-    return found
 
 
 def _is_group(override: Override) -> bool:

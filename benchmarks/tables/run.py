@@ -4,7 +4,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.config.compose import choices, compose
+from benchmarks.config.compose import compose
+from benchmarks.config.overrides import choices
 from benchmarks.core.environment import now
 from benchmarks.core.files import write_atomically
 from benchmarks.core.paths import check_writable, outputs_dir, results_dir

@@ -11,13 +11,12 @@ from hydra.core.override_parser.types import Override
 
 from benchmarks.config.catalogue import catalogue, flat
 from benchmarks.config.compose import (
-    as_override,
     compose_for,
     datasets_of,
     experiment_config,
-    parse_overrides,
 )
 from benchmarks.config.identity import hash_of
+from benchmarks.config.overrides import as_override, parse_overrides
 from benchmarks.config.settings import CONFIG_ERRORS
 from benchmarks.core.errors import UserError, user_errors
 from benchmarks.core.files import write_atomically

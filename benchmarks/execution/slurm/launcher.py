@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic.dataclasses import dataclass
 from yaml import YAMLError
 
-from benchmarks.config.compose import compose, compose_group, parse_overrides
+from benchmarks.config.compose import compose, compose_group
+from benchmarks.config.overrides import parse_overrides
 from benchmarks.config.schema import STRICT, Count, Natural, Number, Text, parse
 from benchmarks.config.yaml_files import read_yaml
 from benchmarks.core.errors import UserError, suggest, user_errors

@@ -12,8 +12,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmarks.config.catalogue import flat
-from benchmarks.config.compose import as_override, choices, compose_group
+from benchmarks.config.compose import compose_group
 from benchmarks.config.identity import protocol_fingerprint
+from benchmarks.config.overrides import as_override, choices
 from benchmarks.core.paths import outputs_dir, results_dir
 from benchmarks.evaluation.prefetch import INCEPTION
 from benchmarks.runs.folder import Run

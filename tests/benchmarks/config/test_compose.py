@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.config.compose import (
-    as_override,
     compose,
     compose_for,
     compose_group,
-    parse_overrides,
     with_values,
 )
 from benchmarks.config.identity import canonical, config_hash, identity, run_id
+from benchmarks.config.overrides import as_override, parse_overrides
 from benchmarks.core.errors import UserError
 from benchmarks.core.paths import CONFIGS
 

@@ -6,8 +6,9 @@ import pytest
 from lightning import Callback
 
 from benchmarks.__main__ import main
-from benchmarks.config.compose import choices, compose
+from benchmarks.config.compose import compose
 from benchmarks.config.identity import run_id
+from benchmarks.config.overrides import choices
 from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import Run
 from benchmarks.training import build

@@ -2,9 +2,10 @@
 
 import pytest
 
-from benchmarks.config.compose import as_override, compose
+from benchmarks.config.compose import compose
 from benchmarks.config.deviations import stated_deviations
 from benchmarks.config.identity import run_id
+from benchmarks.config.overrides import as_override
 from benchmarks.core.errors import UserError
 from benchmarks.runs.folder import Run
 from benchmarks.tables.plan import plan as plans
