@@ -53,7 +53,7 @@ def check_kind(value: Any, kind: Any, name: str) -> None:
     Raises:
         UserError: naming the key, what is allowed and what came.
     """
-    if kind is None or _holds_a_node(value):
+    if kind is None or _is_made_later(value):
         return
     try:
         _adapter(kind).validate_json(json.dumps(value))
@@ -92,8 +92,13 @@ def _plain(hint: Any) -> Any:
     return dict if inspect.isclass(hint) and is_ours else None  # what only a node can build
 
 
-def _holds_a_node(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_a_node, value)))
+def _is_made_later(value: Any) -> bool:
+    """Return whether a value is, or holds, an object's config, another key's, or one to come."""
+    if isinstance(value, list):
+        return any(map(_is_made_later, value))
+    return isinstance(value, dict) or (
+        isinstance(value, str) and ("${" in value or value == "???")
+    )
 
 
 @lru_cache(maxsize=256)

@@ -28,6 +28,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             os.fsync(file.fileno())  # or a machine that dies leaves an empty file
         part.replace(path)
     except OSError as error:  # of a write, it has no name; of the part, one that is gone
+        if error.errno is None:
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         with suppress(OSError):  # its folder is none, or closed: then there is no part

@@ -53,10 +53,12 @@ def test_two_seeds_tell_no_spread():
     assert not found.is_good
 
 
-@pytest.mark.parametrize("key", ["device", "instructions", "threads", "processes"])
-def test_a_machine_type_is_all_that_rounding_depends_on(key):
+@pytest.mark.parametrize(
+    ("key", "other"), [("device", "x"), ("instructions", "x"), ("threads", 2), ("processes", 2)]
+)
+def test_a_machine_type_is_all_that_rounding_depends_on(key, other):
     assert machine_type(run(1.0)) == machine_type(run(2.0, seed=5))
-    assert machine_type(run(1.0)) != machine_type(run(1.0, {**MINE, key: "x"}))
+    assert machine_type(run(1.0)) != machine_type(run(1.0, {**MINE, key: other}))
     newer = run(1.0)
     newer.versions["torch"] = "3"
     assert machine_type(newer) != machine_type(run(1.0))

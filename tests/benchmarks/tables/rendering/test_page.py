@@ -156,8 +156,10 @@ def test_in_a_browser(hostile, tmp_path, width):
     assert found["wide"] <= 0  # nothing beyond the screen but what scrolls by itself
 
 
-def test_a_hand_edited_record_is_named(hostile, capsys):
+def test_a_hand_edited_record_is_named_and_left_out(hostile, capsys):
     path = hostile.plan.runs[0].run.record_path
     path.write_text(path.read_text().replace('"fd_lenet": 100.0', '"fd_lenet": 1.0'))
-    assert main(["report", "quick"]) == 2
-    assert "edited by hand" in capsys.readouterr().err
+    assert main(["report", "quick"]) == 0
+    said = capsys.readouterr().err
+    assert f"left out: {path}" in said
+    assert "edited by hand" in said
