@@ -369,9 +369,10 @@ def _leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 def _make_whole(cfg: DictConfig) -> None:
     """Make integers of numbers such as 1e5 where a setting of a run is one."""
     for key in (k for k in LEAST if k in cfg and not OmegaConf.is_missing(cfg, k)):
-        if not OmegaConf.is_interpolation(cfg, key):
-            value = cfg[key]
-            cfg[key] = int(value) if isinstance(value, float) and value.is_integer() else value
+        if OmegaConf.is_interpolation(cfg, key):
+            continue
+        if isinstance(cfg[key], float) and cfg[key].is_integer():
+            cfg[key] = int(cfg[key])
 
 
 def _check_complete(cfg: DictConfig, experiment: str, dataset: str) -> None:

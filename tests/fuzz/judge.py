@@ -19,7 +19,7 @@ from tests.fuzz.space import Space
 
 __all__ = ["Failure", "call_here", "call_process"]
 
-SECONDS = 30
+SECONDS = 30  # of the processor, so that no load makes a call fail
 FAULT = re.compile(r"dgmbench: (.*) \(a fault of the program: (.*)\)")
 ROOT = Path(__file__).parents[2]
 PROCESSES = (  # places in which the program must do as well
@@ -83,7 +83,7 @@ def call_process(space: Space, call: Call, number: int) -> Failure | None:
         env={**os.environ, "PYTHONPATH": str(ROOT), **call.environment, **place},
         capture_output=True,
         check=False,
-        timeout=2 * SECONDS,
+        timeout=20 * SECONDS,
     )
     return _judged(call, done.returncode, done.stderr.decode(errors="replace"))
 
@@ -114,13 +114,13 @@ def _limited() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         raise TooLongError
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(SECONDS)
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _place(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from tests.fuzz.calls import Call, draw
 from tests.fuzz.judge import call_here
 from tests.fuzz.space import Space
 
-SEED, CALLS = 20, 30
+SEED, CALLS = 20, 16
 
 
 @pytest.fixture(scope="module")
